@@ -1,0 +1,4 @@
+//! `muniment demo`: the whole product on loopback, with a small social network and scripted advisors.
+
+pub mod network;
+mod statuses;
