@@ -32,3 +32,7 @@ pub mod record;
 
 #[cfg(feature = "service")]
 pub mod exchange;
+#[cfg(feature = "service")]
+pub mod settings;
+#[cfg(feature = "service")]
+pub mod telemetry;

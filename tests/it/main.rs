@@ -1,1 +1,12 @@
 //! The integration tests: one binary, folders by subject.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on fails, helpers included"
+)]
+
+mod architecture;
+mod settings;

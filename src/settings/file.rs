@@ -1,0 +1,332 @@
+//! The settings file as typed: one struct a section, one documented field a key. This is the reference.
+//!
+//! Every key has a default, so an empty file and no file mean the same. Keys that are not here are refused. Lengths of time are
+//! written `"30s"`, sizes `"64 MiB"`; a relative path means one beside the file. What the keys mean together is decided in [`Settings`](super::Settings).
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cidr, HostName, ParentProxy, Size, Span};
+use crate::telemetry::LogFormat;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct File {
+    /// Where everything local lives: keys, the embedded Postgres, blobs, spool, the last checkpoint. Made at first start, readable
+    /// by its owner only. Default: `/var/lib/muniment` for root, else `$XDG_DATA_HOME/muniment` or `~/.local/share/muniment`.
+    pub data_dir: Option<PathBuf>,
+    /// Whose archive this is.
+    pub firm: Firm,
+    /// The listener devices connect to.
+    pub proxy: Proxy,
+    /// The audit API.
+    pub api: Api,
+    /// How origins are reached.
+    pub upstream: Upstream,
+    /// Which hosts are decrypted.
+    pub intercept: Intercept,
+    /// How exchanges are recognised.
+    pub recognition: Recognition,
+    /// Where records are kept.
+    pub archive: Archive,
+    /// The firm's keys.
+    pub keys: Keys,
+    /// Backups of the archive.
+    pub backup: Backup,
+    /// Background verification.
+    pub verification: Verification,
+    /// Logs.
+    pub log: Log,
+}
+
+/// `[firm]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Firm {
+    /// The legal entity, as certificates and pages show it.
+    pub name: String,
+    /// Name of the ledger in checkpoints (C2SP origin line), such as `archive.firm.example/ledger`. Fixed at the first start:
+    /// changing it later makes another ledger in the eyes of every verifier.
+    pub log_origin: String,
+}
+
+impl Default for Firm {
+    fn default() -> Self {
+        Self { name: "The firm".to_owned(), log_origin: "muniment.local/ledger".to_owned() }
+    }
+}
+
+/// `[proxy]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Proxy {
+    /// Address of the plain listener. Device credentials are taken here only from loopback and `plain_networks`.
+    pub listen: SocketAddr,
+    /// Networks, besides loopback, whose plain connections may carry device credentials: a container bridge, a VPN.
+    pub plain_networks: Vec<Cidr>,
+    /// A TLS listener ("HTTPS proxy"), for devices anywhere.
+    pub tls: Option<TlsListener>,
+    /// Bounds of every connection.
+    pub limits: ProxyLimits,
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8470)),
+            plain_networks: Vec::new(),
+            tls: None,
+            limits: ProxyLimits::default(),
+        }
+    }
+}
+
+/// `[proxy.tls]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsListener {
+    /// Address of the TLS listener.
+    pub listen: SocketAddr,
+    /// PEM file: its certificate, then the intermediates.
+    pub certificate: PathBuf,
+    /// PEM file: its private key.
+    pub key: PathBuf,
+}
+
+/// `[proxy.limits]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProxyLimits {
+    /// Device connections open at once.
+    pub connections: u32,
+    /// Largest request or response head.
+    pub head: Size,
+    /// What of a held body stays in memory; the rest is held encrypted on disk.
+    pub body_memory: Size,
+    /// Largest body of a write that can be held; a larger one is refused.
+    pub body: Size,
+    /// Time for a handshake or a head to arrive whole.
+    pub head_timeout: Span,
+    /// Time without a byte in either direction after which a connection is closed.
+    pub idle_timeout: Span,
+    /// Time for open exchanges to end after SIGTERM.
+    pub drain_timeout: Span,
+}
+
+impl Default for ProxyLimits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            head: Size::kib(64),
+            body_memory: Size::kib(256),
+            body: Size::mib(1024),
+            head_timeout: Span::seconds(15),
+            idle_timeout: Span::seconds(300),
+            drain_timeout: Span::seconds(20),
+        }
+    }
+}
+
+/// `[api]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Api {
+    /// Address of the audit API.
+    pub listen: SocketAddr,
+    /// Networks, besides loopback, whose plain connections may carry an officer's token. With `api.tls`, every network may.
+    pub plain_networks: Vec<Cidr>,
+    /// Serve the API over TLS.
+    pub tls: Option<Tls>,
+    /// Time for one request to be answered.
+    pub timeout: Span,
+    /// Requests served at once; more are answered 503.
+    pub requests: u32,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8471)),
+            plain_networks: Vec::new(),
+            tls: None,
+            timeout: Span::seconds(30),
+            requests: 256,
+        }
+    }
+}
+
+/// `[api.tls]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file: the certificate, then the intermediates.
+    pub certificate: PathBuf,
+    /// PEM file: its private key.
+    pub key: PathBuf,
+}
+
+/// `[upstream]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upstream {
+    /// PEM files whose certificates are trusted besides the system's roots.
+    pub extra_roots: Vec<PathBuf>,
+    /// Host → address and port, instead of DNS: split DNS, private instances. An address given here may be private.
+    pub resolve: BTreeMap<HostName, SocketAddr>,
+    /// Parent proxy through which every origin is reached, such as `http://proxy.example:3128`.
+    pub proxy: Option<ParentProxy>,
+    /// Private, loopback or link-local networks devices may reach through the proxy. None by default: the proxy is no way in.
+    pub allow_networks: Vec<Cidr>,
+    /// Ports devices may CONNECT to. A port named in `resolve` need not be repeated.
+    pub ports: Vec<u16>,
+    /// Time to reach an origin: name, connection, TLS.
+    pub connect_timeout: Span,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            extra_roots: Vec::new(),
+            resolve: BTreeMap::new(),
+            proxy: None,
+            allow_networks: Vec::new(),
+            ports: vec![80, 443],
+            connect_timeout: Span::seconds(10),
+        }
+    }
+}
+
+/// `[intercept]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Intercept {
+    /// Hosts to decrypt besides those the network rules claim: Mastodon and AT Protocol servers, each by name.
+    pub extra_hosts: Vec<HostName>,
+    /// Hosts never to decrypt, whatever the rules claim.
+    pub never: Vec<HostName>,
+}
+
+/// `[recognition]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recognition {
+    /// Directory of network rules, `<network>/rules.toml` each. Default: those the program was built with.
+    pub rules: Option<PathBuf>,
+    /// Worker processes; 0 means one for each core, at most 8.
+    pub workers: u16,
+    /// Time for one rule's run; a rule that takes longer is switched off.
+    pub run_timeout: Span,
+    /// Memory of one worker process.
+    pub memory: Size,
+}
+
+impl Default for Recognition {
+    fn default() -> Self {
+        Self { rules: None, workers: 0, run_timeout: Span::seconds(2), memory: Size::mib(512) }
+    }
+}
+
+/// `[archive]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Archive {
+    /// Postgres, such as `postgres://muniment@db.firm.example/muniment?sslmode=verify-full`. DATABASE_URL wins over it; with a
+    /// password, use that. With neither, a private Postgres runs in `data_dir`.
+    pub url: Option<String>,
+    /// When Postgres is away: `spool` (keep in an encrypted local journal, replay later) or `refuse` (answer 503).
+    pub when_unavailable: WhenUnavailable,
+    /// Largest spool; a full spool refuses.
+    pub spool: Size,
+    /// Directory of large content. Default: `blobs` in `data_dir`.
+    pub blobs: Option<PathBuf>,
+    /// Postgres connections of each role.
+    pub connections: u32,
+    /// Time for an append to be durable before the archive counts as away.
+    pub append_timeout: Span,
+    /// How often a checkpoint is published while there is something new.
+    pub checkpoint_every: Span,
+    /// Where the Postgres programs (initdb, postgres) are, for the embedded archive. Default: searched for.
+    pub postgres_bindir: Option<PathBuf>,
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        Self {
+            url: None,
+            when_unavailable: WhenUnavailable::Spool,
+            spool: Size::mib(1024),
+            blobs: None,
+            connections: 8,
+            append_timeout: Span::seconds(10),
+            checkpoint_every: Span::seconds(1),
+            postgres_bindir: None,
+        }
+    }
+}
+
+/// What to do while Postgres is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenUnavailable {
+    /// Keep in the local journal, replay in order.
+    Spool,
+    /// Refuse every write.
+    Refuse,
+}
+
+/// `[keys]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keys {
+    /// File with the master key (64 hex digits), readable by its owner only. MUNIMENT_MASTER_KEY wins over it. Default:
+    /// `master.key` in `data_dir`, made at first start. Without this key nothing that was kept can be read again: back it up.
+    pub master_key_file: Option<PathBuf>,
+}
+
+/// `[backup]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backup {
+    /// How long backups of the archive are kept. A disposal is final when the last backup holding its key expires.
+    pub retention: Span,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self { retention: Span::seconds(35 * 86_400) }
+    }
+}
+
+/// `[verification]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Verification {
+    /// In what time every entry and every content is read again and checked.
+    pub every: Span,
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        Self { every: Span::seconds(86_400) }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A level (`error`, `warn`, `info`, `debug`, `trace`), or levels by module: `info,muniment::proxy=debug`.
+    pub filter: String,
+    /// `json` or `pretty`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Json }
+    }
+}

@@ -1,0 +1,448 @@
+//! [`Settings`]: what the file and the environment mean together. Built once, at start; only this travels further.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::PgConnectOptions;
+
+use super::file::{self, WhenUnavailable};
+use super::load::Typed;
+use super::{Cidr, Environment, HostName, ParentProxy, SettingsError};
+use crate::telemetry::{LogFormat, check_filter};
+
+/// What the settings mean.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where everything local lives.
+    pub data_dir: PathBuf,
+    /// Whose archive this is.
+    pub firm: file::Firm,
+    /// The listener devices connect to.
+    pub proxy: Proxy,
+    /// The audit API.
+    pub api: Api,
+    /// How origins are reached.
+    pub upstream: Upstream,
+    /// Which hosts are decrypted.
+    pub intercept: file::Intercept,
+    /// How exchanges are recognised.
+    pub recognition: Recognition,
+    /// Where records are kept.
+    pub archive: Archive,
+    /// The master key.
+    pub master_key: MasterKey,
+    /// How long backups of the archive are kept.
+    pub backup_retention: Duration,
+    /// In what time everything is verified again.
+    pub verify_every: Duration,
+    /// Logs.
+    pub log: Log,
+    in_force: serde_json::Value,
+}
+
+/// See [`file::Proxy`].
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// The plain listener.
+    pub listen: SocketAddr,
+    /// Networks, besides loopback, whose plain connections may carry device credentials.
+    pub plain_networks: Vec<Cidr>,
+    /// The TLS listener.
+    pub tls: Option<file::TlsListener>,
+    /// Bounds of every connection.
+    pub limits: ProxyLimits,
+}
+
+/// See [`file::ProxyLimits`].
+#[derive(Debug, Clone, Copy)]
+pub struct ProxyLimits {
+    /// Device connections open at once.
+    pub connections: usize,
+    /// Largest head, in bytes.
+    pub head: usize,
+    /// What of a held body stays in memory, in bytes.
+    pub body_memory: usize,
+    /// Largest body that can be held, in bytes.
+    pub body: u64,
+    /// Time for a handshake or a head.
+    pub head_timeout: Duration,
+    /// Time without a byte.
+    pub idle_timeout: Duration,
+    /// Time to drain.
+    pub drain_timeout: Duration,
+}
+
+/// See [`file::Api`].
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// The listener.
+    pub listen: SocketAddr,
+    /// Networks, besides loopback, whose plain connections may carry a token.
+    pub plain_networks: Vec<Cidr>,
+    /// Certificate and key, where it is served over TLS.
+    pub tls: Option<file::Tls>,
+    /// Time for one request.
+    pub timeout: Duration,
+    /// Requests served at once.
+    pub requests: usize,
+}
+
+/// See [`file::Upstream`].
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// PEM files trusted besides the system's roots.
+    pub extra_roots: Vec<PathBuf>,
+    /// Host → address and port, instead of DNS.
+    pub resolve: BTreeMap<HostName, SocketAddr>,
+    /// The parent proxy.
+    pub proxy: Option<ParentProxy>,
+    /// `user:password` for it.
+    pub proxy_login: Option<SecretString>,
+    /// Private networks devices may reach.
+    pub allow_networks: Vec<Cidr>,
+    /// Ports devices may reach.
+    pub ports: Vec<u16>,
+    /// Time to reach an origin.
+    pub connect_timeout: Duration,
+}
+
+/// See [`file::Recognition`].
+#[derive(Debug, Clone)]
+pub struct Recognition {
+    /// Directory of network rules; none means those built in.
+    pub rules: Option<PathBuf>,
+    /// Worker processes.
+    pub workers: usize,
+    /// Time for one rule's run.
+    pub run_timeout: Duration,
+    /// Memory of one worker, in bytes.
+    pub memory: u64,
+}
+
+/// See [`file::Archive`].
+#[derive(Debug, Clone)]
+pub struct Archive {
+    /// Where Postgres is.
+    pub postgres: Postgres,
+    /// What to do while it is away.
+    pub when_unavailable: WhenUnavailable,
+    /// Largest spool, in bytes.
+    pub spool: u64,
+    /// Directory of large content.
+    pub blobs: PathBuf,
+    /// Connections of each role.
+    pub connections: u32,
+    /// Time for an append to be durable.
+    pub append_timeout: Duration,
+    /// How often a checkpoint is published.
+    pub checkpoint_every: Duration,
+}
+
+/// Where Postgres is.
+#[derive(Debug, Clone)]
+pub enum Postgres {
+    /// A private one in this directory.
+    Embedded {
+        /// Its data directory.
+        dir: PathBuf,
+        /// Where its programs are, when it was said.
+        bindir: Option<PathBuf>,
+    },
+    /// One that somebody else runs.
+    Server {
+        /// For the running service.
+        url: SecretString,
+        /// For `migrate`, `rebuild` and `verify`.
+        owner_url: SecretString,
+    },
+}
+
+/// Where the master key comes from.
+#[derive(Debug, Clone)]
+pub enum MasterKey {
+    /// From this file, made at first start where `may_make`.
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// It is the default file, so the first start makes it; a file that was named must be there.
+        may_make: bool,
+    },
+    /// From the environment: 64 hex digits.
+    Given(SecretString),
+}
+
+/// See [`file::Log`].
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Levels by module.
+    pub filter: String,
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+impl Settings {
+    pub(super) fn new(typed: &Typed, environment: &dyn Environment) -> Result<Self, SettingsError> {
+        let file = &typed.file;
+        let data_dir = data_dir(file.data_dir.as_deref(), environment)?;
+        check_origin(typed)?;
+        check_limits(typed)?;
+        check_listeners(typed)?;
+        check_filter(&file.log.filter).map_err(|error| typed.wrong(&["log", "filter"], error.to_string()))?;
+        let proxy_login = proxy_login(typed, environment)?;
+        let master_key = master_key(typed, &data_dir, environment)?;
+        let archive = archive(typed, &data_dir, environment)?;
+        let in_force = in_force(file, &data_dir, &archive, &master_key);
+        let limits = &file.proxy.limits;
+        Ok(Self {
+            firm: file.firm.clone(),
+            proxy: Proxy {
+                listen: file.proxy.listen,
+                plain_networks: file.proxy.plain_networks.clone(),
+                tls: file.proxy.tls.clone(),
+                limits: ProxyLimits {
+                    connections: usize::try_from(limits.connections).unwrap_or(usize::MAX),
+                    head: limits.head.in_memory(),
+                    body_memory: limits.body_memory.in_memory(),
+                    body: limits.body.0,
+                    head_timeout: limits.head_timeout.0,
+                    idle_timeout: limits.idle_timeout.0,
+                    drain_timeout: limits.drain_timeout.0,
+                },
+            },
+            api: Api {
+                listen: file.api.listen,
+                plain_networks: file.api.plain_networks.clone(),
+                tls: file.api.tls.clone(),
+                timeout: file.api.timeout.0,
+                requests: usize::try_from(file.api.requests).unwrap_or(usize::MAX),
+            },
+            upstream: Upstream {
+                extra_roots: file.upstream.extra_roots.clone(),
+                resolve: file.upstream.resolve.clone(),
+                proxy: file.upstream.proxy.clone(),
+                proxy_login,
+                allow_networks: file.upstream.allow_networks.clone(),
+                ports: ports(&file.upstream),
+                connect_timeout: file.upstream.connect_timeout.0,
+            },
+            intercept: file.intercept.clone(),
+            recognition: Recognition {
+                rules: file.recognition.rules.clone(),
+                workers: workers(file.recognition.workers),
+                run_timeout: file.recognition.run_timeout.0,
+                memory: file.recognition.memory.0,
+            },
+            archive,
+            master_key,
+            backup_retention: file.backup.retention.0,
+            verify_every: file.verification.every.0,
+            log: Log { filter: file.log.filter.clone(), format: file.log.format },
+            data_dir,
+            in_force,
+        })
+    }
+
+    /// The settings in force as one JSON object: every key with its value, defaults included, secrets left out.
+    /// Its canonical digest is what a `settings` entry states.
+    #[must_use]
+    pub const fn in_force(&self) -> &serde_json::Value {
+        &self.in_force
+    }
+}
+
+fn data_dir(typed: Option<&Path>, environment: &dyn Environment) -> Result<PathBuf, SettingsError> {
+    if let Some(dir) = typed {
+        return Ok(dir.to_owned());
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/muniment"));
+    }
+    let base = environment.get("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || environment.get("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    base.or_else(home).map(|base| base.join("muniment")).ok_or(SettingsError::NoDataDir)
+}
+
+/// A C2SP origin is also the key name of a signed note: one word, no plus sign.
+fn check_origin(typed: &Typed) -> Result<(), SettingsError> {
+    let origin = &typed.file.firm.log_origin;
+    let sound = !origin.is_empty() && origin.len() <= 200 && origin.bytes().all(|b| b.is_ascii_graphic() && b != b'+');
+    if sound && !origin.contains("://") {
+        return Ok(());
+    }
+    Err(typed
+        .wrong(&["firm", "log_origin"], "write a host and a path without scheme, such as archive.firm.example/ledger"))
+}
+
+fn check_limits(typed: &Typed) -> Result<(), SettingsError> {
+    let (file, limits) = (&typed.file, &typed.file.proxy.limits);
+    let second = Duration::from_secs(1);
+    let counts: &[(&[&str], u64, u64, u64)] = &[
+        (&["proxy", "limits", "connections"], limits.connections.into(), 1, 1_000_000),
+        (&["proxy", "limits", "head"], limits.head.0, 4 << 10, 1 << 20),
+        (&["proxy", "limits", "body_memory"], limits.body_memory.0, 4 << 10, 64 << 20),
+        (&["proxy", "limits", "body"], limits.body.0, limits.body_memory.0, 1 << 40),
+        (&["api", "requests"], file.api.requests.into(), 1, 100_000),
+        (&["recognition", "workers"], file.recognition.workers.into(), 0, 256),
+        (&["recognition", "memory"], file.recognition.memory.0, 64 << 20, 1 << 40),
+        (&["archive", "connections"], file.archive.connections.into(), 2, 1_000),
+        (&["archive", "spool"], file.archive.spool.0, 1 << 20, 1 << 50),
+    ];
+    for (key, value, least, most) in counts {
+        if !(least..=most).contains(&value) {
+            return Err(typed.wrong(key, range(key, *least, *most)));
+        }
+    }
+    let spans: &[(&[&str], Duration, Duration)] = &[
+        (&["proxy", "limits", "head_timeout"], limits.head_timeout.0, second),
+        (&["proxy", "limits", "idle_timeout"], limits.idle_timeout.0, second),
+        (&["api", "timeout"], file.api.timeout.0, second),
+        (&["upstream", "connect_timeout"], file.upstream.connect_timeout.0, second),
+        (&["recognition", "run_timeout"], file.recognition.run_timeout.0, Duration::from_millis(50)),
+        (&["archive", "append_timeout"], file.archive.append_timeout.0, second),
+        (&["archive", "checkpoint_every"], file.archive.checkpoint_every.0, Duration::from_millis(100)),
+        (&["verification", "every"], file.verification.every.0, Duration::from_secs(60)),
+    ];
+    for (key, value, least) in spans {
+        if value < least {
+            return Err(typed.wrong(key, format!("at least \"{}\"", super::Span(*least))));
+        }
+    }
+    Ok(())
+}
+
+/// Sizes are shown as sizes, counts as counts.
+fn range(key: &[&str], least: u64, most: u64) -> String {
+    match key.last() {
+        Some(&("head" | "body_memory" | "body" | "memory" | "spool")) => {
+            format!("between \"{}\" and \"{}\"", super::Size(least), super::Size(most))
+        }
+        _ => format!("between {least} and {most}"),
+    }
+}
+
+fn check_listeners(typed: &Typed) -> Result<(), SettingsError> {
+    let clash = |a: SocketAddr, b: SocketAddr| a.port() != 0 && a == b;
+    let file = &typed.file;
+    if clash(file.proxy.listen, file.api.listen) {
+        return Err(typed.wrong(&["api", "listen"], "is the address of proxy.listen too; take another port"));
+    }
+    if let Some(tls) = &file.proxy.tls
+        && (clash(tls.listen, file.proxy.listen) || clash(tls.listen, file.api.listen))
+    {
+        return Err(typed.wrong(&["proxy", "tls", "listen"], "is taken by another listener; take another port"));
+    }
+    Ok(())
+}
+
+fn ports(upstream: &file::Upstream) -> Vec<u16> {
+    let mut ports = upstream.ports.clone();
+    ports.extend(upstream.resolve.values().map(SocketAddr::port));
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+fn workers(typed: u16) -> usize {
+    match typed {
+        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8),
+        n => usize::from(n),
+    }
+}
+
+fn proxy_login(typed: &Typed, environment: &dyn Environment) -> Result<Option<SecretString>, SettingsError> {
+    const NAME: &str = "MUNIMENT_PARENT_PROXY_LOGIN";
+    let Some(login) = environment.get(NAME) else { return Ok(None) };
+    let wrong = |wrong: &str| SettingsError::Variable { name: NAME, wrong: wrong.to_owned() };
+    if typed.file.upstream.proxy.is_none() {
+        return Err(wrong("there is no upstream.proxy it could be for; set that key, or unset the variable"));
+    }
+    if !login.contains(':') || login.chars().any(char::is_control) {
+        return Err(wrong("write user:password"));
+    }
+    Ok(Some(login.into()))
+}
+
+fn master_key(typed: &Typed, data_dir: &Path, environment: &dyn Environment) -> Result<MasterKey, SettingsError> {
+    const NAME: &str = "MUNIMENT_MASTER_KEY";
+    if let Some(key) = environment.get(NAME) {
+        if key.len() != 64 || !key.bytes().all(|b| b.is_ascii_hexdigit()) {
+            let wrong = "write 64 hex digits, such as `openssl rand -hex 32` prints".to_owned();
+            return Err(SettingsError::Variable { name: NAME, wrong });
+        }
+        return Ok(MasterKey::Given(key.into()));
+    }
+    Ok(match &typed.file.keys.master_key_file {
+        Some(path) => MasterKey::File { path: path.clone(), may_make: false },
+        None => MasterKey::File { path: data_dir.join("master.key"), may_make: true },
+    })
+}
+
+fn archive(typed: &Typed, data_dir: &Path, environment: &dyn Environment) -> Result<Archive, SettingsError> {
+    let file = &typed.file.archive;
+    let from_file = match &file.url {
+        Some(url) => Some(check_url(url).map_err(|wrong| typed.wrong(&["archive", "url"], wrong))?),
+        None => None,
+    };
+    let variable = |name: &'static str| match environment.get(name) {
+        Some(url) => check_url(&url).map(Some).map_err(|wrong| SettingsError::Variable { name, wrong }),
+        None => Ok(None),
+    };
+    let (service, owner) = (variable("DATABASE_URL")?, variable("MUNIMENT_OWNER_URL")?);
+    let postgres = match service.or(from_file) {
+        Some(url) => Postgres::Server { owner_url: owner.unwrap_or_else(|| url.clone()), url },
+        None => Postgres::Embedded {
+            dir: data_dir.join("postgres"),
+            bindir: file.postgres_bindir.clone().or_else(|| environment.get("PG_BINDIR").map(PathBuf::from)),
+        },
+    };
+    Ok(Archive {
+        postgres,
+        when_unavailable: file.when_unavailable,
+        spool: file.spool.0,
+        blobs: file.blobs.clone().unwrap_or_else(|| data_dir.join("blobs")),
+        connections: file.connections,
+        append_timeout: file.append_timeout.0,
+        checkpoint_every: file.checkpoint_every.0,
+    })
+}
+
+/// The driver's own words may repeat the password, so they are not passed on.
+fn check_url(url: &str) -> Result<SecretString, String> {
+    let form = "write postgres://user@host/database, with sslmode=verify-full off this machine";
+    let scheme = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    match PgConnectOptions::from_str(url) {
+        Ok(options) if scheme && options.get_database().is_some_and(|name| !name.is_empty()) => {
+            Ok(url.to_owned().into())
+        }
+        _ => Err(form.to_owned()),
+    }
+}
+
+fn in_force(file: &file::File, data_dir: &Path, archive: &Archive, master_key: &MasterKey) -> serde_json::Value {
+    let mut file = file.clone();
+    file.data_dir = Some(data_dir.to_owned());
+    file.archive.blobs = Some(archive.blobs.clone());
+    file.archive.url = match &archive.postgres {
+        Postgres::Embedded { .. } => None,
+        Postgres::Server { url, .. } => PgConnectOptions::from_str(url.expose_secret()).ok().map(|options| {
+            let (host, port) = (options.get_host(), options.get_port());
+            let database = options.get_database().unwrap_or_default();
+            format!("postgres://{}@{host}:{port}/{database}", options.get_username())
+        }),
+    };
+    file.keys.master_key_file = match master_key {
+        MasterKey::File { path, .. } => Some(path.clone()),
+        MasterKey::Given(_) => None,
+    };
+    serde_json::to_value(&file).unwrap_or_default()
+}
+
+/// Whether a plain connection from this address may carry a credential.
+#[must_use]
+pub fn is_trusted_plain(address: IpAddr, networks: &[Cidr]) -> bool {
+    address.to_canonical().is_loopback() || networks.iter().any(|network| network.contains(address))
+}
