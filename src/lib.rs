@@ -33,6 +33,8 @@ pub mod record;
 #[cfg(feature = "service")]
 pub mod exchange;
 #[cfg(feature = "service")]
+pub mod recognize;
+#[cfg(feature = "service")]
 pub mod settings;
 #[cfg(feature = "service")]
 pub mod telemetry;

@@ -1,0 +1,226 @@
+//! The rule set: every network's rules, indexed by host and path; planning from a request head.
+//!
+//! Invariant: a set is whole or not there. Loading checks every file and every program first and reports all faults at
+//! once, so a bad file leaves the running set alone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use http::{Method, header};
+
+use super::error::RuleErrors;
+use super::host::{HostPattern, ListedHosts};
+use super::index::PathTree;
+use super::load;
+use super::plan::{Channel, Hold, Keep, Outbound, Plan, Release};
+use super::rule::{ProgramText, Rule};
+use super::source::Source;
+use crate::exchange::RequestHead;
+use crate::record::Digest;
+
+/// One network's rules.
+#[derive(Debug)]
+#[expect(dead_code, reason = "read by the engine, which lands next")]
+pub(crate) struct Network {
+    pub(crate) name: Arc<str>,
+    pub(crate) title: String,
+    pub(crate) hosts: Vec<HostPattern>,
+    pub(crate) any_host: bool,
+    pub(crate) account_cookies: Vec<String>,
+    pub(crate) library: Option<ProgramText>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) tree: PathTree,
+    pub(crate) digest: Digest,
+    /// The file, as the loader knows it.
+    pub(crate) file: String,
+}
+
+impl Network {
+    /// The first rule that the head allows.
+    pub(crate) fn first_rule(&self, head: &RequestHead) -> Option<&Rule> {
+        self.tree.find(head.path(), &mut |number| self.rules.get(number as usize).filter(|rule| rule.head_allows(head)))
+    }
+}
+
+/// Every network's rules.
+#[derive(Debug)]
+pub struct RuleSet {
+    pub(crate) networks: Vec<Network>,
+    exact: HashMap<String, Vec<usize>>,
+    below: HashMap<String, Vec<usize>>,
+    any: Vec<usize>,
+    digest: Digest,
+}
+
+impl RuleSet {
+    /// Reads, checks and indexes rule files, all or nothing.
+    ///
+    /// # Errors
+    /// Every fault of every file, with its line and what would be right.
+    pub fn load(sources: &[Source]) -> Result<Self, RuleErrors> {
+        let networks = load::networks(sources)?;
+        let mut set = Self {
+            exact: HashMap::new(),
+            below: HashMap::new(),
+            any: Vec::new(),
+            digest: whole_digest(&networks),
+            networks,
+        };
+        for (number, network) in set.networks.iter().enumerate() {
+            for host in &network.hosts {
+                let (map, name) = match host {
+                    HostPattern::Exact(name) => (&mut set.exact, name),
+                    HostPattern::Below(name) => (&mut set.below, name),
+                };
+                map.entry(name.clone()).or_default().push(number);
+            }
+            if network.any_host {
+                set.any.push(number);
+            }
+        }
+        Ok(set)
+    }
+
+    /// The rule files that are built in.
+    ///
+    /// # Errors
+    /// None while the tests of this crate pass: they load the same files.
+    pub fn embedded() -> Result<Self, RuleErrors> {
+        Self::load(&Source::embedded())
+    }
+
+    /// SHA-256 over the networks' names and digests: the set's provenance.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Each network's name, title and digest.
+    pub fn networks(&self) -> impl Iterator<Item = (&str, &str, Digest)> {
+        self.networks.iter().map(|network| (&*network.name, network.title.as_str(), network.digest))
+    }
+
+    /// The hosts that rules claim by name: what is intercepted besides listed hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostPattern> {
+        self.networks.iter().flat_map(|network| &network.hosts)
+    }
+
+    /// Whether a host is to be intercepted: claimed by a rule file, or listed.
+    #[must_use]
+    pub fn claims(&self, host: &str, listed: &ListedHosts) -> bool {
+        self.exact.contains_key(host)
+            || suffixes(host).any(|parent| self.below.contains_key(parent))
+            || listed.contains(host)
+    }
+
+    /// What to do with a request on an intercepted host, from its head alone.
+    #[must_use]
+    pub fn plan(&self, head: &RequestHead, listed: &ListedHosts) -> Plan {
+        self.first_rule(head, listed).map_or_else(|| catch_all(head), |(network, rule)| rule.plan(&network.name))
+    }
+
+    /// Names of cookies that hold account ids and no secret, for the networks of this host.
+    pub fn account_cookies<'s, 'h>(
+        &'s self,
+        host: &'h str,
+        listed: &ListedHosts,
+    ) -> impl Iterator<Item = &'s str> + use<'s, 'h> {
+        self.networks_of(host, listed.contains(host))
+            .flat_map(|network| network.account_cookies.iter().map(String::as_str))
+    }
+
+    pub(crate) fn first_rule(&self, head: &RequestHead, listed: &ListedHosts) -> Option<(&Network, &Rule)> {
+        let host = head.authority.host();
+        self.networks_of(host, listed.contains(host)).find_map(|network| Some(network).zip(network.first_rule(head)))
+    }
+
+    /// The networks that speak for a host: by name first, then those for any listed host.
+    pub(crate) fn networks_of<'s, 'h>(
+        &'s self,
+        host: &'h str,
+        listed: bool,
+    ) -> impl Iterator<Item = &'s Network> + use<'s, 'h> {
+        let exact = self.exact.get(host).into_iter().flatten();
+        let below = suffixes(host).filter_map(|parent| self.below.get(parent)).flatten();
+        let any = self.any.iter().filter(move |_network| listed);
+        exact.chain(below).chain(any).filter_map(|number| self.networks.get(*number))
+    }
+}
+
+/// Every parent name: `b.c` and `c` of `a.b.c`.
+fn suffixes(host: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(host.split_once('.').map(|(_label, parent)| parent), |name| {
+        name.split_once('.').map(|(_label, parent)| parent)
+    })
+}
+
+fn whole_digest(networks: &[Network]) -> Digest {
+    let by_name: BTreeMap<&str, Digest> = networks.iter().map(|network| (&*network.name, network.digest)).collect();
+    let lines: String = by_name.iter().map(|(name, digest)| format!("{name} {digest}\n")).collect();
+    Digest::of(&[lines.as_bytes()])
+}
+
+/// No rule speaks about this request: whatever has the shape of a write is kept raw.
+fn catch_all(head: &RequestHead) -> Plan {
+    if is_websocket(head) {
+        return Plan::Messages(Channel { network: None, outbound: Outbound::Hold, inbound: false });
+    }
+    // RFC 9110 §9.2.1: these are safe. An unknown method is not known to be safe.
+    if [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::CONNECT].contains(&head.method) {
+        return Plan::Forward;
+    }
+    let keep = if looks_like_login(head.path()) { Keep::Head } else { Keep::Whole };
+    Plan::Hold(Hold { network: None, release: Release::Whole, keep })
+}
+
+fn is_websocket(head: &RequestHead) -> bool {
+    head.headers
+        .get_all(header::UPGRADE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket")))
+}
+
+/// Whole segments (or their words) only: `/tokenize/posts` is no login.
+const LOGIN_WORDS: &[&str] = &[
+    "login",
+    "logon",
+    "signin",
+    "signup",
+    "password",
+    "passwords",
+    "passwd",
+    "passcode",
+    "token",
+    "tokens",
+    "oauth",
+    "oauth2",
+    "otp",
+    "2fa",
+    "mfa",
+    "totp",
+    "webauthn",
+    "passkey",
+    "authenticate",
+    "authorize",
+    "sso",
+    "saml",
+    "credentials",
+];
+
+fn looks_like_login(path: &str) -> bool {
+    let is_login = |word: &str| LOGIN_WORDS.iter().any(|login| word.eq_ignore_ascii_case(login));
+    path.split('/').any(|segment| {
+        let (stem, _extension) = segment.split_once('.').unwrap_or((segment, ""));
+        is_login(stem)
+            || ["sign_in", "log_in", "sign_up", "sign-in", "log-in", "sign-up"]
+                .iter()
+                .any(|word| stem.eq_ignore_ascii_case(word))
+            || stem
+                .split(['_', '-'])
+                .any(|word| ["password", "passwd", "otp"].iter().any(|login| word.eq_ignore_ascii_case(login)))
+    })
+}
+
+#[cfg(test)]
+mod tests;

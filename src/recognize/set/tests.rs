@@ -1,0 +1,142 @@
+//! Planning from the head, and what loading says about bad files.
+
+use http::{HeaderMap, Version};
+
+use super::*;
+use crate::exchange::Scheme;
+use crate::recognize::Tee;
+
+fn head(method: &str, url: &str) -> RequestHead {
+    let (authority, path) = url.split_once('/').unwrap();
+    RequestHead {
+        method: method.parse().unwrap(),
+        scheme: Scheme::Https,
+        authority: authority.parse().unwrap(),
+        target: format!("/{path}"),
+        version: Version::HTTP_11,
+        headers: HeaderMap::new(),
+    }
+}
+
+fn listed(hosts: &[&str]) -> ListedHosts {
+    hosts.iter().map(|host| host.parse::<HostPattern>().unwrap()).collect()
+}
+
+fn set(text: &str) -> Result<RuleSet, RuleErrors> {
+    RuleSet::load(&[Source { file: "rules.toml".to_owned(), text: text.to_owned() }])
+}
+
+#[test]
+fn rules_for_any_host_apply_to_listed_hosts_only() {
+    let set = RuleSet::embedded().unwrap();
+    let status = head("POST", "social.example/api/v1/statuses");
+    let Plan::Hold(hold) = set.plan(&status, &listed(&["social.example"])) else { panic!("a status is held") };
+    assert_eq!(hold.network.as_deref(), Some("mastodon"));
+    let Plan::Hold(hold) = set.plan(&status, &listed(&[])) else { panic!("an unknown write is held") };
+    assert_eq!(hold.network, None);
+    assert!(!set.claims("social.example", &listed(&["other.example"])));
+    assert!(set.claims("social.example", &listed(&["*.example"].map(|_| "social.example"))));
+    assert!(set.claims("morel.us-east.host.bsky.network", &listed(&[])));
+}
+
+#[test]
+fn on_a_host_without_rules_every_write_shape_is_held_and_nothing_else() {
+    let set = RuleSet::embedded().unwrap();
+    let none = listed(&[]);
+    for method in ["POST", "PUT", "PATCH", "DELETE", "PROPPATCH"] {
+        let plan = set.plan(&head(method, "api.x.example/2/tweets"), &none);
+        assert_eq!(plan, Plan::Hold(Hold { network: None, release: Release::Whole, keep: Keep::Whole }), "{method}");
+    }
+    for method in ["GET", "HEAD", "OPTIONS"] {
+        assert_eq!(set.plan(&head(method, "api.x.example/2/tweets"), &none), Plan::Forward, "{method}");
+    }
+    for path in ["login", "oauth2/token.json", "users/sign_in", "account/reset-password"] {
+        let plan = set.plan(&head("POST", &format!("api.x.example/{path}")), &none);
+        assert_eq!(plan, Plan::Hold(Hold { network: None, release: Release::Whole, keep: Keep::Head }), "{path}");
+    }
+    let mut socket = head("GET", "api.x.example/stream");
+    socket.headers.insert("upgrade", "WebSocket".parse().unwrap());
+    let channel = Channel { network: None, outbound: Outbound::Hold, inbound: false };
+    assert_eq!(set.plan(&socket, &none), Plan::Messages(channel));
+}
+
+#[test]
+fn conditions_on_the_head_choose_between_rules_of_one_path() {
+    let set = set(r#"
+        name = "n"
+        title = "N"
+        hosts = ["n.example"]
+        [[rule]]
+        id = "quiet"
+        path = "/act"
+        plan = "ignore"
+        when = [{ query = "name", one_of = ["a b", "seen"] }, { header = "X-Mode", starts_with = "quiet" }]
+        [[rule]]
+        id = "look"
+        method = "GET"
+        path = "/act"
+        plan = "read"
+        extract = "empty"
+        [[rule]]
+        id = "say"
+        method = ["POST", "PUT"]
+        path = "/act"
+        plan = "write"
+        hold = "tail"
+        extract = "empty"
+    "#)
+    .unwrap();
+    let mut request = head("POST", "n.example/act?x=1&name=a+b");
+    let held = Plan::Hold(Hold { network: Some("n".into()), release: Release::Tail, keep: Keep::Whole });
+    assert_eq!(set.plan(&request, &listed(&[])), held);
+    request.headers.insert("x-mode", "QUIETly".parse().unwrap());
+    assert_eq!(set.plan(&request, &listed(&[])), Plan::Forward);
+    assert_eq!(set.plan(&head("GET", "n.example/act"), &listed(&[])), Plan::Tee(Tee { network: "n".into() }));
+}
+
+#[test]
+fn a_bad_file_names_every_fault_with_its_line_and_what_would_be_right() {
+    let text = r#"name = "n"
+title = "N"
+hosts = ["*"]
+[[rule]]
+id = "a"
+method = "post"
+path = "x"
+plan = "write"
+[[rule]]
+id = "b"
+path = "/y"
+plan = "ignore"
+[[rule]]
+id = "b"
+method = "POST"
+path = "/y"
+plan = "ignore"
+when = [{ query = "a", header = "b", exists = true }]
+"#;
+    let errors = set(text).unwrap_err().to_string();
+    insta::assert_snapshot!(errors, @r#"
+    rules.toml:3: `*` is not a host pattern: write a name such as social.example, or *.social.example for every name below it
+    rules.toml:6: rule `a`: `post` is not a method: write it in upper case, such as POST
+    rules.toml:7: rule `a`: begin the path with `/`, such as /api/v1/statuses/{id}
+    rules.toml:8: rule `a`: a write needs `extract`; for requests kept raw say `plan = "unclassified"`
+    rules.toml:14: rule `b`: a rule called `b` is already there; give each rule its own id
+    rules.toml:18: rule `b`: a condition has one place (`query`, `header`, `form` or `json`) and one test (`exists`, `equals`, `one_of` or `starts_with`)
+    rules.toml:14: rule `b`: `b` stands before it, takes the same requests and has no condition, so this rule can never speak: give `b` a `when`, or put this rule first
+    "#);
+    let unknown =
+        set("name = \"n\"\ntitle = \"N\"\nhosts = []\n[[rule]]\nid = \"a\"\npat = \"/\"\nplan = \"ignore\"\n");
+    insta::assert_snapshot!(
+        unknown.unwrap_err().to_string(),
+        @"rules.toml:6: unknown field `pat`, expected one of `id`, `method`, `path`, `plan`, `hold`, `direction`, `when`, `extract`, `outcome`, `account`"
+    );
+}
+
+#[test]
+fn comments_and_layout_do_not_change_the_digest_and_content_does() {
+    let base = "name = \"n\"\ntitle = \"N\"\nhosts = [\"n.example\"]\n";
+    let digest = |text: &str| set(text).unwrap().digest();
+    assert_eq!(digest(base), digest(&format!("# note\n{}", base.replace(" = ", "="))));
+    assert_ne!(digest(base), digest(&base.replace("\"N\"", "\"M\"")));
+}
