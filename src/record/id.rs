@@ -76,3 +76,7 @@ id!(
     /// One officer: compliance, legal, auditor or admin.
     OfficerId
 );
+id!(
+    /// One writer (a proxy, a command) that stamps drafts with its own gap-free count.
+    SourceId
+);

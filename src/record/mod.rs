@@ -1,18 +1,35 @@
 //! What we keep: the nouns every other module shares.
 //!
-//! Ids, digests, times, kinds and canonical bytes. Pure: time and randomness are arguments ([`Clock`] and [`Ids`] are the
-//! seams through which a service hands them in).
+//! Ids, digests, times, kinds, canonical bytes, record keys, commitments and sealing. Pure: time and randomness are arguments
+//! ([`Clock`] and [`Ids`] are the seams through which a service hands them in). Sealing and wrapping need the feature
+//! `service`; a verifier opens nothing.
 
 mod canonical;
 mod clock;
+mod commitment;
 mod digest;
+mod field;
 mod id;
+mod key;
 mod kind;
+#[cfg(feature = "service")]
+mod seal;
 mod time;
+#[cfg(feature = "service")]
+mod wrap;
 
 pub use canonical::{CanonicalError, canonical};
 pub use clock::{Clock, Ids};
+pub use commitment::{Commitment, CommitmentError, Committer};
 pub use digest::{Digest, DigestError};
-pub use id::{AccountId, AdvisorId, DeviceId, EntryId, ExchangeId, IdError, OfficerId, RecordId};
+pub use field::{FieldName, FieldNameError, Part, Word, WordError};
+pub(crate) use field::{is_field_byte, is_field_name, is_word};
+pub use id::{AccountId, AdvisorId, DeviceId, EntryId, ExchangeId, IdError, OfficerId, RecordId, SourceId};
+pub use key::{MasterKey, MasterKeyId, RecordKey, Salt, SealingKey, WrappedKey, WrappedKeyError};
+pub(crate) use kind::words;
 pub use kind::{Direction, Kind, UnknownWord};
+#[cfg(feature = "service")]
+pub use seal::{CHUNK, SealError, TAG, seal, seal_stream, sealed_size, unseal, unseal_stream};
 pub use time::{Timestamp, TimestampError};
+#[cfg(feature = "service")]
+pub use wrap::WrapError;
