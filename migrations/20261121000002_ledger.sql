@@ -1,0 +1,176 @@
+-- The ledger: entries, the head, streams, sources, tiles, checkpoints.
+--
+-- Every table is keyed by (or can be split by) the entry index, so that a large archive can be partitioned by range of
+-- index later. Two things would move then, and nothing else: the unique `id` becomes a table of its own (a unique constraint
+-- of a partitioned table must contain the partition key), and nothing refers to entries by foreign key already, because a
+-- foreign key costs a lookup per row on the one write path and adds nothing to what verification checks from the bytes.
+
+create table ledger.entries (
+    index bigint not null constraint entries_pkey primary key constraint entries_index check (index >= 0),
+    -- Made by whoever asks for the append: what makes a repeated append harmless.
+    id    uuid   not null constraint entries_id unique,
+    -- SHA-256(0x00 || body): chain link of the next entry and leaf of the Merkle tree.
+    leaf  bytea  not null constraint entries_leaf check (octet_length(leaf) = 32),
+    -- The exact bytes that are hashed (RFC 8785 JSON). bytea and not json, because what is hashed is bytes.
+    body  bytea  not null constraint entries_body check (octet_length(body) between 2 and 65535)
+);
+-- Hashes and digests do not compress; trying costs time on the write path.
+alter table ledger.entries alter column body set storage external;
+
+-- One row: how many entries there are and the leaf of the last. Its lock is what puts appends of all processes in order.
+-- Room is left on the page so that each update stays on it and leaves no index entry behind.
+create table ledger.head (
+    only_row boolean not null default true constraint head_pkey primary key constraint head_only_row check (only_row),
+    size     bigint not null constraint head_size check (size >= 0),
+    leaf     bytea  not null constraint head_leaf check (octet_length(leaf) = 32),
+    at       timestamptz not null
+) with (fillfactor = 10);
+insert into ledger.head (size, leaf, at) values (0, decode(repeat('00', 32), 'hex'), 'epoch');
+
+-- Which entries belong to which custodian (a stream is an advisor), and at which place among that custodian's entries.
+-- A copy of what the entries say, kept so that the next place is found without reading them.
+create table ledger.stream_entries (
+    stream       uuid   not null,
+    stream_index bigint not null constraint stream_entries_stream_index check (stream_index >= 0),
+    entry_index  bigint not null,
+    constraint stream_entries_pkey primary key (stream, stream_index)
+);
+create index stream_entries_entry_index on ledger.stream_entries using brin (entry_index);
+
+-- How far each source (a process with a data directory) has counted: one row per group commit that holds entries of it.
+-- Two processes that share a source id by mistake meet in the primary key.
+create table ledger.sources (
+    source      uuid   not null,
+    next_index  bigint not null constraint sources_next_index check (next_index > 0),
+    entry_index bigint not null,
+    constraint sources_pkey primary key (source, next_index)
+);
+
+-- Full tiles of the Merkle tree (C2SP tlog-tiles): 256 hashes of 32 bytes. Partial tiles are never stored: the tail of the
+-- tree is read from the leaves themselves.
+create table ledger.tiles (
+    level  smallint not null constraint tiles_level check (level between 0 and 7),
+    index  bigint   not null constraint tiles_index check (index >= 0),
+    hashes bytea    not null constraint tiles_hashes check (octet_length(hashes) = 8192),
+    constraint tiles_pkey primary key (level, index)
+);
+alter table ledger.tiles alter column hashes set storage external;
+
+-- Signed checkpoints (C2SP tlog-checkpoint). `number` counts them from 0 without gaps: a publisher inserts the number after
+-- the last one it saw, so of two publishers who saw the same last checkpoint only one can publish (compare and swap).
+create table ledger.checkpoints (
+    number bigint not null constraint checkpoints_pkey primary key constraint checkpoints_number check (number >= 0),
+    size   bigint not null constraint checkpoints_size unique constraint checkpoints_size_positive check (size > 0),
+    root   bytea  not null constraint checkpoints_root check (octet_length(root) = 32),
+    note   text   not null constraint checkpoints_note check (octet_length(note) <= 65535),
+    at     timestamptz not null
+);
+
+-- Holds in force, read off the `hold` and `release` entries as they are appended (below), so that `ledger.dispose` can
+-- decide without trusting anybody's projection. A hold covers records, or every record of a custodian.
+create table ledger.holds (
+    hold        uuid   not null,
+    scope       text   not null constraint holds_scope check (scope in ('record', 'stream')),
+    target      uuid   not null,
+    entry_index bigint not null,
+    constraint holds_pkey primary key (hold, scope, target)
+);
+create index holds_target on ledger.holds (target);
+create table ledger.releases (
+    hold        uuid   not null constraint releases_pkey primary key,
+    entry_index bigint not null
+);
+
+-- Append-only in depth: nobody changes rows, whoever they are.
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['entries', 'stream_entries', 'sources', 'tiles', 'checkpoints', 'holds', 'releases'] loop
+        execute format('create trigger append_only_rows before update or delete on ledger.%I
+                        for each row execute function ledger.refuse_change()', name);
+        execute format('create trigger append_only_table before truncate on ledger.%I
+                        for each statement execute function ledger.refuse_change()', name);
+    end loop;
+end
+$$;
+create trigger append_only_rows before delete on ledger.head for each row execute function ledger.refuse_change();
+create trigger append_only_table before truncate on ledger.head for each statement execute function ledger.refuse_change();
+
+-- The head only moves forward, and only to a row that is there. Runs after the statement that inserted the entries.
+create function ledger.check_head() returns trigger
+language plpgsql as $$
+begin
+    if new.size <= old.size or new.at < old.at then
+        raise exception 'the ledger head moves forward only' using errcode = 'restrict_violation';
+    end if;
+    if not exists (select from ledger.entries e where e.index = new.size - 1 and e.leaf = new.leaf)
+       or exists (select from ledger.entries e where e.index = new.size) then
+        raise exception 'the ledger head must be the last entry' using errcode = 'restrict_violation';
+    end if;
+    return null;
+end
+$$;
+create trigger head_is_the_last_entry after update on ledger.head for each row execute function ledger.check_head();
+
+-- What the database itself insists on for every new entry: the hash is the hash of the bytes, the columns say what the bytes
+-- say, and the entry links to the one before it. So even somebody who holds the append role can only add to the end.
+-- Disposals come through `ledger.dispose` alone, which runs as the owner.
+create function ledger.check_entries() returns trigger
+language plpgsql as $$
+declare
+    bad bigint;
+    disposal boolean;
+begin
+    select min(a.index) filter (where
+               a.leaf <> sha256('\x00'::bytea || a.body)
+               or said.index is distinct from a.index
+               or said.id is distinct from a.id
+               or said.previous is distinct from
+                  case when a.index = 0 then repeat('0', 64) else encode(before.leaf, 'hex') end),
+           coalesce(bool_or(said.type = 'disposal'), false)
+      into bad, disposal
+      from added a
+      left join ledger.entries before on before.index = a.index - 1
+      cross join lateral json_to_record(convert_from(a.body, 'UTF8')::json)
+          as said (index bigint, id uuid, previous text, type text);
+    if bad is not null then
+        raise exception 'entry % does not continue the chain', bad using errcode = 'restrict_violation';
+    end if;
+    if disposal and current_user <> (select pg_get_userbyid(relowner) from pg_class where oid = tg_relid) then
+        raise exception 'a disposal is appended by ledger.dispose only' using errcode = 'insufficient_privilege';
+    end if;
+    return null;
+end
+$$;
+create trigger entries_continue_the_chain after insert on ledger.entries
+    referencing new table as added for each statement execute function ledger.check_entries();
+
+-- Writes down holds and releases as their entries arrive. Runs as the owner: the append role cannot touch these tables.
+create function ledger.note_holds() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    insert into ledger.holds (hold, scope, target, entry_index)
+    select (e.body ->> 'hold')::uuid, s.scope, t.target::uuid, e.index
+      from (select index, convert_from(body, 'UTF8')::json as body from added
+             where position('"type":"hold"'::bytea in body) > 0) e
+     cross join lateral (values ('record', e.body -> 'records'), ('stream', e.body -> 'custodians')) s (scope, targets)
+     cross join lateral json_array_elements_text(s.targets) t (target)
+     where e.body ->> 'type' = 'hold' and s.targets is not null;
+    insert into ledger.releases (hold, entry_index)
+    select (e.body ->> 'hold')::uuid, e.index
+      from (select index, convert_from(body, 'UTF8')::json as body from added
+             where position('"type":"release"'::bytea in body) > 0) e
+     where e.body ->> 'type' = 'release'
+    on conflict do nothing;
+    return null;
+end
+$$;
+revoke all on function ledger.note_holds() from public;
+create trigger holds_are_noted after insert on ledger.entries
+    referencing new table as added for each statement execute function ledger.note_holds();
+
+grant select on all tables in schema ledger to muniment_append, muniment_publish, muniment_project;
+grant insert on ledger.entries, ledger.stream_entries, ledger.sources to muniment_append;
+grant update on ledger.head to muniment_append;
+grant insert on ledger.tiles, ledger.checkpoints to muniment_publish;

@@ -1,0 +1,93 @@
+-- Disposal: the one way content leaves. The caller hands over the finished `disposal` entry; this function checks that the
+-- entry may follow the head, that every record it names has outlived its retention and is under no hold, and destroys keys
+-- and content in the same transaction that appends the entry. What it cannot check is not its business: why it was asked is
+-- in the entry, for everybody to see.
+create function ledger.dispose(
+    entry_id uuid, entry_leaf bytea, entry_body bytea, entry_source uuid, entry_source_next bigint
+) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    head record;
+    said json := convert_from(entry_body, 'UTF8')::json;
+    doomed uuid[];
+    culprit uuid;
+begin
+    -- Waits for the append that holds the head; from here on nothing can be appended, and so no hold can slip in between.
+    select size, leaf, at into strict head from ledger.head for update;
+    if said ->> 'type' <> 'disposal' then
+        raise exception 'not a disposal entry' using errcode = 'invalid_parameter_value';
+    end if;
+    if (said ->> 'index')::bigint <> head.size or said ->> 'previous' <> encode(head.leaf, 'hex') then
+        raise exception 'the disposal entry does not continue the chain' using errcode = 'serialization_failure';
+    end if;
+
+    select array_agg(distinct r::uuid order by r::uuid) into doomed from json_array_elements_text(said -> 'records') r;
+    if doomed is null or cardinality(doomed) > 100 then
+        raise exception 'a disposal names between 1 and 100 records' using errcode = 'invalid_parameter_value';
+    end if;
+
+    select r into culprit from unnest(doomed) r where not exists (select from content.keys k where k.record = r) limit 1;
+    if found then
+        raise exception 'record % has no key to destroy', culprit using errcode = 'no_data_found';
+    end if;
+
+    -- Retention runs from the record's last entry: an outcome or a new version keeps the whole record.
+    select k.record into culprit
+      from content.keys k
+      join ledger.entries e on e.index = greatest(k.entry_index,
+               (select max(s.entry_index) from content.sealed s where s.record = k.record),
+               (select max(b.entry_index) from content.blobs b where b.record = k.record))
+     where k.record = any (doomed)
+       and (convert_from(e.body, 'UTF8')::json ->> 'at')::timestamptz + (select minimum from content.retention)
+           > clock_timestamp()
+     limit 1;
+    if found then
+        raise exception 'record % is still within its retention', culprit using errcode = 'restrict_violation';
+    end if;
+
+    -- A hold names the record itself or a custodian whose stream holds any entry of the record.
+    select k.record into culprit
+      from content.keys k
+     where k.record = any (doomed)
+       and exists (
+           select from ledger.holds h
+            where not exists (select from ledger.releases l where l.hold = h.hold)
+              and (h.scope = 'record' and h.target = k.record
+                or h.scope = 'stream' and h.target in (
+                       select s ->> 'id' from (
+                           select json_array_elements(convert_from(e.body, 'UTF8')::json -> 'streams') s
+                             from ledger.entries e
+                            where e.index = k.entry_index
+                               or e.index in (select c.entry_index from content.sealed c where c.record = k.record)) x
+                   )::uuid))
+     limit 1;
+    if found then
+        raise exception 'record % is under a hold', culprit using errcode = 'restrict_violation';
+    end if;
+
+    insert into ledger.entries (index, id, leaf, body) values (head.size, entry_id, entry_leaf, entry_body);
+    insert into ledger.stream_entries (stream, stream_index, entry_index)
+    select (s ->> 'id')::uuid, (s ->> 'index')::bigint, head.size from json_array_elements(said -> 'streams') s;
+    insert into ledger.sources (source, next_index, entry_index) values (entry_source, entry_source_next, head.size);
+    update ledger.head set size = head.size + 1, leaf = entry_leaf, at = (said ->> 'at')::timestamptz;
+
+    perform set_config('muniment.disposing', txid_current()::text, true);
+    insert into content.sweeps (digest, entry_index) select digest, head.size from content.blobs where record = any (doomed);
+    insert into content.disposals (record, entry_index) select r, head.size from unnest(doomed) r;
+    delete from content.keys where record = any (doomed);
+    delete from content.sealed where record = any (doomed);
+    delete from content.blobs where record = any (doomed);
+    perform set_config('muniment.disposing', '', true);
+    return head.size;
+end
+$$;
+revoke all on function ledger.dispose(uuid, bytea, bytea, uuid, bigint) from public;
+grant execute on function ledger.dispose(uuid, bytea, bytea, uuid, bigint) to muniment_append;
+
+-- Takes a file off the list once it is deleted.
+create function content.swept(file bytea) returns void
+language sql security definer set search_path = pg_catalog, pg_temp as $$
+    delete from content.sweeps where digest = file
+$$;
+revoke all on function content.swept(bytea) from public;
+grant execute on function content.swept(bytea) to muniment_append;
