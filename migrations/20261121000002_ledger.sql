@@ -81,12 +81,22 @@ create table ledger.releases (
     entry_index bigint not null
 );
 
+-- Records that turned out later to belong to one more custodian, read off the `attribution` entries in the same way: a hold on
+-- that custodian covers them too.
+create table ledger.attributions (
+    record      uuid   not null,
+    stream      uuid   not null,
+    entry_index bigint not null,
+    constraint attributions_pkey primary key (record, stream, entry_index)
+);
+
 -- Append-only in depth: nobody changes rows, whoever they are.
 do $$
 declare
     name text;
 begin
-    foreach name in array array['entries', 'stream_entries', 'sources', 'tiles', 'checkpoints', 'holds', 'releases'] loop
+    foreach name in array array['entries', 'stream_entries', 'sources', 'tiles', 'checkpoints', 'holds', 'releases',
+                                'attributions'] loop
         execute format('create trigger append_only_rows before update or delete on ledger.%I
                         for each row execute function ledger.refuse_change()', name);
         execute format('create trigger append_only_table before truncate on ledger.%I
@@ -128,12 +138,12 @@ begin
                or said.id is distinct from a.id
                or said.previous is distinct from
                   case when a.index = 0 then repeat('0', 64) else encode(before.leaf, 'hex') end),
-           coalesce(bool_or(said.type = 'disposal'), false)
+           coalesce(bool_or(said.type = 'disposal' and said.detail ->> 'phase' <> 'swept'), false)
       into bad, disposal
       from added a
       left join ledger.entries before on before.index = a.index - 1
       cross join lateral json_to_record(convert_from(a.body, 'UTF8')::json)
-          as said (index bigint, id uuid, previous text, type text);
+          as said (index bigint, id uuid, previous text, type text, detail json);
     if bad is not null then
         raise exception 'entry % does not continue the chain', bad using errcode = 'restrict_violation';
     end if;
@@ -146,23 +156,30 @@ $$;
 create trigger entries_continue_the_chain after insert on ledger.entries
     referencing new table as added for each statement execute function ledger.check_entries();
 
--- Writes down holds and releases as their entries arrive. Runs as the owner: the append role cannot touch these tables.
+-- Writes down holds, releases and attributions as their entries arrive. Runs as the owner: the append role cannot touch these tables.
 create function ledger.note_holds() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     insert into ledger.holds (hold, scope, target, entry_index)
-    select (e.body ->> 'hold')::uuid, s.scope, t.target::uuid, e.index
+    select (e.body -> 'detail' ->> 'hold')::uuid, s.scope, t.target::uuid, e.index
       from (select index, convert_from(body, 'UTF8')::json as body from added
              where position('"type":"hold"'::bytea in body) > 0) e
-     cross join lateral (values ('record', e.body -> 'records'), ('stream', e.body -> 'custodians')) s (scope, targets)
+     cross join lateral (values ('record', e.body -> 'detail' -> 'records'),
+                                ('stream', e.body -> 'detail' -> 'advisors')) s (scope, targets)
      cross join lateral json_array_elements_text(s.targets) t (target)
      where e.body ->> 'type' = 'hold' and s.targets is not null;
     insert into ledger.releases (hold, entry_index)
-    select (e.body ->> 'hold')::uuid, e.index
+    select (e.body -> 'detail' ->> 'hold')::uuid, e.index
       from (select index, convert_from(body, 'UTF8')::json as body from added
              where position('"type":"release"'::bytea in body) > 0) e
      where e.body ->> 'type' = 'release'
     on conflict do nothing;
+    insert into ledger.attributions (record, stream, entry_index)
+    select (e.body ->> 'record')::uuid, (stream ->> 'id')::uuid, e.index
+      from (select index, convert_from(body, 'UTF8')::json as body from added
+             where position('"type":"attribution"'::bytea in body) > 0) e
+     cross join lateral json_array_elements(e.body -> 'streams') stream
+     where e.body ->> 'type' = 'attribution' and e.body ->> 'record' is not null;
     return null;
 end
 $$;

@@ -97,6 +97,22 @@ $$;
 create trigger disposed_stay_disposed after insert on content.keys
     referencing new table as added for each statement execute function content.refuse_disposed();
 
+-- Content without its record's key could never be read: refused, so that it cannot happen by mistake. A record that was
+-- disposed of has no key any more, so nothing can be added to it either.
+create function content.refuse_keyless() returns trigger
+language plpgsql as $$
+begin
+    if exists (select from added a where not exists (select from content.keys k where k.record = a.record)) then
+        raise exception 'the record has no key' using errcode = 'restrict_violation';
+    end if;
+    return null;
+end
+$$;
+create trigger content_has_its_key after insert on content.sealed
+    referencing new table as added for each statement execute function content.refuse_keyless();
+create trigger content_has_its_key after insert on content.blobs
+    referencing new table as added for each statement execute function content.refuse_keyless();
+
 grant select on content.keys, content.sealed, content.blobs, content.disposals, content.sweeps, content.retention
     to muniment_append, muniment_project;
 grant insert on content.keys, content.sealed, content.blobs to muniment_append;

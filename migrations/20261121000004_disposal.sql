@@ -14,14 +14,14 @@ declare
 begin
     -- Waits for the append that holds the head; from here on nothing can be appended, and so no hold can slip in between.
     select size, leaf, at into strict head from ledger.head for update;
-    if said ->> 'type' <> 'disposal' then
-        raise exception 'not a disposal entry' using errcode = 'invalid_parameter_value';
+    if said ->> 'type' <> 'disposal' or said -> 'detail' ->> 'phase' <> 'destroyed' then
+        raise exception 'not an entry that destroys' using errcode = 'invalid_parameter_value';
     end if;
     if (said ->> 'index')::bigint <> head.size or said ->> 'previous' <> encode(head.leaf, 'hex') then
         raise exception 'the disposal entry does not continue the chain' using errcode = 'serialization_failure';
     end if;
 
-    select array_agg(distinct r::uuid order by r::uuid) into doomed from json_array_elements_text(said -> 'records') r;
+    select array_agg(distinct r::uuid order by r::uuid) into doomed from json_array_elements_text(said -> 'detail' -> 'records') r;
     if doomed is null or cardinality(doomed) > 100 then
         raise exception 'a disposal names between 1 and 100 records' using errcode = 'invalid_parameter_value';
     end if;
@@ -45,7 +45,7 @@ begin
         raise exception 'record % is still within its retention', culprit using errcode = 'restrict_violation';
     end if;
 
-    -- A hold names the record itself or a custodian whose stream holds any entry of the record.
+    -- A hold names the record itself or a custodian whose stream holds any entry of the record, or to whom it was attributed.
     select k.record into culprit
       from content.keys k
      where k.record = any (doomed)
@@ -53,13 +53,14 @@ begin
            select from ledger.holds h
             where not exists (select from ledger.releases l where l.hold = h.hold)
               and (h.scope = 'record' and h.target = k.record
+                or h.scope = 'stream' and exists (
+                       select from ledger.attributions a where a.record = k.record and a.stream = h.target)
                 or h.scope = 'stream' and h.target in (
-                       select s ->> 'id' from (
-                           select json_array_elements(convert_from(e.body, 'UTF8')::json -> 'streams') s
-                             from ledger.entries e
-                            where e.index = k.entry_index
-                               or e.index in (select c.entry_index from content.sealed c where c.record = k.record)) x
-                   )::uuid))
+                       select (stream ->> 'id')::uuid
+                         from ledger.entries e
+                        cross join lateral json_array_elements(convert_from(e.body, 'UTF8')::json -> 'streams') stream
+                        where e.index = k.entry_index
+                           or e.index in (select c.entry_index from content.sealed c where c.record = k.record))))
      limit 1;
     if found then
         raise exception 'record % is under a hold', culprit using errcode = 'restrict_violation';
