@@ -31,6 +31,8 @@ pub mod ledger;
 pub mod record;
 
 #[cfg(feature = "service")]
+pub mod archive;
+#[cfg(feature = "service")]
 pub mod exchange;
 #[cfg(feature = "service")]
 pub mod recognize;

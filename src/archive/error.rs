@@ -110,7 +110,9 @@ pub enum ArchiveError {
         statements: String,
     },
     /// The login may not take the roles.
-    #[error("the login `{login}` may not work as the roles of the archive; run as the owner or a superuser: {statements}")]
+    #[error(
+        "the login `{login}` may not work as the roles of the archive; run as the owner or a superuser: {statements}"
+    )]
     Grants {
         /// Who.
         login: String,
@@ -179,11 +181,4 @@ pub enum ArchiveError {
     /// An append failed.
     #[error("append: {0}")]
     Append(#[from] AppendError),
-}
-
-impl ArchiveError {
-    pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { path, source }
-    }
 }

@@ -33,7 +33,8 @@ impl Account {
     /// Asks `id`, which knows every source of users this machine has, not just the file.
     fn named(name: &str) -> Option<Self> {
         let ask = |what: &str| -> Option<u32> {
-            let said = Command::new("id").args([what, name]).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+            let said =
+                Command::new("id").args([what, name]).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
             String::from_utf8_lossy(&said.stdout).trim().parse().ok()
         };
         Some(Self { name: name.to_owned(), uid: ask("-u")?, gid: ask("-g")? }).filter(|account| account.uid != 0)
@@ -58,9 +59,8 @@ impl Account {
     /// through (not listing, not reading) may be granted; anything higher belongs to somebody else and is only reported.
     pub(super) fn reach(&self, dir: &Path) -> Result<(), EmbeddedError> {
         let data_dir = dir.parent().unwrap_or(dir);
-        for (place, ours) in [(dir, true), (data_dir, true)]
-            .into_iter()
-            .chain(data_dir.ancestors().skip(1).map(|above| (above, false)))
+        for (place, ours) in
+            [(dir, true), (data_dir, true)].into_iter().chain(data_dir.ancestors().skip(1).map(|above| (above, false)))
         {
             let metadata = std::fs::metadata(place).map_err(EmbeddedError::io(place))?;
             if self.may_pass(&metadata) {

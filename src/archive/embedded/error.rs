@@ -57,7 +57,9 @@ pub enum EmbeddedError {
         pid: String,
     },
     /// Postgres refuses to run as root, and there is no other user to run it as.
-    #[error("postgres does not run as root, and there is neither a user `postgres` nor `nobody` to run it as; make one, or start muniment as an ordinary user")]
+    #[error(
+        "postgres does not run as root, and there is neither a user `postgres` nor `nobody` to run it as; make one, or start muniment as an ordinary user"
+    )]
     NoUser,
     /// The unprivileged user cannot reach the directory.
     #[error(

@@ -113,8 +113,14 @@ impl Layout {
     pub(super) fn lock(&self) -> Result<Result<File, String>, EmbeddedError> {
         let path = self.dir.join("lock");
         let io = |error| EmbeddedError::io(&path)(error);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;

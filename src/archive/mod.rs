@@ -1,0 +1,13 @@
+//! Where it stays: Postgres, append-only, and the files beside it.
+//!
+//! Invariant: what was answered as appended is durable, chained and in order, and there is one way to append
+//! ([`Append::append`]). Readable copies (projections) follow the ledger and can be made again from it. This module does not
+//! know HTTP, and decides nothing about what is kept.
+
+pub mod embedded;
+mod error;
+mod roles;
+mod submission;
+
+pub use error::{AppendError, ArchiveError, Inconsistency};
+pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
