@@ -33,6 +33,8 @@ pub mod record;
 #[cfg(feature = "service")]
 pub mod archive;
 #[cfg(feature = "service")]
+pub mod capture;
+#[cfg(feature = "service")]
 pub mod exchange;
 #[cfg(feature = "service")]
 pub mod recognize;

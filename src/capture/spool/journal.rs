@@ -1,0 +1,359 @@
+//! The journal: segments in order, one thread that writes them, one fsync for all who wait.
+//!
+//! Invariant: [`Journal::append`] answers `Ok` only when the payload is durable. An answer that is not `Ok` says nothing about
+//! the disk: the payload may be found there later, so whoever appends must bear both. It knows nothing of what a payload means.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::disk::{Disk, SegmentFile, SegmentNumber};
+use super::frame::{FrameError, HEADER, MAX_PAYLOAD, SegmentHeader, SegmentKey, SpoolKey};
+use super::segment::{self, Reading, on_disk};
+use crate::capture::{Entropy, EntropyError};
+use crate::record::{Clock, Timestamp};
+
+/// Payload bytes that may wait for the disk at once.
+const QUEUE_BYTES: u32 = 64 << 20;
+const QUEUE: usize = 4096;
+/// Payload bytes made durable by one fsync.
+const GROUP_BYTES: usize = 4 << 20;
+
+/// How much the journal may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Bytes of all segments together; beyond it an append is refused.
+    pub total: u64,
+    /// Bytes after which a new segment is begun.
+    pub segment: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { total: 1 << 30, segment: 16 << 20 }
+    }
+}
+
+/// The payload was not made durable, or may not have been.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JournalError {
+    /// The bound is reached.
+    #[error("the spool is full ({0} bytes): bring the archive back, or raise archive.spool")]
+    Full(u64),
+    /// The disk refused.
+    #[error("the spool cannot be written ({0}): is the disk full or read-only?")]
+    Disk(io::ErrorKind),
+    /// The payload could not be sealed.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// No salt could be made.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The journal has been closed.
+    #[error("the spool is closed")]
+    Closed,
+}
+
+impl From<io::Error> for JournalError {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error.kind())
+    }
+}
+
+/// What the journal holds now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Payloads.
+    pub frames: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+type Segments = BTreeMap<SegmentNumber, Backlog>;
+type Answer = oneshot::Sender<Result<(), JournalError>>;
+
+enum Command {
+    Append {
+        payload: Bytes,
+        done: Answer,
+        _room: OwnedSemaphorePermit,
+    },
+    /// Close the open segment, so that it can be read and removed.
+    Roll {
+        done: Answer,
+    },
+}
+
+/// The one handle; dropping it ends the thread after what was asked before.
+pub struct Journal {
+    disk: Arc<dyn Disk>,
+    key: Arc<SpoolKey>,
+    commands: Option<mpsc::Sender<Command>>,
+    room: Arc<Semaphore>,
+    segments: Arc<Mutex<Segments>>,
+    bounds: Bounds,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Journal {
+    /// Opens what is there (segments of an earlier run are never written again, only read) and starts the thread.
+    ///
+    /// # Errors
+    /// When the directory cannot be read or the thread cannot be started.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        key: SpoolKey,
+        bounds: Bounds,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, JournalError> {
+        let mut segments = Segments::new();
+        for number in disk.segments()? {
+            let bytes = disk.size(number)?;
+            let frames = segment::count(&disk.read(number, read_bound(bounds))?);
+            segments.insert(number, Backlog { frames, bytes });
+        }
+        let next = segments.last_key_value().map_or(0, |(number, _)| number.0 + 1);
+        let segments = Arc::new(Mutex::new(segments));
+        let key = Arc::new(key);
+        let (commands, waiting) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            disk: Arc::clone(&disk),
+            key: Arc::clone(&key),
+            clock,
+            entropy,
+            bounds,
+            segments: Arc::clone(&segments),
+            next,
+            open: None,
+            buffer: Vec::new(),
+        };
+        let thread = std::thread::Builder::new().name("spool".to_owned()).spawn(move || writer.run(waiting))?;
+        Ok(Self {
+            disk,
+            key,
+            commands: Some(commands),
+            room: Arc::new(Semaphore::new(QUEUE_BYTES as usize)),
+            segments,
+            bounds,
+            thread: Some(thread),
+        })
+    }
+
+    /// Durable on `Ok`.
+    ///
+    /// # Errors
+    /// See [`JournalError`]. The payload may be on disk nevertheless.
+    pub async fn append(&self, payload: Bytes) -> Result<(), JournalError> {
+        let weight = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= MAX_PAYLOAD);
+        let weight = weight.ok_or(FrameError::TooLarge(payload.len()))?;
+        let room = Arc::clone(&self.room).acquire_many_owned(weight).await.map_err(|_source| JournalError::Closed)?;
+        self.ask(|done| Command::Append { payload, done, _room: room }).await
+    }
+
+    /// The oldest segment with everything in it, closed for writing; none when the journal is empty.
+    ///
+    /// # Errors
+    /// When the open segment could not be closed.
+    pub async fn oldest(&self) -> Result<Option<SegmentNumber>, JournalError> {
+        // Only the last one can be open for writing.
+        if self.segments.lock().len() == 1 {
+            self.ask(|done| Command::Roll { done }).await?;
+        }
+        Ok(self.segments.lock().first_key_value().map(|(number, _)| *number))
+    }
+
+    /// Reads a closed segment. `Ok(Err(_))` when nothing in it can be opened.
+    ///
+    /// # Errors
+    /// When the disk cannot read it.
+    pub async fn read(&self, number: SegmentNumber) -> Result<Result<Reading, FrameError>, JournalError> {
+        let (disk, key, bound) = (Arc::clone(&self.disk), Arc::clone(&self.key), read_bound(self.bounds));
+        let read =
+            tokio::task::spawn_blocking(move || disk.read(number, bound).map(|bytes| segment::read(&bytes, &key)));
+        Ok(read.await.map_err(|_source| JournalError::Closed)??)
+    }
+
+    /// Forgets a segment whose every payload is durable elsewhere.
+    ///
+    /// # Errors
+    /// When it may still be there.
+    pub async fn remove(&self, number: SegmentNumber) -> Result<(), JournalError> {
+        self.forget(number, |disk, number| disk.remove(number)).await
+    }
+
+    /// Takes a damaged segment out of the journal, but keeps the file.
+    ///
+    /// # Errors
+    /// When it may still be there.
+    pub async fn set_aside(&self, number: SegmentNumber) -> Result<(), JournalError> {
+        self.forget(number, |disk, number| disk.set_aside(number)).await
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        self.segments.lock().values().fold(Backlog::default(), |sum, one| Backlog {
+            frames: sum.frames + one.frames,
+            bytes: sum.bytes + one.bytes,
+        })
+    }
+
+    async fn forget(
+        &self,
+        number: SegmentNumber,
+        how: fn(&dyn Disk, SegmentNumber) -> io::Result<()>,
+    ) -> Result<(), JournalError> {
+        let disk = Arc::clone(&self.disk);
+        let gone = tokio::task::spawn_blocking(move || how(&*disk, number).and_then(|()| disk.sync()));
+        gone.await.map_err(|_source| JournalError::Closed)??;
+        self.segments.lock().remove(&number);
+        Ok(())
+    }
+
+    async fn ask(&self, command: impl FnOnce(Answer) -> Command) -> Result<(), JournalError> {
+        let (done, answer) = oneshot::channel();
+        let commands = self.commands.as_ref().ok_or(JournalError::Closed)?;
+        commands.send(command(done)).await.map_err(|_source| JournalError::Closed)?;
+        answer.await.map_err(|_source| JournalError::Closed)?
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the spool thread ended abnormally");
+        }
+    }
+}
+
+/// The largest a segment can be: its bound, and the frames of one group beyond it.
+fn read_bound(bounds: Bounds) -> u64 {
+    bounds.segment + (GROUP_BYTES + 2 * MAX_PAYLOAD) as u64
+}
+
+/// The segment being written.
+struct Open {
+    number: SegmentNumber,
+    file: Box<dyn SegmentFile>,
+    key: SegmentKey,
+    frames: u64,
+    bytes: u64,
+}
+
+/// Owned by the thread.
+struct Writer {
+    disk: Arc<dyn Disk>,
+    key: Arc<SpoolKey>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    bounds: Bounds,
+    /// Shared with the handle, which takes segments out; this side puts them in.
+    segments: Arc<Mutex<Segments>>,
+    next: u64,
+    open: Option<Open>,
+    buffer: Vec<u8>,
+}
+
+impl Writer {
+    fn run(mut self, mut waiting: mpsc::Receiver<Command>) {
+        let mut group = Vec::new();
+        while let Some(first) = waiting.blocking_recv() {
+            let mut command = Some(first);
+            let mut bytes = 0;
+            // Whoever came while the last fsync ran shares the next one.
+            while let Some(Command::Append { payload, done, _room }) = command {
+                bytes += payload.len();
+                group.push((payload, done, _room));
+                command = if bytes < GROUP_BYTES { waiting.try_recv().ok() } else { None };
+            }
+            if !group.is_empty() {
+                self.append(&mut group);
+            }
+            if let Some(Command::Roll { done }) = command {
+                self.roll();
+                answer(done, Ok(()));
+            }
+        }
+    }
+
+    fn append(&mut self, group: &mut Vec<(Bytes, Answer, OwnedSemaphorePermit)>) {
+        let mut open = match self.open.take().map_or_else(|| self.begin(), Ok) {
+            Ok(open) => open,
+            Err(error) => return group.drain(..).for_each(|(_, done, _)| answer(done, Err(error.clone()))),
+        };
+        let mut left = self.bounds.total.saturating_sub(self.segments.lock().values().map(|one| one.bytes).sum());
+        let mut sealed = Vec::with_capacity(group.len());
+        self.buffer.clear();
+        for (payload, done, room) in group.drain(..) {
+            let size = on_disk(payload.len()) as u64;
+            if size > left {
+                answer(done, Err(JournalError::Full(self.bounds.total)));
+                continue;
+            }
+            match open.key.seal(open.frames, &payload, &mut self.buffer) {
+                Ok(()) => {
+                    open.frames += 1;
+                    left -= size;
+                    sealed.push((done, room));
+                }
+                Err(error) => answer(done, Err(error.into())),
+            }
+        }
+        let written = if sealed.is_empty() {
+            Ok(())
+        } else {
+            open.file.write(&self.buffer).and_then(|()| open.file.sync()).map_err(JournalError::from)
+        };
+        open.bytes += self.buffer.len() as u64;
+        self.segments.lock().insert(open.number, Backlog { frames: open.frames, bytes: open.bytes });
+        // A segment that failed once is given up: its numbers are used, and a later fsync would prove nothing about it.
+        if written.is_ok() && open.bytes < self.bounds.segment {
+            self.open = Some(open);
+        }
+        for (done, _room) in sealed {
+            answer(done, written.clone());
+        }
+        if self.buffer.capacity() > 2 * GROUP_BYTES {
+            self.buffer = Vec::new();
+        }
+    }
+
+    /// A fresh segment, durable by name and with its header, before the first frame goes in.
+    fn begin(&mut self) -> Result<Open, JournalError> {
+        let mut salt = [0; 32];
+        self.entropy.fill(&mut salt)?;
+        let header = SegmentHeader { opened_at: self.now(), salt };
+        let key = self.key.segment(&header.salt)?;
+        let number = SegmentNumber(self.next);
+        self.next += 1;
+        let mut file = self.disk.create(number)?;
+        let bytes = (HEADER * 2) as u64;
+        self.segments.lock().insert(number, Backlog { frames: 0, bytes });
+        file.write(&header.encode())?;
+        file.sync()?;
+        self.disk.sync()?;
+        Ok(Open { number, file, key, frames: 0, bytes })
+    }
+
+    fn roll(&mut self) {
+        self.open = None;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+fn answer(done: Answer, result: Result<(), JournalError>) {
+    // The one who asked may have gone away; what was written stays written.
+    drop(done.send(result));
+}
