@@ -36,15 +36,30 @@ def give_up_after(seconds):
     faulthandler.dump_traceback_later(seconds, exit=True)
 
 
-def stop_when_stdin_closes():
-    """Sends this process SIGTERM when its standard input closes, so that a killed test leaves nothing behind."""
+def stop_on_request(clean=lambda: None, heed_stdin=True):
+    """Ends this process on SIGTERM, on SIGINT and, unless told not to, when its standard input closes.
 
-    def watch():
+    Call it before any thread or server starts: it keeps both signals from everyone else. Servers whose own way to stop
+    waits for streams that never end are thus not asked.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+
+    def end():
+        clean()
+        os._exit(0)
+
+    def await_signal():
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        end()
+
+    def await_stdin():
         while os.read(0, 4096):
             pass
-        os.kill(os.getpid(), signal.SIGTERM)
+        end()
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=await_signal, daemon=True).start()
+    if heed_stdin:
+        threading.Thread(target=await_stdin, daemon=True).start()
 
 
 def say_ready_when_listening(port, ready, limit=60):

@@ -7,12 +7,13 @@ ready) leads that to the port that this really listens on. Accounts have tokens;
 import json
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 
-from life import arguments, free_port, say_ready_when_listening, stop_when_stdin_closes  # noqa: E402
+from life import arguments, free_port, say_ready_when_listening, stop_on_request  # noqa: E402
 from mastodon_mock.cli import main  # noqa: E402
 
 args = arguments(
@@ -34,8 +35,9 @@ for name, token in accounts:
 ready_line = os.dup(1)
 os.dup2(2, 1)
 sys.stdout = os.fdopen(ready_line, "w", encoding="utf-8")
-if not args.keep:
-    stop_when_stdin_closes()
+scratch = tempfile.mkdtemp(prefix="mastodon-")
+tempfile.tempdir = scratch
+stop_on_request(lambda: shutil.rmtree(scratch, ignore_errors=True), heed_stdin=not args.keep)
 say_ready_when_listening(
     port,
     {
@@ -44,11 +46,11 @@ say_ready_when_listening(
         "accounts": [{"name": name, "token": token} for name, token in accounts],
     },
 )
-with tempfile.TemporaryDirectory(prefix="mastodon-") as scratch:
-    config = pathlib.Path(scratch, "config.toml")
-    config.write_text("\n".join(lines), encoding="utf-8")
-    os.chdir(scratch)
-    main(
-        ["serve", "--config", str(config), "--in-memory", "--host", "127.0.0.1", "--port", str(port)]
-        + ["--domain", args.host, "--ssl-certfile", args.cert, "--ssl-keyfile", args.key, "--log-level", "warning"]
-    )
+config = pathlib.Path(scratch, "config.toml")
+config.write_text("\n".join(lines), encoding="utf-8")
+certificate = ["--ssl-certfile", os.path.abspath(args.cert), "--ssl-keyfile", os.path.abspath(args.key)]
+os.chdir(scratch)
+main(
+    ["serve", "--config", str(config), "--in-memory", "--host", "127.0.0.1", "--port", str(port)]
+    + ["--domain", args.host, "--log-level", "warning", *certificate]
+)

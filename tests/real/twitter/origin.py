@@ -9,15 +9,13 @@ import itertools
 import json
 import pathlib
 import re
-import signal
 import ssl
 import sys
-import threading
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "lib"))
 
-from life import arguments, say, say_ready_when_listening, stop_when_stdin_closes  # noqa: E402
+from life import arguments, say, say_ready_when_listening, stop_on_request  # noqa: E402
 
 BODY_LIMIT = 8 << 20
 args = arguments(
@@ -116,10 +114,7 @@ context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(args.cert, args.key)
 server = Server(("127.0.0.1", args.port), Handler)
 server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-if not args.keep:
-    stop_when_stdin_closes()
+stop_on_request(heed_stdin=not args.keep)
 port = server.server_address[1]
 say_ready_when_listening(port, {"url": "https://api.twitter.com", "resolve": {host: f"127.0.0.1:{port}" for host in HOSTS}})
 server.serve_forever()
