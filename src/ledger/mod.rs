@@ -4,19 +4,34 @@
 //! `docs/FORMAT.md`. Pure: places, times and keys are arguments; nothing here knows HTTP or Postgres.
 
 mod actor;
+mod checkpoint;
 mod commitments;
 pub mod detail;
 mod draft;
 mod entry;
 mod error;
+mod note;
+mod note_key;
+mod proof;
 mod scan;
+mod tile;
+mod tlog_proof;
 mod tree;
 
 pub use crate::record::SourceId;
 pub use actor::{Actor, ActorError, EntryType};
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use commitments::{Commitments, CommitmentsRoot, Committed, LISTED_MAX};
 pub use draft::{Draft, Position, Stamped, sequence};
 pub use entry::{Entry, StreamPosition};
 pub use error::EntryError;
+pub use note::{NOTE_MAX, Note, NoteError, NoteSignature, SIGNATURES_MAX, Vouched};
+pub use note_key::{KeyId, NoteKeyError, SigningKey, VerifyingKey};
+pub use proof::{HashReader, MissingNode, Proof, ProofError, read_frontier, verify_consistency, verify_inclusion};
 pub use scan::{ENTRY_MAX, INTEGER_MAX, LIST_MAX, STREAMS_MAX};
+pub use tile::{TILE_WIDTH, Tile, TileError, TilePath, TileSet, bundle_bytes, parse_bundle, tile_bytes};
+pub use tlog_proof::{TlogProof, TlogProofError};
 pub use tree::{Frontier, FrontierError, Node, leaf_hash, node_hash, root_of};
+
+#[cfg(test)]
+mod tests;

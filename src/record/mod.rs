@@ -33,3 +33,7 @@ pub use seal::{CHUNK, SealError, TAG, seal, seal_stream, sealed_size, unseal, un
 pub use time::{Timestamp, TimestampError};
 #[cfg(feature = "service")]
 pub use wrap::WrapError;
+
+#[cfg(test)]
+#[cfg(feature = "service")]
+mod tests;

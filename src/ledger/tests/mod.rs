@@ -1,0 +1,6 @@
+//! Laws of the ledger, checked against definitions, other implementations and random input.
+
+mod checkpoint;
+mod entry;
+mod proof;
+mod tile;
