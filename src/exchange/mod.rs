@@ -1,17 +1,35 @@
 //! What passed by: one exchange as the proxy saw it, before anybody says what it means.
 //!
-//! Invariant: credentials are redacted before an exchange leaves this module for recognition or storage ([`redact`]).
-//! Pure: no socket, no clock, no randomness.
+//! Invariant: credentials are redacted before an exchange leaves this module for recognition or storage ([`Scrub`] is the
+//! only way out). Pure: no socket, no clock, no randomness.
 
 mod body;
+mod coding;
 mod connection;
+mod content;
+mod credential;
+mod edit;
+mod form;
 mod head;
+mod json;
+mod limits;
 mod message;
+mod multipart;
+mod redact;
+mod scrub;
+mod view;
 
 pub use body::{Body, BodyError, BodySource};
+pub use coding::{Decoded, Ending, decode, is_coded};
 pub use connection::{Authority, AuthorityError, Connection, Protocol, UpstreamFacts};
+pub use content::Unread;
+pub use credential::{DIGESTED, DROPPED, Hints, ScrubKey, SessionKey, looks_like_login};
 pub use head::{RequestHead, ResponseHead, Scheme};
+pub use json::{JsonError, Step, check as check_json, locate as locate_json};
+pub use limits::Limits;
 pub use message::{Message, MessageData, Opcode};
+pub use redact::Redaction;
+pub use scrub::{Scrub, Scrubbed, ScrubbedBody, ScrubbedMessage, ScrubbedRequest, ScrubbedResponse};
 
 use crate::record::{Direction, ExchangeId, Timestamp};
 

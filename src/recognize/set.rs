@@ -15,7 +15,7 @@ use super::load;
 use super::plan::{Channel, Hold, Keep, Outbound, Plan, Release};
 use super::rule::{ProgramText, Rule};
 use super::source::Source;
-use crate::exchange::RequestHead;
+use crate::exchange::{RequestHead, looks_like_login};
 use crate::record::Digest;
 
 /// One network's rules.
@@ -179,47 +179,6 @@ fn is_websocket(head: &RequestHead) -> bool {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket")))
-}
-
-/// Whole segments (or their words) only: `/tokenize/posts` is no login.
-const LOGIN_WORDS: &[&str] = &[
-    "login",
-    "logon",
-    "signin",
-    "signup",
-    "password",
-    "passwords",
-    "passwd",
-    "passcode",
-    "token",
-    "tokens",
-    "oauth",
-    "oauth2",
-    "otp",
-    "2fa",
-    "mfa",
-    "totp",
-    "webauthn",
-    "passkey",
-    "authenticate",
-    "authorize",
-    "sso",
-    "saml",
-    "credentials",
-];
-
-fn looks_like_login(path: &str) -> bool {
-    let is_login = |word: &str| LOGIN_WORDS.iter().any(|login| word.eq_ignore_ascii_case(login));
-    path.split('/').any(|segment| {
-        let (stem, _extension) = segment.split_once('.').unwrap_or((segment, ""));
-        is_login(stem)
-            || ["sign_in", "log_in", "sign_up", "sign-in", "log-in", "sign-up"]
-                .iter()
-                .any(|word| stem.eq_ignore_ascii_case(word))
-            || stem
-                .split(['_', '-'])
-                .any(|word| ["password", "passwd", "otp"].iter().any(|login| word.eq_ignore_ascii_case(login)))
-    })
 }
 
 #[cfg(test)]

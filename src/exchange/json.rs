@@ -1,0 +1,466 @@
+//! JSON as bytes: where each value begins and ends, so that one value can be replaced or taken out and the rest stays as sent.
+//!
+//! Strict RFC 8259, except that bytes above 0x7f in strings are not checked for UTF-8: a body with one broken character
+//! is still read. Iterative with a bound on nesting, so depth costs no stack.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// The bytes are no JSON text, or nest deeper than the bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON at this byte.
+    #[error("not json at byte {0}")]
+    Syntax(usize),
+    /// Nested too deeply.
+    #[error("json nests deeper than {0}")]
+    Depth(usize),
+}
+
+/// What stands at a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    Begin(Shape),
+    End(Shape),
+    /// Span without the quotes.
+    Key,
+    /// Span without the quotes.
+    String,
+    Number,
+    /// `true`, `false`, `null`.
+    Word,
+}
+
+/// A container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Object,
+    Array,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Value,
+    ValueOrEnd,
+    KeyOrEnd,
+    Key,
+    CommaOrEnd,
+    Nothing,
+}
+
+/// Walks one JSON text.
+pub(crate) struct Tokens<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    open: Vec<Shape>,
+    expect: Expect,
+    depth: usize,
+}
+
+impl<'a> Tokens<'a> {
+    pub(crate) fn new(bytes: &'a [u8], depth: usize) -> Self {
+        // A byte-order mark is common and harmless.
+        let at = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        Self { bytes, at, open: Vec::new(), expect: Expect::Value, depth }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    const fn syntax<T>(&self) -> Result<T, JsonError> {
+        Err(JsonError::Syntax(self.at))
+    }
+
+    fn after_value(&mut self) {
+        self.expect = if self.open.is_empty() { Expect::Nothing } else { Expect::CommaOrEnd };
+    }
+
+    /// The next token and its span; none at the end of a whole, valid text.
+    pub(crate) fn next(&mut self) -> Result<Option<(Token, Range<usize>)>, JsonError> {
+        self.skip_space();
+        if self.expect == Expect::CommaOrEnd && self.peek() == Some(b',') {
+            self.at += 1;
+            self.skip_space();
+            self.expect = if self.open.last() == Some(&Shape::Object) { Expect::Key } else { Expect::Value };
+        }
+        let Some(byte) = self.peek() else {
+            return if self.expect == Expect::Nothing { Ok(None) } else { self.syntax() };
+        };
+        match (self.expect, byte) {
+            (Expect::Nothing, _) => self.syntax(),
+            (Expect::KeyOrEnd | Expect::CommaOrEnd, b'}') => self.close(Shape::Object),
+            (Expect::ValueOrEnd | Expect::CommaOrEnd, b']') => self.close(Shape::Array),
+            (Expect::Key | Expect::KeyOrEnd, b'"') => self.key(),
+            (Expect::Value | Expect::ValueOrEnd, _) => self.value(byte),
+            _ => self.syntax(),
+        }
+        .map(Some)
+    }
+
+    fn close(&mut self, shape: Shape) -> Result<(Token, Range<usize>), JsonError> {
+        if self.open.pop() != Some(shape) {
+            return self.syntax();
+        }
+        self.at += 1;
+        self.after_value();
+        Ok((Token::End(shape), self.at - 1..self.at))
+    }
+
+    fn key(&mut self) -> Result<(Token, Range<usize>), JsonError> {
+        let span = self.string()?;
+        self.skip_space();
+        if self.peek() != Some(b':') {
+            return self.syntax();
+        }
+        self.at += 1;
+        self.expect = Expect::Value;
+        Ok((Token::Key, span))
+    }
+
+    fn value(&mut self, byte: u8) -> Result<(Token, Range<usize>), JsonError> {
+        let begin = self.at;
+        let token = match byte {
+            b'{' | b'[' => {
+                if self.open.len() >= self.depth {
+                    return Err(JsonError::Depth(self.depth));
+                }
+                let (shape, expect) =
+                    if byte == b'{' { (Shape::Object, Expect::KeyOrEnd) } else { (Shape::Array, Expect::ValueOrEnd) };
+                self.open.push(shape);
+                self.at += 1;
+                self.expect = expect;
+                return Ok((Token::Begin(shape), begin..self.at));
+            }
+            b'"' => {
+                let span = self.string()?;
+                self.after_value();
+                return Ok((Token::String, span));
+            }
+            b't' => self.word(b"true")?,
+            b'f' => self.word(b"false")?,
+            b'n' => self.word(b"null")?,
+            b'-' | b'0'..=b'9' => self.number()?,
+            _ => return self.syntax(),
+        };
+        self.after_value();
+        Ok((token, begin..self.at))
+    }
+
+    fn word(&mut self, word: &[u8]) -> Result<Token, JsonError> {
+        if !self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
+            return self.syntax();
+        }
+        self.at += word.len();
+        Ok(Token::Word)
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let begin = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == begin { self.syntax() } else { Ok(()) }
+    }
+
+    fn number(&mut self) -> Result<Token, JsonError> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(Token::Number)
+    }
+
+    fn string(&mut self) -> Result<Range<usize>, JsonError> {
+        self.at += 1;
+        let begin = self.at;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(begin..self.at - 1);
+                }
+                Some(b'\\') => {
+                    self.at += 1;
+                    match self.peek() {
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+                        Some(b'u') => {
+                            let digits = self.bytes.get(self.at + 1..self.at + 5);
+                            if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                                return self.syntax();
+                            }
+                            self.at += 5;
+                        }
+                        _ => return self.syntax(),
+                    }
+                }
+                Some(0..=0x1f) | None => return self.syntax(),
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+}
+
+/// Checks that the bytes are one JSON text within the depth.
+///
+/// # Errors
+/// See [`JsonError`].
+pub fn check(bytes: &[u8], depth: usize) -> Result<(), JsonError> {
+    let mut tokens = Tokens::new(bytes, depth);
+    while tokens.next()?.is_some() {}
+    Ok(())
+}
+
+/// Whether the first byte that counts opens an object or an array: what makes it worth trying to read as JSON.
+pub(crate) fn may_be_json(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| matches!(byte, b'{' | b'['))
+}
+
+/// A string's bytes with escapes undone, and where each came from: `origins[i]` is the offset in `raw` of the byte or
+/// escape that made byte `i`; one more entry stands for the end.
+pub(crate) fn unescape(raw: &[u8]) -> (Vec<u8>, Vec<u32>) {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut origins = Vec::with_capacity(raw.len() + 1);
+    let mut at = 0;
+    while let Some(byte) = raw.get(at).copied() {
+        let origin = u32::try_from(at).unwrap_or(u32::MAX);
+        let mut buffer = [0; 4];
+        let (made, used): (&[u8], usize) = if byte == b'\\' {
+            let (character, used) = escape_at(raw, at);
+            (character.encode_utf8(&mut buffer).as_bytes(), used)
+        } else {
+            buffer = [byte, 0, 0, 0];
+            (buffer.get(..1).unwrap_or_default(), 1)
+        };
+        bytes.extend_from_slice(made);
+        origins.extend(std::iter::repeat_n(origin, made.len()));
+        at += used;
+    }
+    origins.push(u32::try_from(at).unwrap_or(u32::MAX));
+    (bytes, origins)
+}
+
+fn escape_at(raw: &[u8], at: usize) -> (char, usize) {
+    let character = match raw.get(at + 1) {
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(b'n') => '\n',
+        Some(b'r') => '\r',
+        Some(b't') => '\t',
+        Some(b'u') => {
+            let high = unit(raw, at + 2);
+            if (0xd800..0xdc00).contains(&high) && raw.get(at + 6..at + 8) == Some(b"\\u") {
+                let low = unit(raw, at + 8);
+                if (0xdc00..0xe000).contains(&low) {
+                    let point = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                    return (char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER), 12);
+                }
+            }
+            return (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 6);
+        }
+        Some(other) => char::from(*other),
+        None => return ('\\', 1),
+    };
+    (character, 2)
+}
+
+fn unit(raw: &[u8], at: usize) -> u32 {
+    let digits = raw.get(at..at + 4).and_then(|digits| std::str::from_utf8(digits).ok());
+    digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or(0xfffd)
+}
+
+/// A string's text; borrows where nothing is escaped and all is UTF-8.
+pub(crate) fn text_of(raw: &[u8]) -> Cow<'_, str> {
+    if raw.contains(&b'\\') {
+        let (bytes, _origins) = unescape(raw);
+        Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()))
+    } else {
+        String::from_utf8_lossy(raw)
+    }
+}
+
+/// One step of a path into a JSON text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// An object's member.
+    Key(String),
+    /// An array's element.
+    Index(u64),
+}
+
+/// The span of the value at a path. Where an object repeats a key, the last one counts, as for jq.
+///
+/// # Errors
+/// When the bytes are no JSON text.
+pub fn locate(bytes: &[u8], path: &[Step], depth: usize) -> Result<Option<Range<usize>>, JsonError> {
+    let mut span = 0..bytes.len();
+    for step in path {
+        let Some(inside) = bytes.get(span.clone()) else { return Ok(None) };
+        let Some(found) = child(inside, step, depth)? else { return Ok(None) };
+        span = span.start + found.start..span.start + found.end;
+    }
+    let inside = bytes.get(span.clone()).unwrap_or_default();
+    let lead = inside.len() - inside.trim_ascii_start().len();
+    Ok(Some(span.start + lead..span.start + lead + inside.trim_ascii().len()))
+}
+
+fn child(bytes: &[u8], step: &Step, depth: usize) -> Result<Option<Range<usize>>, JsonError> {
+    let mut tokens = Tokens::new(bytes, depth);
+    let mut level = 0_usize;
+    let mut number = 0_u64;
+    let mut wanted = false;
+    let mut begin = None;
+    let mut found = None;
+    while let Some((token, span)) = tokens.next()? {
+        // Strings are spanned without their quotes; a value's span has them.
+        let whole = if token == Token::String { span.start - 1..span.end + 1 } else { span.clone() };
+        let ends = match token {
+            Token::Key => {
+                if level == 1 {
+                    let key = bytes.get(span).unwrap_or_default();
+                    wanted = matches!(step, Step::Key(name) if *name == text_of(key));
+                }
+                continue;
+            }
+            Token::Begin(shape) => {
+                if level == 0 {
+                    wanted = shape == Shape::Array && *step == Step::Index(0);
+                } else if level == 1 && wanted {
+                    begin = Some(whole.start);
+                }
+                level += 1;
+                false
+            }
+            Token::End(_) => {
+                level -= 1;
+                level == 1
+            }
+            Token::String | Token::Number | Token::Word => {
+                if level == 1 && wanted {
+                    begin = Some(whole.start);
+                }
+                level == 1
+            }
+        };
+        if ends {
+            if let Some(begin) = begin.take() {
+                found = Some(begin..whole.end);
+            }
+            number += 1;
+            wanted = *step == Step::Index(number);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at<'a>(text: &'a str, path: &[Step]) -> Option<&'a str> {
+        locate(text.as_bytes(), path, 64).unwrap().map(|span| text.get(span).unwrap())
+    }
+
+    fn key(name: &str) -> Step {
+        Step::Key(name.to_owned())
+    }
+
+    #[test]
+    fn a_value_is_taken_out_byte_for_byte() {
+        let text = r#" {"a" : [1, {"b":"x\"y" }, [2.50e1] ], "a\u0062": null, "é":{ "c" :true}} "#;
+        assert_eq!(at(text, &[key("a"), Step::Index(1)]), Some(r#"{"b":"x\"y" }"#));
+        assert_eq!(at(text, &[key("a"), Step::Index(1), key("b")]), Some(r#""x\"y""#));
+        assert_eq!(at(text, &[key("a"), Step::Index(2), Step::Index(0)]), Some("2.50e1"));
+        assert_eq!(at(text, &[key("ab")]), Some("null"));
+        assert_eq!(at(text, &[key("é"), key("c")]), Some("true"));
+        assert_eq!(at(text, &[]), Some(text.trim()));
+        assert_eq!(at(text, &[key("a"), Step::Index(3)]), None);
+        assert_eq!(at(text, &[key("b")]), None);
+        assert_eq!(at(r#"{"k":1,"k":[2]}"#, &[key("k")]), Some("[2]"), "the last of a repeated key counts");
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "}",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "{a:1}",
+            "[1 2]",
+            "01",
+            "1.",
+            "-",
+            "1e",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\n\"",
+            "tru",
+            "[]]",
+            "{} {}",
+            "[}",
+            "nul",
+            "+1",
+            ".5",
+        ] {
+            assert!(check(text.as_bytes(), 8).is_err(), "{text}");
+            assert!(serde_json::from_str::<serde_json::Value>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded_and_costs_no_stack() {
+        let deep = "[".repeat(1_000_000);
+        assert_eq!(check(deep.as_bytes(), 128), Err(JsonError::Depth(128)));
+        assert!(check(format!("{}{}", "[".repeat(128), "]".repeat(128)).as_bytes(), 128).is_ok());
+    }
+
+    #[test]
+    fn invalid_utf8_in_a_string_is_read() {
+        assert_eq!(check(b"{\"a\":\"\xff\"}", 8), Ok(()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn it_agrees_with_serde_json_on_what_json_is(text in "[\\[\\]{}\",:0-9eE.+\\-truefalsn \\\\u]{0,24}") {
+            let ours = check(text.as_bytes(), 100).is_ok();
+            let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            proptest::prop_assert_eq!(ours, theirs, "{}", text);
+        }
+
+        #[test]
+        fn unescaping_gives_what_serde_json_gives(text in ".{0,40}") {
+            let raw = serde_json::to_string(&text).unwrap();
+            let inner = &raw.as_bytes()[1..raw.len() - 1];
+            let (bytes, origins) = unescape(inner);
+            proptest::prop_assert_eq!(String::from_utf8(bytes.clone()).unwrap(), text);
+            proptest::prop_assert_eq!(origins.len(), bytes.len() + 1);
+            proptest::prop_assert_eq!(*origins.last().unwrap() as usize, inner.len());
+        }
+    }
+}
