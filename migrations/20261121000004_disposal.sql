@@ -21,6 +21,10 @@ begin
         raise exception 'the disposal entry does not continue the chain' using errcode = 'serialization_failure';
     end if;
 
+    if (said ->> 'at')::timestamptz > greatest(head.at, clock_timestamp() + interval '60 seconds') then
+        raise exception 'the disposal entry is from the future' using errcode = 'object_not_in_prerequisite_state';
+    end if;
+
     select array_agg(distinct r::uuid order by r::uuid) into doomed from json_array_elements_text(said -> 'detail' -> 'records') r;
     if doomed is null or cardinality(doomed) > 100 then
         raise exception 'a disposal names between 1 and 100 records' using errcode = 'invalid_parameter_value';

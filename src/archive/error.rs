@@ -182,3 +182,10 @@ pub enum ArchiveError {
     #[error("append: {0}")]
     Append(#[from] AppendError),
 }
+
+impl ArchiveError {
+    pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

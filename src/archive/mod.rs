@@ -5,9 +5,14 @@
 //! know HTTP, and decides nothing about what is kept.
 
 pub mod embedded;
+mod append;
+mod connect;
 mod error;
+mod migrate;
 mod roles;
+mod row;
 mod submission;
 
+pub use migrate::{Migrated, migrate};
 pub use error::{AppendError, ArchiveError, Inconsistency};
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};

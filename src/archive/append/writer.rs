@@ -1,0 +1,271 @@
+//! The writer: one task that owns one connection and appends what waits, group after group.
+//!
+//! Invariant: a waiter is told "durable" only after the database said "committed", or after its entry was found in the ledger.
+//! When the outcome of a commit is not known, nothing else is done before the writer has reconnected, taken the head lock and
+//! looked. A ledger that is not the one it appended to stops the writer for good.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::clock::StepWatch;
+use super::group::Parcel;
+use super::head::Head;
+use super::write::{self, Verdict};
+use crate::archive::{AppendError, Appended, ArchiveError, Inconsistency, connect};
+use crate::ledger::EntryType;
+use crate::record::{Clock, EntryId, Ids, SourceId, Word};
+use crate::telemetry::Metrics;
+
+/// Entries committed together at most, and the bytes of content that go with them.
+const GROUP: usize = 512;
+const GROUP_BYTES: usize = 8 << 20;
+const PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) type Answer = Result<Appended, AppendError>;
+
+/// One append that waits.
+pub(super) struct Waiting {
+    pub(super) parcel: Parcel,
+    /// Everybody who asked for this id.
+    pub(super) answers: Vec<oneshot::Sender<Answer>>,
+    pub(super) since: Instant,
+}
+
+/// What the writer works with.
+pub(super) struct Tools {
+    pub(super) login: PgConnectOptions,
+    pub(super) source: SourceId,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn Ids>,
+    pub(super) metrics: Arc<Metrics>,
+    /// How long an append may take.
+    pub(super) patience: Duration,
+    /// Who notes clock steps, and what they are called.
+    pub(super) actor: Word,
+    pub(super) clock_step: Word,
+}
+
+pub(super) struct Writer {
+    pub(super) tools: Tools,
+    pub(super) connection: Option<PgConnection>,
+    /// What we are sure of; `None` before the first look.
+    pub(super) head: Option<Head>,
+    /// The outcome of the last commit is not known.
+    uncertain: bool,
+    /// Others append too: take the lock first instead of finding the head moved.
+    pub(super) contended: bool,
+    pub(super) steps: StepWatch,
+    /// Gap entries of our own that go with the next group.
+    pub(super) owed: Vec<Parcel>,
+    stopped: watch::Sender<Option<Inconsistency>>,
+    pub(super) size: watch::Sender<u64>,
+}
+
+/// How one attempt ended.
+pub(super) enum Step {
+    /// Something was settled, or learned; go on.
+    Again,
+    /// The database is away or busy with itself; go on after a pause.
+    Pause,
+    /// The group is refused as a whole, and nobody knows because of which.
+    Split(sqlx::Error),
+    /// The end.
+    Fatal(Inconsistency),
+}
+
+impl Writer {
+    pub(super) fn new(
+        tools: Tools,
+        stopped: watch::Sender<Option<Inconsistency>>,
+        size: watch::Sender<u64>,
+    ) -> Self {
+        Self {
+            tools,
+            connection: None,
+            head: None,
+            uncertain: false,
+            contended: false,
+            steps: StepWatch::default(),
+            owed: Vec::new(),
+            stopped,
+            size,
+        }
+    }
+
+    /// Appends until the queue is closed and empty.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
+        let mut held = None;
+        while let Some(first) = match held.take() {
+            Some(waiting) => Some(waiting),
+            None => queue.recv().await,
+        } {
+            let batch = gather(first, &mut queue, &mut held);
+            self.commit(batch).await;
+        }
+    }
+
+    /// Settles every waiter of the batch, one way or the other.
+    async fn commit(&mut self, mut batch: Vec<Waiting>) {
+        let mut pause = PAUSE;
+        loop {
+            let stopped = *self.stopped.borrow();
+            if let Some(inconsistency) = stopped {
+                return refuse(batch, || AppendError::Stopped(inconsistency));
+            }
+            let patience = self.tools.patience;
+            // Whoever gave up waiting, before anything of theirs was tried, is not appended behind their back.
+            batch.retain(|waiting| self.uncertain || !waiting.answers.iter().all(oneshot::Sender::is_closed));
+            let (late, rest) = batch.into_iter().partition(|waiting| waiting.since.elapsed() >= patience);
+            refuse(late, || AppendError::Unavailable);
+            batch = rest;
+            if batch.is_empty() {
+                return;
+            }
+            match tokio::time::timeout(patience, self.attempt(&mut batch)).await {
+                Ok(Step::Again) => {}
+                Ok(Step::Pause) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Ok(Step::Split(source)) => match <[Waiting; 1]>::try_from(batch) {
+                    Ok([one]) => {
+                        let entry = one.parcel.stamped.draft.id;
+                        return settle(one, Err(AppendError::Refused { entry, source }));
+                    }
+                    // One of them is wrong; nobody else shall suffer for it.
+                    Err(many) => {
+                        for one in many {
+                            Box::pin(self.commit(vec![one])).await;
+                        }
+                        return;
+                    }
+                },
+                Ok(Step::Fatal(inconsistency)) => {
+                    tracing::error!(reason = %inconsistency, "appending has stopped for good");
+                    self.stopped.send_replace(Some(inconsistency));
+                }
+                // The statement may still be under way on the server.
+                Err(_elapsed) => self.lose_connection(),
+            }
+        }
+    }
+
+    fn lose_connection(&mut self) {
+        self.connection = None;
+        self.uncertain = true;
+    }
+
+    /// One attempt at everything that is left of the batch.
+    async fn attempt(&mut self, batch: &mut Vec<Waiting>) -> Step {
+        let uncertain = self.uncertain;
+        if let Err(error) = self.ready().await {
+            return self.failed(error);
+        }
+        // Before anything else: was it committed after all?
+        if uncertain && let Err(error) = self.answer_known(batch).await {
+            return self.failed(error);
+        }
+        self.uncertain = false;
+        if batch.is_empty() {
+            return Step::Again;
+        }
+        match self.append(batch).await {
+            Ok(step) => step,
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// A connection, and a head that was checked over it.
+    pub(super) async fn ready(&mut self) -> Result<(), ArchiveError> {
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let mut connection = connect::writer(&self.tools.login, self.tools.patience.mul_f32(0.8)).await?;
+        sqlx::raw_sql("begin").execute(&mut connection).await?;
+        let found = Head::lock(&mut connection, self.head.as_ref(), self.tools.source).await?;
+        sqlx::raw_sql("commit").execute(&mut connection).await?;
+        self.connection = Some(connection);
+        if let Some(head) = found {
+            self.size.send_replace(head.size);
+            self.tools.metrics.ledger_size(head.size);
+            self.head = Some(head);
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, error: ArchiveError) -> Step {
+        match error {
+            ArchiveError::Inconsistent(inconsistency) => return Step::Fatal(inconsistency),
+            ArchiveError::Entry { index, .. } => return Step::Fatal(Inconsistency::Bytes { index }),
+            ArchiveError::Database(error) => match write::verdict(&error) {
+                Verdict::RolledBack => return Step::Pause,
+                Verdict::Refused | Verdict::Duplicate => return Step::Split(error),
+                Verdict::Unknown => tracing::warn!(%error, "the archive's database is away"),
+            },
+            error => tracing::warn!(%error, "the archive's database answers oddly"),
+        }
+        self.lose_connection();
+        Step::Pause
+    }
+}
+
+/// Takes what waits, up to a full group. A disposal goes alone; it may have to wait in `held`.
+fn gather(first: Waiting, queue: &mut mpsc::Receiver<Waiting>, held: &mut Option<Waiting>) -> Vec<Waiting> {
+    let mut size = first.parcel.size;
+    let mut places = HashMap::from([(id(&first), 0)]);
+    let alone = destroys(&first);
+    let mut batch = vec![first];
+    while !alone && batch.len() < GROUP && size < GROUP_BYTES {
+        let Ok(waiting) = queue.try_recv() else { break };
+        if destroys(&waiting) {
+            *held = Some(waiting);
+            break;
+        }
+        // The same id twice: one entry, two answers.
+        let same = places.get(&id(&waiting)).copied();
+        if let Some(same) = same.and_then(|place| batch.get_mut(place)) {
+            same.answers.extend(waiting.answers);
+            continue;
+        }
+        places.insert(id(&waiting), batch.len());
+        size += waiting.parcel.size;
+        batch.push(waiting);
+    }
+    batch
+}
+
+pub(super) const fn id(waiting: &Waiting) -> EntryId {
+    waiting.parcel.stamped.draft.id
+}
+
+/// Is this the entry of a disposal that destroys (and not the note that files were swept)?
+pub(super) fn destroys(waiting: &Waiting) -> bool {
+    let draft = &waiting.parcel.stamped.draft;
+    draft.entry_type == EntryType::Disposal
+        && draft.detail.get("phase").and_then(serde_json::Value::as_str) == Some("destroyed")
+}
+
+/// Everybody who asked gets the answer; an error goes to the first, and the others learn that it is not known.
+pub(super) fn settle(waiting: Waiting, answer: Answer) {
+    let appended = answer.as_ref().ok().copied();
+    let mut answer = Some(answer);
+    for sender in waiting.answers {
+        let answer = match appended {
+            Some(appended) => Ok(appended),
+            None => answer.take().unwrap_or(Err(AppendError::Unavailable)),
+        };
+        // Whoever has gone away can ask again with the same id.
+        let _gone = sender.send(answer);
+    }
+}
+
+pub(super) fn refuse(batch: Vec<Waiting>, why: impl Fn() -> AppendError) {
+    for waiting in batch {
+        settle(waiting, Err(why()));
+    }
+}

@@ -1,0 +1,107 @@
+//! How the service connects: one login, which takes one of three roles for each purpose, with bounds on every wait.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Row as _};
+
+use super::{ArchiveError, migrate};
+
+/// The roles of design: see `migrations/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Appends; also reads.
+    Append,
+    /// Publishes checkpoints.
+    Publish,
+    /// Fills projections.
+    Project,
+}
+
+impl Role {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Append => "muniment_append",
+            Self::Publish => "muniment_publish",
+            Self::Project => "muniment_project",
+        }
+    }
+}
+
+/// How long a statement may take on the server; and how long a transaction may stand idle, so that a process that hangs cannot
+/// keep the head locked.
+const STATEMENT: Duration = Duration::from_secs(30);
+const IDLE_IN_TRANSACTION: &str = "10s";
+/// A connection attempt that takes longer than this has failed.
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
+
+/// The login, working as `role`. The role is taken as the session starts, so it costs no round trip.
+pub(super) fn options(login: &PgConnectOptions, role: Role, statement: Duration) -> PgConnectOptions {
+    login.clone().application_name(&format!("muniment {}", role.name())).options([
+        ("role", role.name()),
+        ("timezone", "UTC"),
+        ("statement_timeout", &statement.as_millis().to_string()),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+    ])
+}
+
+/// A pool of connections in one role.
+pub(super) fn pool(login: &PgConnectOptions, role: Role, most: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(most)
+        .acquire_timeout(CONNECT)
+        .idle_timeout(Duration::from_secs(300))
+        .connect_lazy_with(options(login, role, STATEMENT))
+}
+
+/// One connection for the writer. Its statement is always planned the same way: planning it for each set of values would
+/// cost more than running it.
+pub(super) async fn writer(login: &PgConnectOptions, statement: Duration) -> Result<PgConnection, sqlx::Error> {
+    let options = options(login, Role::Append, statement).options([("plan_cache_mode", "force_generic_plan")]);
+    match tokio::time::timeout(CONNECT, options.connect()).await {
+        Ok(connected) => connected,
+        Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
+/// Makes sure that the login may take every role, that the schema is ours, and (where asked) that the server does not lose
+/// what it acknowledges.
+pub(super) async fn check(login: &PgConnectOptions, durable: bool) -> Result<(), ArchiveError> {
+    for role in [Role::Append, Role::Publish, Role::Project] {
+        let mut connection = match options(login, role, STATEMENT).connect().await {
+            Ok(connection) => connection,
+            // 22023: no such role; 42501: not a member of it.
+            Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("22023")) => {
+                return Err(ArchiveError::NotMigrated);
+            }
+            Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42501")) => {
+                let login = login.get_username();
+                let statements = format!("grant muniment_append, muniment_publish, muniment_project to \"{login}\"");
+                return Err(ArchiveError::Grants { login: login.to_owned(), statements });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if role == Role::Append {
+            migrate::check(&mut connection).await?;
+            if durable {
+                check_durable(&mut connection).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn check_durable(connection: &mut PgConnection) -> Result<(), ArchiveError> {
+    let row = sqlx::query(
+        "select current_setting('fsync') <> 'off', current_setting('full_page_writes') <> 'off',
+                current_setting('synchronous_commit') <> 'off'",
+    )
+    .fetch_one(connection)
+    .await?;
+    for (at, setting) in ["fsync = off", "full_page_writes = off", "synchronous_commit = off"].into_iter().enumerate() {
+        if !row.try_get::<bool, _>(at)? {
+            return Err(ArchiveError::NotDurable { setting });
+        }
+    }
+    Ok(())
+}
