@@ -4,15 +4,22 @@
 //! ([`Append::append`]). Readable copies (projections) follow the ledger and can be made again from it. This module does not
 //! know HTTP, and decides nothing about what is kept.
 
-pub mod embedded;
 mod append;
+mod blobs;
 mod connect;
+pub mod embedded;
 mod error;
 mod migrate;
+mod open;
+mod read;
 mod roles;
 mod row;
+mod source;
 mod submission;
 
-pub use migrate::{Migrated, migrate};
+pub use blobs::{BlobStore, BlobWriter};
 pub use error::{AppendError, ArchiveError, Inconsistency};
+pub use migrate::{Migrated, migrate};
+pub use open::{Archive, Options};
+pub use read::{Content, Field};
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};

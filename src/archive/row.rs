@@ -19,5 +19,6 @@ pub(super) fn number(count: u64) -> i64 {
 /// A `bytea` that a check constraint keeps at 32 bytes.
 pub(super) fn digest(row: &PgRow, column: &str) -> Result<Digest, ArchiveError> {
     let bytes: &[u8] = row.try_get(column)?;
-    Digest::try_from(bytes).map_err(|_source| ArchiveError::Row { table: "ledger", problem: "a digest is not 32 bytes" })
+    Digest::try_from(bytes)
+        .map_err(|_source| ArchiveError::Row { table: "ledger", problem: "a digest is not 32 bytes" })
 }

@@ -9,5 +9,7 @@
 )]
 
 mod architecture;
+mod archive;
 mod capture;
 mod settings;
+mod support;

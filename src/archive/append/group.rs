@@ -92,13 +92,7 @@ pub(super) fn compose<'a>(
         previous: head.leaf,
         entries: Vec::new(),
         appended: Vec::new(),
-        head: Moved {
-            size: head.size,
-            leaf: head.leaf,
-            at,
-            source_next: head.source_next,
-            streams: HashMap::new(),
-        },
+        head: Moved { size: head.size, leaf: head.leaf, at, source_next: head.source_next, streams: HashMap::new() },
         streams: Columns3::default(),
         keys: Columns3::default(),
         sealed: Sealed::default(),
@@ -132,12 +126,7 @@ impl<'a> Group<'a> {
         moved.size += 1;
         moved.source_next += 1;
         moved.leaf = entry.leaf();
-        self.appended.push(Appended {
-            entry: draft.id,
-            index: position.index,
-            leaf: moved.leaf,
-            at: moved.at,
-        });
+        self.appended.push(Appended { entry: draft.id, index: position.index, leaf: moved.leaf, at: moved.at });
         self.entries.push(entry);
         self.push_content(index, parcel);
         Ok(())

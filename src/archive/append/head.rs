@@ -53,11 +53,7 @@ impl Head {
     ) -> Result<Option<Self>, ArchiveError> {
         let row = sqlx::query("select size, leaf, at from ledger.head for update").fetch_one(&mut *connection).await?;
         let at: OffsetDateTime = row.try_get("at")?;
-        let found = HeadRow {
-            size: count(row.try_get("size")?),
-            leaf: digest(&row, "leaf")?,
-            at: Timestamp::new(at),
-        };
+        let found = HeadRow { size: count(row.try_get("size")?), leaf: digest(&row, "leaf")?, at: Timestamp::new(at) };
         if let Some(known) = known
             && known.size == found.size
             && known.leaf == found.leaf
@@ -105,7 +101,8 @@ impl Head {
         if self.streams.len() > STREAMS {
             self.streams.clear();
         }
-        let unknown: Vec<Uuid> = wanted.filter(|stream| !self.streams.contains_key(stream)).map(AdvisorId::uuid).collect();
+        let unknown: Vec<Uuid> =
+            wanted.filter(|stream| !self.streams.contains_key(stream)).map(AdvisorId::uuid).collect();
         if unknown.is_empty() {
             return Ok(());
         }

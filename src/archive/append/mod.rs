@@ -49,12 +49,14 @@ pub(super) struct Setting {
 }
 
 impl Appender {
-    /// Connects, checks the head and starts the writer.
-    pub(super) async fn start(setting: Setting) -> Result<Self, ArchiveError> {
+    /// Connects, checks the head and starts the writer. Also says whether our source has no entry yet.
+    pub(super) async fn start(setting: Setting) -> Result<(Self, bool), ArchiveError> {
         let Setting { login, source, clock, ids, metrics, patience } = setting;
         let word = |text: &'static str| {
-            Word::try_from(text)
-                .map_err(|WordError| ArchiveError::Row { table: "ledger.entries", problem: "a word of ours is not one" })
+            Word::try_from(text).map_err(|WordError| ArchiveError::Row {
+                table: "ledger.entries",
+                problem: "a word of ours is not one",
+            })
         };
         let (stopped_sender, stopped) = watch::channel(None);
         let (size_sender, size) = watch::channel(0);
@@ -62,9 +64,10 @@ impl Appender {
         let tools = Tools { login, source, clock, ids, metrics, patience, actor, clock_step };
         let mut writer = Writer::new(tools, stopped_sender, size_sender);
         writer.ready().await?;
+        let is_new = writer.head.as_ref().is_some_and(|head| head.source_next == 0);
         let (sender, receiver) = mpsc::channel(QUEUE);
         let task = tokio::spawn(writer.run(receiver));
-        Ok(Self {
+        let appender = Self {
             queue: parking_lot::Mutex::new(Some(sender)),
             room: Arc::new(tokio::sync::Semaphore::new(QUEUE_BYTES)),
             source,
@@ -72,7 +75,8 @@ impl Appender {
             stopped,
             size,
             task: parking_lot::Mutex::new(Some(task)),
-        })
+        };
+        Ok((appender, is_new))
     }
 
     /// Queues a submission and waits until it is durable.

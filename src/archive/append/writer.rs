@@ -79,11 +79,7 @@ pub(super) enum Step {
 }
 
 impl Writer {
-    pub(super) fn new(
-        tools: Tools,
-        stopped: watch::Sender<Option<Inconsistency>>,
-        size: watch::Sender<u64>,
-    ) -> Self {
+    pub(super) fn new(tools: Tools, stopped: watch::Sender<Option<Inconsistency>>, size: watch::Sender<u64>) -> Self {
         Self {
             tools,
             connection: None,

@@ -31,7 +31,7 @@ use super::roles;
 /// Crash recovery replays the write-ahead log, which can take a while after a kill under load.
 const READY: Duration = Duration::from_secs(300);
 /// How long another process may take to let go of the directory.
-const HANDOVER: Duration = Duration::from_secs(10);
+const HANDOVER: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -153,7 +153,7 @@ async fn start_until_ready(
     layout: &Layout,
     options: &PgConnectOptions,
 ) -> Result<Child, EmbeddedError> {
-    let deadline = Instant::now() + HANDOVER * 2;
+    let deadline = Instant::now() + HANDOVER * 4;
     loop {
         let mut child = server::start(programs, layout)?;
         match await_ready(layout, options, Some(&mut child)).await {

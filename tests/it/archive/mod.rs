@@ -1,0 +1,6 @@
+//! The archive on a real Postgres.
+
+mod append;
+mod embedded;
+mod faults;
+mod roles;
