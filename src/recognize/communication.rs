@@ -117,6 +117,33 @@ pub struct Communication {
     pub version: Option<Digest>,
 }
 
+impl Communication {
+    /// One of which nothing more is known.
+    #[must_use]
+    pub fn bare(kind: Kind, direction: Direction) -> Self {
+        Self {
+            kind,
+            direction,
+            text: None,
+            author: None,
+            recipients: Vec::new(),
+            item: None,
+            parent: None,
+            root: None,
+            conversation: None,
+            attachments: Vec::new(),
+            permalink: None,
+            occurred_at: None,
+            edited_from: None,
+            followers: None,
+            visibility: None,
+            detail: serde_json::Map::new(),
+            fragment: None,
+            version: None,
+        }
+    }
+}
+
 /// How the origin took a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -208,6 +235,8 @@ pub enum ProblemKind {
     TooMuchOutput,
     /// The named decoder could not read the bytes.
     DecoderFailed,
-    /// A fragment path pointed nowhere.
+    /// A kept item of a read has no fragment: its path is missing or points nowhere.
     NoFragment,
+    /// The exchange could not be read as JSON.
+    BadInput,
 }

@@ -60,6 +60,10 @@ pub(crate) enum Fault {
     Unreachable(String),
     #[error("{0}")]
     Shape(&'static str),
+    #[error("no decoder is called `{name}`; there is {known}")]
+    Decoder { name: String, known: &'static str },
+    #[error("{field}: {what}")]
+    Program { field: &'static str, what: String },
 }
 
 /// Everything that is wrong with a rule set. Nothing of it was taken over.

@@ -53,6 +53,9 @@ pub(crate) struct RuleFile {
     /// All of these must hold.
     #[serde(default)]
     pub(crate) when: Vec<Spanned<ConditionFile>>,
+    /// With `plan = "read"`: turns a response that is no JSON into JSON, before programs see it.
+    #[serde(default)]
+    pub(crate) decoder: Option<Spanned<String>>,
     /// jq: exchange → communications.
     #[serde(default)]
     pub(crate) extract: Option<Spanned<String>>,

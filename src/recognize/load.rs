@@ -7,11 +7,13 @@ use std::sync::Arc;
 use http::Method;
 use toml::Spanned;
 
+use super::decoder::Decoder;
 use super::error::{Fault, RuleError, RuleErrors};
 use super::file::{ConditionFile, DirectionWord, HoldWord, NetworkFile, OneOrMany, PlanWord, RuleFile};
 use super::index::PathTree;
 use super::path::PathPattern;
 use super::plan::Release;
+use super::program::{ProgramNumber, Programs};
 use super::rule::{Action, Condition, Place, ProgramText, Rule, Test};
 use super::set::Network;
 use super::source::Source;
@@ -22,7 +24,7 @@ pub(crate) fn networks(sources: &[Source]) -> Result<Vec<Network>, RuleErrors> {
     let mut errors = Vec::new();
     let mut networks: Vec<Network> = Vec::new();
     for source in sources {
-        let mut file = Loading { source, rule: None, errors: &mut errors };
+        let mut file = Loading { source, rule: None, programs: Vec::new(), errors: &mut errors };
         let Some(network) = file.network() else { continue };
         if networks.iter().any(|other| other.name == network.name) {
             file.fault(0..0, Fault::RepeatedNetwork(network.name.to_string()));
@@ -35,6 +37,8 @@ pub(crate) fn networks(sources: &[Source]) -> Result<Vec<Network>, RuleErrors> {
 struct Loading<'a> {
     source: &'a Source,
     rule: Option<String>,
+    /// The rule and field of each program, and its text.
+    programs: Vec<(String, &'static str, ProgramText)>,
     errors: &'a mut Vec<RuleError>,
 }
 
@@ -69,8 +73,9 @@ impl Loading<'_> {
         if file.hosts.is_empty() && !file.any_host {
             self.fault(file.name.span(), Fault::NoHosts);
         }
-        let library = file.library.as_ref().map(|library| self.program(library));
+        let library = file.library.as_ref().map(|library| self.program_text(library));
         let rules = self.rules(&name, &file.rules);
+        self.check_programs(library.as_ref());
         let mut tree = PathTree::default();
         for (number, rule) in (0..).zip(&rules) {
             for path in &rule.paths {
@@ -84,11 +89,28 @@ impl Loading<'_> {
             any_host: file.any_host,
             account_cookies: file.account_cookies,
             library,
+            programs: self.programs.drain(..).map(|(_rule, _field, text)| text).collect(),
             rules,
             tree,
             digest,
-            file: self.source.file.clone(),
         })
+    }
+
+    /// Compiles every program, to find its faults now.
+    fn check_programs(&mut self, library: Option<&ProgramText>) {
+        let texts: Vec<_> = self.programs.iter().map(|(_rule, _field, text)| text).collect();
+        let Err(faults) = Programs::compile(library, &texts) else { return };
+        for fault in faults {
+            let place = fault.program.and_then(|number| self.programs.get(number.0));
+            let (rule, field) = place.map_or((None, "library"), |(rule, field, _text)| (Some(rule.clone()), *field));
+            let error = RuleError {
+                file: self.source.file.clone(),
+                line: fault.line,
+                rule,
+                fault: Fault::Program { field, what: fault.what },
+            };
+            self.errors.push(error);
+        }
     }
 
     /// Over the values, so that comments and layout do not make another rule set.
@@ -136,15 +158,26 @@ impl Loading<'_> {
             }
         }
         let conditions = rule.when.iter().filter_map(|condition| self.condition(condition)).collect();
-        let program = |program: &Option<Spanned<String>>| program.as_ref().map(|program| self.program(program));
-        let (extract, outcome, account) = (program(&rule.extract), program(&rule.outcome), program(&rule.account));
+        let decoder = rule.decoder.as_ref().and_then(|name| match name.get_ref().parse() {
+            Ok(decoder) => Some(decoder),
+            Err(()) => {
+                let fault = Fault::Decoder { name: name.get_ref().clone(), known: Decoder::NAMES };
+                self.fault(name.span(), fault);
+                None
+            }
+        });
+        let mut program =
+            |field, program: &Option<Spanned<String>>| program.as_ref().map(|text| self.program(&id, field, text));
+        let extract = program("extract", &rule.extract);
+        let outcome = program("outcome", &rule.outcome);
+        let account = program("account", &rule.account);
         let rule = Rule {
             id: format!("{network}/{id}").into(),
-            line: self.line(rule.id.span().start),
             methods,
             paths,
             action: self.action(rule),
             conditions,
+            decoder,
             extract,
             outcome,
             account,
@@ -196,6 +229,7 @@ impl Loading<'_> {
             ),
             (rule.outcome.is_some() && plan != Write, "`outcome` belongs to a write"),
             (file.hold.is_some() && !matches!(plan, Write | Unclassified), "`hold` belongs to a write"),
+            (file.decoder.is_some() && plan != Read, "`decoder` belongs to a read"),
             (file.direction.is_some() && plan != Messages, "`direction` belongs to messages"),
             (
                 body && matches!(plan, Credential | Read | Messages),
@@ -260,7 +294,13 @@ impl Loading<'_> {
         text.clone()
     }
 
-    fn program(&self, program: &Spanned<String>) -> ProgramText {
+    fn program(&mut self, rule: &str, field: &'static str, text: &Spanned<String>) -> ProgramNumber {
+        let number = ProgramNumber(self.programs.len());
+        self.programs.push((rule.to_owned(), field, self.program_text(text)));
+        number
+    }
+
+    fn program_text(&self, program: &Spanned<String>) -> ProgramText {
         // In a multi-line literal the text begins on the line after the quotes.
         let opening = self.source.text.get(program.span()).unwrap_or("");
         let skipped =

@@ -7,21 +7,29 @@
 //! It does not stop a program that never ends: `capture` runs workers as processes and kills them.
 
 mod communication;
+mod decoder;
+mod draft;
+mod engine;
 mod error;
 mod file;
+pub mod fixtures;
 mod host;
+mod html;
 mod index;
 mod load;
 mod path;
 mod plan;
+mod program;
 mod rule;
 mod set;
 mod source;
+pub mod worker;
 
 pub use communication::{
     Attachment, AttachmentSource, Communication, Outcome, OutcomeItem, Party, Problem, ProblemKind, Recognition,
     Verdict,
 };
+pub use engine::{Ask, Engine, Task};
 pub use error::{RuleError, RuleErrors};
 pub use host::{HostPattern, HostPatternError, ListedHosts};
 pub use plan::{Channel, Hold, Keep, Outbound, Plan, Release, Tee};

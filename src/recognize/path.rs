@@ -43,7 +43,21 @@ pub(crate) struct PathPattern {
 }
 
 impl PathPattern {
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by the engine, which lands next"))]
+    /// Whether a path fits, segment by segment.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        let mut rest = Some(trimmed(path)).filter(|path| !path.is_empty());
+        for segment in &self.segments {
+            let Some(path) = rest else { return false };
+            let (head, tail) = split_segment(path);
+            match segment {
+                Segment::Fixed(name) if **name != *decode(head) => return false,
+                Segment::Rest(_) => return true,
+                Segment::Fixed(_) | Segment::Capture(_) => rest = tail,
+            }
+        }
+        rest.is_none()
+    }
+
     /// The captures of a path that this pattern matches, percent-decoded (invalid UTF-8 becomes U+FFFD).
     pub(crate) fn captures<'a>(&'a self, path: &'a str) -> Vec<(&'a str, Cow<'a, str>)> {
         let mut found = Vec::new();

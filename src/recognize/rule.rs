@@ -4,18 +4,27 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::decoder::Decoder;
 use super::path::{PathPattern, decode};
 use super::plan::{Channel, Hold, Keep, Outbound, Plan, Release, Tee};
+use super::program::ProgramNumber;
 use crate::exchange::RequestHead;
 
 /// A jq program and where it begins in its file.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "read by the engine, which lands next")]
 pub(crate) struct ProgramText {
     /// The program.
     pub(crate) text: String,
     /// Line of its first character.
     pub(crate) line: usize,
+}
+
+impl ProgramText {
+    /// The line in the file of an offset in the text.
+    pub(crate) fn line_at(&self, offset: usize) -> usize {
+        let before = self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+        self.line.saturating_add(before)
+    }
 }
 
 /// What a rule does with what matches.
@@ -31,19 +40,18 @@ pub(crate) enum Action {
 
 /// One rule.
 #[derive(Debug)]
-#[expect(dead_code, reason = "read by the engine, which lands next")]
 pub(crate) struct Rule {
     /// `network/rule`.
     pub(crate) id: Arc<str>,
-    pub(crate) line: usize,
     /// Empty: every method.
     pub(crate) methods: Vec<Method>,
     pub(crate) paths: Vec<PathPattern>,
     pub(crate) action: Action,
     pub(crate) conditions: Vec<Condition>,
-    pub(crate) extract: Option<ProgramText>,
-    pub(crate) outcome: Option<ProgramText>,
-    pub(crate) account: Option<ProgramText>,
+    pub(crate) decoder: Option<Decoder>,
+    pub(crate) extract: Option<ProgramNumber>,
+    pub(crate) outcome: Option<ProgramNumber>,
+    pub(crate) account: Option<ProgramNumber>,
 }
 
 /// One place, one test.

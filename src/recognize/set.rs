@@ -20,7 +20,6 @@ use crate::record::Digest;
 
 /// One network's rules.
 #[derive(Debug)]
-#[expect(dead_code, reason = "read by the engine, which lands next")]
 pub(crate) struct Network {
     pub(crate) name: Arc<str>,
     pub(crate) title: String,
@@ -28,11 +27,11 @@ pub(crate) struct Network {
     pub(crate) any_host: bool,
     pub(crate) account_cookies: Vec<String>,
     pub(crate) library: Option<ProgramText>,
+    /// By [`super::program::ProgramNumber`].
+    pub(crate) programs: Vec<ProgramText>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) tree: PathTree,
     pub(crate) digest: Digest,
-    /// The file, as the loader knows it.
-    pub(crate) file: String,
 }
 
 impl Network {

@@ -1,0 +1,366 @@
+//! Running rules over one exchange: choose, decode, extract, check.
+//!
+//! Runs inside a worker process. Not thread-safe on purpose (jq values are reference-counted): one engine, one thread.
+//! A rule that fails never loses a write: what cannot be classified is `unclassified`, and the problem is named.
+
+use jaq_json::{Map, Val, read};
+use serde::{Deserialize, Serialize};
+
+use super::communication::{Communication, Outcome, Party, Problem, ProblemKind, Recognition, Verdict};
+use super::draft::{self, Draft};
+use super::error::RuleErrors;
+use super::program::{OutputLimits, Outputs, ProgramFault, ProgramNumber, Programs, to_json};
+use super::rule::{Action, Condition, Place, ProgramText, Rule};
+use super::set::{Network, RuleSet};
+use crate::exchange::{Step, check_json, locate_json};
+use crate::record::{Digest, Direction, Kind};
+
+/// Communications of one exchange, and their bytes together.
+const OUTPUTS: OutputLimits = OutputLimits { count: 512, size: 8 << 20 };
+/// Of `outcome` and `account`: one object.
+const SINGLE: OutputLimits = OutputLimits { count: 1, size: 1 << 20 };
+/// A body within [`crate::exchange::Limits::depth`], and the exchange around it.
+const MAX_DEPTH: usize = 160;
+
+/// What is asked about an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// A held request: what does it say?
+    Write,
+    /// The same with its response: how did the origin take it?
+    Outcome,
+    /// A teed read: what of it must be kept?
+    Read,
+    /// One message of a channel.
+    Message,
+}
+
+/// One question to a worker; the exchange travels beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The rule set that planned the exchange; a worker with another one answers that it is stale.
+    pub rule_set: Digest,
+    /// What is asked.
+    pub task: Task,
+    /// Settings list the host, so rules for any host apply.
+    pub listed: bool,
+    /// Rules that are switched off, as `network/rule`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip: Vec<String>,
+}
+
+/// A rule set's programs, compiled.
+pub struct Engine<'r> {
+    set: &'r RuleSet,
+    programs: Vec<Programs>,
+    words: Programs,
+}
+
+/// The words of a request that no rule knows, wherever networks like to put them: for search, beside the raw bytes.
+const WORDS: &str = r#"
+{text: 1, status: 1, message: 1, body: 1, content: 1, comment: 1, title: 1, caption: 1, description: 1, subject: 1, note: 1} as $names
+| [ (.request, .message) | (.json?, .form?, .query?) | .. | objects | to_entries[]
+    | select($names[.key | ascii_downcase]) | .value | if type == "array" then .[] else . end | strings | select(. != "") ]
+| reduce .[] as $word ([]; if index($word) then . else . + [$word] end)
+| join("\n\n") | select(. != "") | .[:20000]
+"#;
+
+/// The chosen rule, ready to run.
+struct Chosen<'e> {
+    network: &'e Network,
+    programs: &'e Programs,
+    rule: &'e Rule,
+    path: String,
+}
+
+impl<'r> Engine<'r> {
+    /// Compiles every program of the set.
+    ///
+    /// # Errors
+    /// None for a set that was loaded: loading compiles the same programs.
+    pub fn new(set: &'r RuleSet) -> Result<Self, RuleErrors> {
+        let compile = |library, texts: Vec<&ProgramText>| {
+            Programs::compile(library, &texts).map_err(|_faults: Vec<ProgramFault>| RuleErrors(Vec::new()))
+        };
+        let programs =
+            set.networks.iter().map(|network| compile(network.library.as_ref(), network.programs.iter().collect()));
+        let words = ProgramText { text: WORDS.to_owned(), line: 1 };
+        Ok(Self { set, programs: programs.collect::<Result<_, _>>()?, words: compile(None, vec![&words])? })
+    }
+
+    /// Answers one question about an exchange as JSON ([`crate::exchange::Scrubbed::json`]).
+    ///
+    /// `starting` is told each rule before one of its programs runs, so that whoever has to end a run knows whose it was.
+    pub fn recognize(&self, ask: &Ask, exchange: &[u8], starting: &mut dyn FnMut(&str)) -> Recognition {
+        let mut recognition = Recognition { rule_set: Some(self.set.digest()), ..Recognition::default() };
+        let input = check_json(exchange, MAX_DEPTH).ok().and_then(|()| read::parse_single(exchange).ok());
+        let Some(mut input) = input else {
+            recognition.problems.push(Problem { rule: String::new(), what: ProblemKind::BadInput });
+            return recognition;
+        };
+        let chosen = self.choose(&input, ask);
+        if let Some(chosen) = &chosen {
+            recognition.network = Some(chosen.network.name.to_string());
+            recognition.rule = Some(chosen.rule.id.to_string());
+            set_params(&mut input, chosen.rule, &chosen.path);
+        }
+        let mut run = Run { exchange, decoded: None, recognition, starting };
+        match (ask.task, chosen.as_ref().map(|chosen| chosen.rule.action)) {
+            (Task::Write, Some(Action::Ignore | Action::Credential)) => run.recognition.ignored = true,
+            (Task::Write, Some(Action::Write(_))) => run.write(chosen.as_ref(), &input),
+            (Task::Outcome, _) => run.outcome(chosen.as_ref(), &input),
+            (Task::Read, Some(Action::Read)) => run.read(chosen.as_ref(), input.clone()),
+            (Task::Message, Some(Action::Messages { .. })) => run.message(chosen.as_ref(), &input),
+            (Task::Write | Task::Read | Task::Message, _) => {}
+        }
+        let kept_anyway = match (ask.task, chosen.as_ref().map(|chosen| chosen.rule.action)) {
+            (Task::Write, _) => !run.recognition.ignored,
+            (Task::Message, None) => text_at(&input, &["message", "direction"]).as_deref() == Some("outbound"),
+            // A message program that failed must not lose an outbound message either.
+            (Task::Message, Some(Action::Messages { outbound: true, .. })) => !run.recognition.problems.is_empty(),
+            _ => false,
+        };
+        if kept_anyway && run.recognition.communications.is_empty() {
+            run.recognition.communications.push(self.unclassified(&input));
+        }
+        run.recognition
+    }
+
+    fn choose(&self, input: &Val, ask: &Ask) -> Option<Chosen<'_>> {
+        let (method, host, path) = (
+            text_at(input, &["request", "method"])?,
+            text_at(input, &["request", "host"])?,
+            text_at(input, &["request", "path"])?,
+        );
+        let speaks = |rule: &Rule| {
+            (rule.methods.is_empty() || rule.methods.iter().any(|known| known.as_str() == method))
+                && rule.conditions.iter().all(|condition| holds(condition, input))
+                && !ask.skip.iter().any(|off| **off == *rule.id)
+        };
+        self.set.networks_of(&host, ask.listed).find_map(|network| {
+            let rule = network
+                .tree
+                .find(&path, &mut |number| network.rules.get(number as usize).filter(|rule| speaks(rule)))?;
+            let place = self.set.networks.iter().position(|other| other.name == network.name)?;
+            Some(Chosen { network, programs: self.programs.get(place)?, rule, path: path.clone() })
+        })
+    }
+
+    fn unclassified(&self, input: &Val) -> Communication {
+        let outputs = self.words.run(ProgramNumber(0), input.clone(), SINGLE);
+        let text = outputs.values.into_iter().find_map(|value| value.as_str().map(str::to_owned));
+        Communication { text, ..Communication::bare(Kind::Unclassified, Direction::Outbound) }
+    }
+}
+
+/// One run over one exchange.
+struct Run<'a> {
+    exchange: &'a [u8],
+    /// What the decoder made of the response.
+    decoded: Option<Vec<u8>>,
+    recognition: Recognition,
+    starting: &'a mut dyn FnMut(&str),
+}
+
+impl Run<'_> {
+    fn problem(&mut self, rule: &Rule, what: ProblemKind) {
+        let problem = Problem { rule: rule.id.to_string(), what };
+        if !self.recognition.problems.contains(&problem) {
+            self.recognition.problems.push(problem);
+        }
+    }
+
+    fn run(
+        &mut self,
+        chosen: &Chosen<'_>,
+        program: Option<ProgramNumber>,
+        input: &Val,
+        limits: OutputLimits,
+    ) -> Outputs {
+        let Some(program) = program else { return Outputs::default() };
+        (self.starting)(&chosen.rule.id);
+        let outputs = chosen.programs.run(program, input.clone(), limits);
+        if outputs.failed {
+            self.problem(chosen.rule, ProblemKind::ProgramFailed);
+        }
+        if outputs.too_much && limits.count > 1 {
+            self.problem(chosen.rule, ProblemKind::TooMuchOutput);
+        }
+        outputs
+    }
+
+    fn account(&mut self, chosen: &Chosen<'_>, input: &Val) -> Option<Party> {
+        let outputs = self.run(chosen, chosen.rule.account, input, SINGLE);
+        outputs.values.into_iter().filter(|value| !value.is_null()).find_map(|value| {
+            let party = draft::party(value);
+            if party.is_none() {
+                self.problem(chosen.rule, ProblemKind::BadOutput);
+            }
+            party
+        })
+    }
+
+    fn write(&mut self, chosen: Option<&Chosen<'_>>, input: &Val) {
+        let Some(chosen) = chosen else { return };
+        self.recognition.account = self.account(chosen, input);
+        for value in self.run(chosen, chosen.rule.extract, input, OUTPUTS).values {
+            match Draft::parse(value) {
+                Some(draft) => {
+                    self.recognition.communications.push(draft.communication(Direction::Outbound, None));
+                }
+                None => self.problem(chosen.rule, ProblemKind::BadOutput),
+            }
+        }
+    }
+
+    fn outcome(&mut self, chosen: Option<&Chosen<'_>>, input: &Val) {
+        let status = get(input, &["response", "status"]).and_then(|status| to_json(status, &mut 64, 1)?.as_u64());
+        let by_status = Outcome {
+            verdict: match status {
+                Some(200..=299) => Verdict::Accepted,
+                Some(400..=499) => Verdict::Refused,
+                _ => Verdict::Unknown,
+            },
+            reason: None,
+            items: Vec::new(),
+        };
+        let mut outcome = None;
+        if let Some(chosen) = chosen.filter(|_chosen| status.is_some()) {
+            self.recognition.account = self.account(chosen, input);
+            for value in self.run(chosen, chosen.rule.outcome, input, SINGLE).values {
+                outcome = draft::outcome(value);
+                if outcome.is_none() {
+                    self.problem(chosen.rule, ProblemKind::BadOutput);
+                }
+            }
+        }
+        self.recognition.outcome = Some(outcome.unwrap_or(by_status));
+    }
+
+    fn read(&mut self, chosen: Option<&Chosen<'_>>, mut input: Val) {
+        let Some(chosen) = chosen else { return };
+        let status = get(&input, &["response", "status"]).and_then(|status| to_json(status, &mut 64, 1)?.as_u64());
+        if !status.is_some_and(|status| (200..300).contains(&status)) {
+            return;
+        }
+        if let Some(decoder) = chosen.rule.decoder {
+            let decoded = text_at(&input, &["response", "text"]).and_then(|text| decoder.decode(&text));
+            let json = decoded.as_ref().and_then(|bytes| read::parse_single(bytes).ok());
+            match json {
+                Some(json) => set(&mut input, &["response", "json"], json),
+                None => self.problem(chosen.rule, ProblemKind::DecoderFailed),
+            }
+            self.decoded = decoded;
+        }
+        self.recognition.account = self.account(chosen, &input);
+        let outputs = self.run(chosen, chosen.rule.extract, &input, OUTPUTS);
+        self.received(chosen, outputs, Direction::Inbound);
+    }
+
+    fn message(&mut self, chosen: Option<&Chosen<'_>>, input: &Val) {
+        let Some(chosen) = chosen else { return };
+        let Action::Messages { inbound, outbound } = chosen.rule.action else { return };
+        let sent = text_at(input, &["message", "direction"]).as_deref() == Some("outbound");
+        if (sent && !outbound) || (!sent && !inbound) {
+            self.recognition.ignored = true;
+            return;
+        }
+        let outputs = self.run(chosen, chosen.rule.extract, input, OUTPUTS);
+        let direction = if sent { Direction::Outbound } else { Direction::Inbound };
+        self.received(chosen, outputs, direction);
+    }
+
+    /// Items out of a response or message, each with its own bytes.
+    fn received(&mut self, chosen: &Chosen<'_>, outputs: Outputs, direction: Direction) {
+        for value in outputs.values {
+            let Some(draft) = Draft::parse(value) else {
+                self.problem(chosen.rule, ProblemKind::BadOutput);
+                continue;
+            };
+            let fragment = draft.fragment_path().and_then(|path| self.fragment(&path));
+            if fragment.is_none() {
+                self.problem(chosen.rule, ProblemKind::NoFragment);
+            }
+            self.recognition.communications.push(draft.communication(direction, Some(fragment)));
+        }
+    }
+
+    /// The bytes at a path; those of a string without its quotes and escapes, since that is a text inside the text.
+    fn fragment(&self, path: &[Step]) -> Option<String> {
+        let is_decoded =
+            |path: &[Step]| path.starts_with(&[Step::Key("response".to_owned()), Step::Key("json".to_owned())]);
+        let (source, path) = match &self.decoded {
+            Some(decoded) if is_decoded(path) => (decoded.as_slice(), path.get(2..)?),
+            _ => (self.exchange, path),
+        };
+        let span = locate_json(source, path, MAX_DEPTH).ok()??;
+        let bytes = source.get(span)?;
+        if bytes.starts_with(b"\"") {
+            return serde_json::from_slice(bytes).ok();
+        }
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+fn holds(condition: &Condition, input: &Val) -> bool {
+    let request = get(input, &["request"]);
+    let values: Vec<String> = match &condition.place {
+        Place::Query(name) => texts(request.and_then(|request| get(request, &["query", name]))),
+        Place::Form(name) => texts(request.and_then(|request| get(request, &["form", name]))),
+        Place::Header(name) => texts(request.and_then(|request| get(request, &["headers", name]))),
+        Place::Json(path) => {
+            let path: Vec<&str> = std::iter::once("json").chain(path.iter().map(String::as_str)).collect();
+            texts(request.and_then(|request| get(request, &path)))
+        }
+    };
+    condition.test.holds(values.iter().map(String::as_str), matches!(condition.place, Place::Header(_)))
+}
+
+/// A value as the texts that a condition compares: a list gives each, `null` none, an object one that equals nothing sensible.
+fn texts(value: Option<&Val>) -> Vec<String> {
+    match value {
+        None | Some(Val::Null) => Vec::new(),
+        Some(Val::Arr(values)) => values.iter().flat_map(|value| texts(Some(value))).collect(),
+        Some(Val::TStr(bytes) | Val::BStr(bytes)) => vec![String::from_utf8_lossy(bytes).into_owned()],
+        Some(Val::Obj(_)) => vec!["{}".to_owned()],
+        Some(other) => vec![other.to_string()],
+    }
+}
+
+fn get<'v>(value: &'v Val, path: &[&str]) -> Option<&'v Val> {
+    path.iter().try_fold(value, |value, key| match value {
+        Val::Obj(members) => members.get(&Val::utf8_str(key.as_bytes().to_vec())),
+        Val::Arr(values) => values.get(key.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+fn text_at(value: &Val, path: &[&str]) -> Option<String> {
+    match get(value, path)? {
+        Val::TStr(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    }
+}
+
+fn set(value: &mut Val, path: &[&str], new: Val) {
+    let (Some((key, rest)), Val::Obj(members)) = (path.split_first(), value) else { return };
+    let key = Val::utf8_str(key.as_bytes().to_vec());
+    let members = jaq_json::Rc::make_mut(members);
+    if rest.is_empty() {
+        members.insert(key, new);
+    } else if let Some(member) = members.get_mut(&key) {
+        set(member, rest, new);
+    }
+}
+
+/// `.request.params`: what the rule's path pattern captured.
+fn set_params(input: &mut Val, rule: &Rule, path: &str) {
+    let Some(pattern) = rule.paths.iter().find(|pattern| pattern.matches(path)) else { return };
+    let params: Map = pattern
+        .captures(path)
+        .into_iter()
+        .map(|(name, value)| (Val::from(name.to_owned()), Val::from(value.into_owned())))
+        .collect();
+    set(input, &["request", "params"], Val::obj(params));
+}
