@@ -25,11 +25,15 @@
 //! [`record`], [`ledger`] and [`bundle`] build without the feature `service`: no runtime, no socket, no database, no TLS.
 //! `muniment-verify` is made of them alone. Formats are fixed in `docs/FORMAT.md`, promises P1–P6 and trust in `docs/TRUST.md`.
 
-#[cfg(feature = "service")]
-pub mod app;
 pub mod ledger;
 pub mod record;
 
+#[cfg(feature = "service")]
+pub mod access;
+#[cfg(feature = "service")]
+pub mod api;
+#[cfg(feature = "service")]
+pub mod app;
 #[cfg(feature = "service")]
 pub mod archive;
 #[cfg(feature = "service")]

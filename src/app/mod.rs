@@ -1,3 +1,84 @@
-//! Builds every part and joins them; the only module that names them all.
+//! The program: what can be typed, and the one place that builds every part and joins them.
+//!
+//! The only module that names all others; nothing names it. One file a command in [`command`].
 
+mod arguments;
+mod command;
+#[expect(dead_code, reason = "`serve` lands next")]
+mod context;
+#[expect(dead_code, reason = "`serve` lands next")]
+mod database;
 pub mod demo;
+mod doctor;
+mod error;
+mod home;
+#[expect(dead_code, reason = "`serve` lands next")]
+mod lifecycle;
+#[expect(dead_code, reason = "`serve` lands next")]
+mod output;
+mod runtime;
+mod system;
+#[expect(dead_code, reason = "`serve` lands next")]
+mod tls;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub use arguments::{Arguments, Command};
+pub use error::AppError;
+pub use home::{Home, HomeError};
+use output::Output;
+pub use system::{SystemClock, SystemIds};
+
+use crate::settings::{self, Environment};
+
+/// Runs the program: parses, loads the settings, does what was asked, and says how it went.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &dyn Environment) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return output::usage(&error, arguments.iter().any(|a| a == "--json")),
+    };
+    let output = Output::new(parsed.json);
+    match run(&parsed, environment, output) {
+        Ok(code) => code.into(),
+        Err(error) => output.error(&error).into(),
+    }
+}
+
+/// How a command ended when nothing stopped it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Done, and nothing is wrong.
+    Done,
+    /// Done, and what was checked is wrong.
+    Unsound,
+}
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Done => Self::SUCCESS,
+            Verdict::Unsound => Self::from(3),
+        }
+    }
+}
+
+fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> Result<Verdict, AppError> {
+    let settings = || settings::load(arguments.config.as_deref(), environment);
+    match &arguments.command {
+        Command::CheckConfig => command::check_config::run(&settings()?, arguments.config.as_deref(), output),
+        Command::Doctor => doctor::run(&settings()?, output),
+        Command::Rules(arguments::Rules::Check { directory }) => {
+            command::rules::check(&settings()?, directory.as_deref(), output)
+        }
+        Command::Rules(arguments::Rules::Test { directory, fixtures, update }) => {
+            command::rules::test(directory, fixtures, *update, output)
+        }
+        Command::RecognizeWorker(worker) => command::recognize_worker::run(worker.rules.as_deref(), worker.memory),
+        Command::Migrate => runtime::block_on(command::migrate::run(&settings()?, output)),
+        _ => Err(AppError::Interrupted),
+    }
+}

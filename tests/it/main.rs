@@ -11,5 +11,7 @@
 mod architecture;
 mod archive;
 mod capture;
+mod cli;
+mod compose;
 mod settings;
 mod support;

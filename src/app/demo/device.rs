@@ -1,4 +1,4 @@
-//! A scripted advisor's device: an ordinary HTTPS client that is set to use the proxy and trusts the firm's root.
+//! A scripted person's device: an ordinary HTTPS client. An advisor's is set to use the proxy and trusts the firm's root.
 
 use std::io;
 use std::net::SocketAddr;
@@ -50,14 +50,21 @@ pub enum DeviceError {
     Late,
 }
 
-/// One device with its proxy setting and its account on the network.
+/// How a device reaches the network.
+#[derive(Clone)]
+pub enum Route {
+    /// Through the firm's proxy: its listener, and the device's name and secret as `muniment device add` printed them.
+    Proxy(SocketAddr, String, String),
+    /// Straight to the network: somebody who is not of the firm.
+    Direct(SocketAddr),
+}
+
+/// One device with its way to the network and its account there.
 #[derive(Clone)]
 pub struct Device {
-    /// The proxy's listener.
-    pub proxy: SocketAddr,
-    /// Device name and secret, as `muniment device add` printed them.
-    pub credential: (String, String),
-    /// Trusts the firm's root and nothing else.
+    /// How it gets there.
+    pub route: Route,
+    /// Trusts one root and nothing else: the firm's behind the proxy.
     pub tls: Arc<rustls::ClientConfig>,
     /// Host and port of the network.
     pub host: String,
@@ -87,7 +94,10 @@ impl Device {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value), DeviceError> {
-        let stream = self.tunnel().await?;
+        let stream = match &self.route {
+            Route::Proxy(proxy, user, secret) => self.tunnel(*proxy, user, secret).await?,
+            Route::Direct(address) => TcpStream::connect(address).await?,
+        };
         let name = ServerName::try_from(self.host.clone())?;
         let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -114,10 +124,9 @@ impl Device {
         answer
     }
 
-    async fn tunnel(&self) -> Result<TcpStream, DeviceError> {
-        let mut stream = TcpStream::connect(self.proxy).await?;
+    async fn tunnel(&self, proxy: SocketAddr, user: &str, secret: &str) -> Result<TcpStream, DeviceError> {
+        let mut stream = TcpStream::connect(proxy).await?;
         stream.set_nodelay(true)?;
-        let (user, secret) = &self.credential;
         let basic = STANDARD.encode(format!("{user}:{secret}"));
         let target = format!("{}:{}", self.host, self.port);
         let head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nProxy-Authorization: Basic {basic}\r\n\r\n");

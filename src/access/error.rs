@@ -1,0 +1,35 @@
+//! Why somebody may not look, or could not be written down.
+
+use super::Operation;
+use crate::archive::AppendError;
+use crate::capture::EntropyError;
+use crate::record::{SealError, WrapError};
+
+/// The look did not go ahead.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// No role of the officer allows it.
+    #[error("no role of the officer allows {}", .operation.as_str())]
+    RoleMissing {
+        /// What was asked.
+        operation: Operation,
+    },
+    /// It shows content, and nobody said why.
+    #[error("{} needs a purpose", .operation.as_str())]
+    PurposeMissing {
+        /// What was asked.
+        operation: Operation,
+    },
+    /// The entry is not durable, so nothing is shown.
+    #[error("the look could not be written down")]
+    Append(#[from] AppendError),
+    /// The purpose could not be sealed.
+    #[error("the purpose could not be sealed")]
+    Seal(#[from] SealError),
+    /// The key that seals it could not be wrapped.
+    #[error("the key of the purpose could not be wrapped")]
+    Wrap(#[from] WrapError),
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}

@@ -1,0 +1,18 @@
+//! Who may look, and that they looked.
+//!
+//! Invariant (P5): content is answered only after an `access` entry with officer, operation and purpose is durable.
+//! A token names an officer, roles say what the officer may ask, the [`Desk`] writes the look down and hands out.
+
+mod desk;
+mod error;
+mod operation;
+mod purpose;
+mod role;
+mod token;
+
+pub use desk::{Admission, Desk, Officer, Seen, Withheld};
+pub use error::AccessError;
+pub use operation::Operation;
+pub use purpose::{Purpose, PurposeError};
+pub use role::{Permission, Role, UnknownRole};
+pub use token::Token;

@@ -1,0 +1,64 @@
+//! What can be looked at, what each needs, and whether it shows content.
+
+use super::{Permission, Role};
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal, $permission:ident, $content:literal;)*) => {
+        /// A look, by name. Every one of them is written down.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Operation { $($(#[$doc])* $variant,)* }
+
+        impl Operation {
+            /// Every operation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word in `access` entries and logs.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// What it needs.
+            #[must_use]
+            pub const fn permission(self) -> Permission {
+                match self { $(Self::$variant => Permission::$permission,)* }
+            }
+
+            /// Whether it shows (or finds by) what somebody wrote: then a purpose is needed.
+            #[must_use]
+            pub const fn shows_content(self) -> bool {
+                match self { $(Self::$variant => $content,)* }
+            }
+        }
+    };
+}
+
+operations! {
+    /// A list of records, without content.
+    RecordsList = "records.list", ListRecords, false;
+    /// A list of records found by their text.
+    RecordsSearch = "records.search", ReadContent, true;
+    /// One record with its content.
+    RecordsGet = "records.get", ReadContent, true;
+    /// The bytes of one field of a record: an attachment, a raw exchange.
+    FieldsGet = "fields.get", ReadContent, true;
+    /// One entry's exact bytes.
+    EntriesGet = "entries.get", ReadLedger, false;
+    /// 256 entries' exact bytes.
+    EntriesTile = "entries.tile", ReadLedger, false;
+    /// The advisors.
+    AdvisorsList = "advisors.list", ReadPeople, false;
+    /// The devices.
+    DevicesList = "devices.list", ReadPeople, false;
+    /// The accounts.
+    AccountsList = "accounts.list", ReadPeople, false;
+    /// The gaps.
+    GapsList = "gaps.list", ReadIntegrity, false;
+}
+
+impl Permission {
+    /// The roles that have it.
+    pub fn roles(self) -> impl Iterator<Item = Role> {
+        Role::ALL.iter().copied().filter(move |role| role.may(self))
+    }
+}

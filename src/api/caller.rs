@@ -1,0 +1,63 @@
+//! Who asks: the token, the connection it came over, and the stated purpose.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+
+use super::problem::{Problem, ProblemKind};
+use super::serve::Arrival;
+use super::state::{Api, Asked};
+use crate::access::{Admission, Officer, Operation, Purpose, Seen, Token, Withheld};
+use crate::settings::is_trusted_plain;
+
+/// The header that says why somebody looks.
+const PURPOSE: &str = "muniment-purpose";
+
+/// An officer whose token was shown, with the purpose stated.
+pub(super) struct Caller {
+    officer: Officer,
+    purpose: Option<Purpose>,
+}
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = token.and_then(|value| value.split_once(' '));
+        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        let token = token.ok_or(Problem::new(ProblemKind::NotAuthenticated))?;
+        // Said before the token is looked at, so that its validity is not told over a wire anybody can read.
+        let arrival = parts.extensions.get::<Arrival>().copied().ok_or(Problem::new(ProblemKind::Internal))?;
+        if !arrival.tls && !is_trusted_plain(arrival.peer.ip(), &api.plain_networks) {
+            return Err(Problem::new(ProblemKind::PlainConnection));
+        }
+        let token = Token::read(token).ok_or(Problem::new(ProblemKind::NotAuthenticated))?;
+        let officer = api.officer(&token).await?;
+        if let Some(asked) = parts.extensions.get::<Asked>() {
+            // Set twice only if a handler asked twice: the same answer.
+            let _same = asked.0.set(officer.id);
+        }
+        let purpose = parts.headers.get(PURPOSE).map(|value| {
+            let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
+            Purpose::new(text).map_err(|error| Problem::parameter("Muniment-Purpose", error.to_string()))
+        });
+        Ok(Self { officer, purpose: purpose.transpose()? })
+    }
+}
+
+impl Caller {
+    /// May this caller do it? A refusal is on record before it is answered.
+    pub(super) async fn admit(&self, api: &Api, operation: Operation, asked: &Seen) -> Result<Admission, Problem> {
+        Ok(api.desk.admit(&self.officer, operation, self.purpose.clone(), asked).await?)
+    }
+}
+
+impl Api {
+    /// Writes the look down and hands out the answer.
+    pub(super) async fn show<T>(&self, admission: Admission, seen: &Seen, answer: Withheld<T>) -> Result<T, Problem> {
+        Ok(self.desk.show(admission, seen, answer).await?)
+    }
+}

@@ -1,0 +1,91 @@
+//! What happens to every request: an id, a bound on time and on requests at once, one log line, the metrics, and problems written
+//! down with the id.
+//!
+//! | field of the line | holds |
+//! |---|---|
+//! | `request.id` | the id, also in the header `x-request-id` and in problems |
+//! | `http.request.method`, `http.route`, `http.response.status_code` | method, route template, status |
+//! | `duration_ms` | until the head of the answer was ready |
+//! | `officer.id` | who asked, once known |
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::problem::{Problem, ProblemKind};
+use super::state::Api;
+use super::state::Asked;
+
+/// The outermost layer.
+pub(super) async fn envelope(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+    let asked = Asked::default();
+    request.extensions_mut().insert(asked.clone());
+    let id = api.ids.fresh();
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| api.route(path.as_str())).unwrap_or("unknown");
+    let mut response = match api.slots.try_acquire() {
+        // Health and metrics are answered however busy it is: they say that it is busy.
+        Err(_full) if !route.starts_with("/v1/") => bounded(&api, request, next).await,
+        Err(_full) => Problem::new(ProblemKind::Busy).into_response(),
+        Ok(_slot) => bounded(&api, request, next).await,
+    };
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = problem.write(id);
+        response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert("x-request-id", id);
+    }
+    // What is answered is evidence or about people: no cache keeps it, no browser guesses what it is.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    note(&api, id, &method, route, response.status(), started, &asked);
+    response
+}
+
+async fn bounded(api: &Api, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(api.timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => Problem::new(ProblemKind::TimedOut).into_response(),
+    }
+}
+
+fn note(
+    api: &Api,
+    id: uuid::Uuid,
+    method: &Method,
+    route: &'static str,
+    status: StatusCode,
+    started: Instant,
+    asked: &Asked,
+) {
+    let took = started.elapsed();
+    api.metrics.api_request(route, status.as_u16(), took);
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(
+        request.id = %id,
+        http.request.method = %method,
+        http.route = route,
+        http.response.status_code = status.as_u16(),
+        duration_ms,
+        officer.id = asked.0.get().map(tracing::field::display),
+        "api request"
+    );
+}
+
+/// For a path nobody serves.
+pub(super) async fn not_found() -> Problem {
+    Problem::new(ProblemKind::NotFound)
+}
+
+/// For a path that is served with another method.
+pub(super) async fn method_not_allowed() -> Problem {
+    Problem::new(ProblemKind::MethodNotAllowed)
+}

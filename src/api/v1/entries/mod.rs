@@ -1,0 +1,3 @@
+//! Entries as they are hashed.
+
+pub(in crate::api) mod get;

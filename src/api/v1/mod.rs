@@ -1,0 +1,12 @@
+//! Version 1: one folder a resource, one file an operation.
+
+pub(super) mod accounts;
+pub(super) mod advisors;
+pub(super) mod checkpoints;
+pub(super) mod devices;
+pub(super) mod entries;
+pub(super) mod gaps;
+pub(super) mod integrity;
+pub(super) mod proofs;
+pub(super) mod records;
+pub(super) mod tiles;

@@ -1,0 +1,282 @@
+//! The command line: what can be typed, and the help that explains it.
+//!
+//! Everything here is text for a person at a terminal. What a command does is in `command/<name>.rs`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::access::Role;
+use crate::record::{AdvisorId, DeviceId, OfficerId};
+
+/// A compliance archiving proxy: every post and reply is recorded, chained and provable before it is sent.
+#[derive(Debug, Parser)]
+#[command(
+    name = "muniment",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "First steps on one machine, with nothing configured:\n  \
+        muniment serve                                  # in one terminal: archive, proxy and API\n  \
+        muniment advisor add \"Ada Advisor\"              # in another: whose posts are kept\n  \
+        muniment device add --advisor ADVISOR laptop    # prints the proxy address to configure, once\n  \
+        muniment officer add \"Olga\" --role compliance   # prints a token for the API, once\n  \
+        muniment verify                                 # proves that nothing kept was changed\n\n\
+        Exit codes: 0 done; 1 failed; 2 wrong arguments or settings; 3 `verify`, `doctor` or `rules` found something wrong.\n\
+        `muniment demo` shows the whole of it without configuration, in under a minute."
+)]
+pub struct Arguments {
+    /// Settings file; without one, the defaults hold
+    #[arg(long, global = true, env = "MUNIMENT_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Answer in JSON on standard output; errors too, on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the archive, the proxy and the audit API
+    ///
+    /// With no database configured, a private Postgres is made and run in the data directory. SIGTERM and SIGINT drain open
+    /// exchanges, a second one stops at once.
+    #[command(after_help = "Examples:\n  muniment serve\n  muniment serve --config /etc/muniment/muniment.toml\n  \
+        DATABASE_URL=postgres://muniment@db/muniment muniment serve")]
+    Serve,
+    /// Show everything at work on this machine, then tamper with a copy and catch it
+    ///
+    /// Starts an archive, a proxy, the API and a small social network on loopback, lets scripted advisors post and reply
+    /// through the proxy, and proves what was kept. Needs no network and no configuration, and leaves nothing behind.
+    #[command(
+        after_help = "Examples:\n  muniment demo\n  muniment demo --keep look   # leave the data there, keep serving"
+    )]
+    Demo(Demo),
+    /// Create or update the tables and roles, as the owner of the database
+    ///
+    /// The embedded archive is migrated by `serve` on its own. On a server, run this with the owner's login, before the
+    /// first `serve` and after each update; it changes nothing when there is nothing to do.
+    #[command(
+        after_help = "Example:\n  MUNIMENT_OWNER_URL=postgres://owner@db/muniment DATABASE_URL=postgres://muniment@db/muniment muniment migrate"
+    )]
+    Migrate,
+    /// Read the settings as `serve` would, and print what they mean
+    #[command(after_help = check_config_help())]
+    CheckConfig,
+    /// Look for whatever would keep `serve` from working: programs, directories, ports, certificates, clock, disk, roles, rules
+    #[command(
+        after_help = "Examples:\n  muniment doctor\n  muniment --json doctor | jq '.checks[] | select(.verdict != \"ok\")'"
+    )]
+    Doctor,
+    /// The firm's certificate authority
+    #[command(subcommand)]
+    Ca(Ca),
+    /// The people whose communications are kept
+    #[command(subcommand)]
+    Advisor(Advisor),
+    /// The browsers and phones they use
+    #[command(subcommand)]
+    Device(Device),
+    /// The social-network accounts seen at work
+    #[command(subcommand)]
+    Account(Account),
+    /// The people who may look
+    #[command(subcommand)]
+    Officer(Officer),
+    /// Check the whole archive: chain, tree, checkpoints, every content against its commitment, projections against the ledger
+    ///
+    /// Names every bad index. Reads only. Exit code 3 when anything is wrong.
+    #[command(
+        after_help = "Examples:\n  muniment verify\n  muniment verify --against checkpoint-2026-11-21.txt   # a checkpoint kept outside"
+    )]
+    Verify(Verify),
+    /// Print the newest signed checkpoint, after publishing what is not yet covered
+    #[command(
+        after_help = "Example:\n  muniment checkpoint > checkpoint-$(date +%F).txt   # keep it outside: it bounds any later rewriting"
+    )]
+    Checkpoint,
+    /// Drop the projections and make them again from the ledger
+    #[command(after_help = "Example:\n  muniment rebuild   # safe at any time: entries and content are not touched")]
+    Rebuild,
+    /// The network rules
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Run rules for `serve` in a process of their own
+    #[command(hide = true)]
+    RecognizeWorker(RecognizeWorker),
+}
+
+/// `recognize-worker`
+#[derive(Debug, Args)]
+pub struct RecognizeWorker {
+    /// Directory with `<network>/rules.toml`, added to the rules built in
+    #[arg(long, value_name = "DIR")]
+    pub rules: Option<PathBuf>,
+    /// Most memory this process may take, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 512 << 20)]
+    pub memory: u64,
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Keep the data in this new directory, and keep serving until interrupted
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+/// `ca`
+#[derive(Debug, Subcommand)]
+pub enum Ca {
+    /// Print the root certificate, for devices to trust
+    #[command(
+        after_help = "Examples:\n  muniment ca export > firm-ca.pem\n  muniment ca export --form der --out firm-ca.cer"
+    )]
+    Export {
+        /// How to write it
+        #[arg(long, value_enum, default_value_t = CertificateForm::Pem)]
+        form: CertificateForm,
+        /// File to write instead of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Use the firm's own root, instead of the one made at first start
+    ///
+    /// The issuing certificate, constrained to the intercepted names, is made anew under it.
+    #[command(after_help = "Example:\n  muniment ca import --certificate root.pem --key root.key")]
+    Import {
+        /// PEM file with the root certificate
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+        /// PEM file with its private key (PKCS #8)
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Make a new issuing certificate with a new key; devices need no change
+    #[command(after_help = "Example:\n  muniment ca rotate   # `serve` takes it up by itself")]
+    Rotate,
+}
+
+/// How a certificate is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CertificateForm {
+    /// Text between BEGIN and END lines.
+    Pem,
+    /// Bytes, as phones like it.
+    Der,
+}
+
+/// `advisor`
+#[derive(Debug, Subcommand)]
+pub enum Advisor {
+    /// Add an advisor; prints the id
+    #[command(after_help = "Example:\n  muniment advisor add \"Ada Advisor\"")]
+    Add {
+        /// Full name
+        name: String,
+    },
+    /// List all advisors
+    List,
+}
+
+/// `device`
+#[derive(Debug, Subcommand)]
+pub enum Device {
+    /// Add a device; prints its credential and the proxy address to configure, once
+    #[command(
+        after_help = "Example:\n  muniment device add --advisor 0198c0de-0000-7000-8000-000000000001 \"Ada's laptop\""
+    )]
+    Add {
+        /// Whose it is
+        #[arg(long, value_name = "ID")]
+        advisor: AdvisorId,
+        /// What it is
+        name: String,
+    },
+    /// List devices
+    List {
+        /// Only this advisor's
+        #[arg(long, value_name = "ID")]
+        advisor: Option<AdvisorId>,
+    },
+    /// Refuse a device from now on
+    Revoke {
+        /// Which
+        #[arg(value_name = "ID")]
+        device: DeviceId,
+    },
+}
+
+/// `account`
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// List the accounts that devices have acted as
+    List,
+}
+
+/// `officer`
+#[derive(Debug, Subcommand)]
+pub enum Officer {
+    /// Add an officer; prints the API token, once
+    #[command(
+        after_help = "Examples:\n  muniment officer add \"Olga\" --role compliance\n  muniment officer add \"Otto\" --role auditor --role legal"
+    )]
+    Add {
+        /// Full name
+        name: String,
+        /// What they may do; may be given more than once
+        #[arg(long = "role", value_name = "ROLE", required = true)]
+        roles: Vec<Role>,
+    },
+    /// List all officers
+    List,
+    /// Refuse an officer's token from now on
+    Revoke {
+        /// Which
+        #[arg(value_name = "ID")]
+        officer: OfficerId,
+    },
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// A checkpoint kept outside; the archive must be a continuation of it. May be given more than once
+    #[arg(long, value_name = "FILE")]
+    pub against: Vec<PathBuf>,
+}
+
+/// `rules`
+#[derive(Debug, Subcommand)]
+pub enum Rules {
+    /// Read and compile the rule sets; prints each with its digest
+    #[command(after_help = "Example:\n  muniment rules check config/networks")]
+    Check {
+        /// Directory with `<network>/rules.toml`; without one, those `serve` would use
+        directory: Option<PathBuf>,
+    },
+    /// Run every fixture through its rule and compare
+    #[command(after_help = "Example:\n  muniment rules test config/networks tests/fixtures")]
+    Test {
+        /// Directory with `<network>/rules.toml`
+        directory: PathBuf,
+        /// Directory with `<network>/<case>/` fixtures
+        fixtures: PathBuf,
+        /// Take what is recognised now as what is expected; read the difference before you commit it
+        #[arg(long)]
+        update: bool,
+    },
+}
+
+fn check_config_help() -> String {
+    use std::fmt::Write as _;
+    let mut text = "Every key is in config/muniment.toml. Environment variables:\n".to_owned();
+    for (name, what) in crate::settings::VARIABLES {
+        // Writing to a string cannot fail.
+        let _written = writeln!(text, "  {name:<28} {what}");
+    }
+    text
+}

@@ -1,0 +1,7 @@
+//! The command line as its users meet it: the real program in a process of its own.
+
+mod check_config;
+mod help;
+mod run;
+
+pub(crate) use run::Cli;
