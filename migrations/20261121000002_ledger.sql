@@ -161,13 +161,12 @@ create function ledger.note_holds() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     insert into ledger.holds (hold, scope, target, entry_index)
-    select (e.body -> 'detail' ->> 'hold')::uuid, s.scope, t.target::uuid, e.index
+    select (e.body -> 'detail' ->> 'hold')::uuid, e.body -> 'detail' ->> 'scope', t.target::uuid, e.index
       from (select index, convert_from(body, 'UTF8')::json as body from added
              where position('"type":"hold"'::bytea in body) > 0) e
-     cross join lateral (values ('record', e.body -> 'detail' -> 'records'),
-                                ('stream', e.body -> 'detail' -> 'advisors')) s (scope, targets)
-     cross join lateral json_array_elements_text(s.targets) t (target)
-     where e.body ->> 'type' = 'hold' and s.targets is not null;
+     cross join lateral json_array_elements_text(e.body -> 'detail' -> 'targets') t (target)
+     where e.body ->> 'type' = 'hold'
+    on conflict do nothing;
     insert into ledger.releases (hold, entry_index)
     select (e.body -> 'detail' ->> 'hold')::uuid, e.index
       from (select index, convert_from(body, 'UTF8')::json as body from added

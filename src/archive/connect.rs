@@ -45,13 +45,17 @@ pub(super) fn options(login: &PgConnectOptions, role: Role, statement: Duration)
     ])
 }
 
-/// A pool of connections in one role.
+/// A pool of connections in one role. A projector's statements name no schema, so that a rebuild can use them elsewhere.
 pub(super) fn pool(login: &PgConnectOptions, role: Role, most: u32) -> PgPool {
+    let mut options = options(login, role, STATEMENT);
+    if role == Role::Project {
+        options = options.options([("search_path", "projection")]);
+    }
     PgPoolOptions::new()
         .max_connections(most)
         .acquire_timeout(CONNECT)
         .idle_timeout(Duration::from_secs(300))
-        .connect_lazy_with(options(login, role, STATEMENT))
+        .connect_lazy_with(options)
 }
 
 /// One connection for the writer. Its statement is always planned the same way: planning it for each set of values would

@@ -178,6 +178,9 @@ pub enum ArchiveError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// A password could not be made.
+    #[error("password: {0}")]
+    Password(super::people::PasswordError),
     /// An append failed.
     #[error("append: {0}")]
     Append(#[from] AppendError),

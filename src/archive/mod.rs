@@ -11,6 +11,8 @@ pub mod embedded;
 mod error;
 mod migrate;
 mod open;
+mod people;
+mod project;
 mod read;
 mod roles;
 mod row;
@@ -21,5 +23,10 @@ pub use blobs::{BlobStore, BlobWriter};
 pub use error::{AppendError, ArchiveError, Inconsistency};
 pub use migrate::{Migrated, migrate};
 pub use open::{Archive, Options};
-pub use read::{Content, Field};
+pub use people::{Directory, KnownDevice, Password, PasswordError, Registered};
+pub use project::{Rebuilt, rebuild};
+pub use read::{
+    AccountRow, AdvisorRow, CommunicationRow, Content, DeviceRow, Field, GapRow, LookRow, OfficerRow, RecordFilter,
+    RecordRow, Slice,
+};
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};

@@ -49,12 +49,12 @@ impl Content {
 
 /// What is stored for one entry, still sealed.
 #[derive(Debug, Default)]
-pub(crate) struct SealedRow {
-    pub(crate) fields: Vec<(FieldName, Vec<u8>)>,
-    pub(crate) blobs: Vec<(FieldName, BlobDigest, u64)>,
+pub(in crate::archive) struct SealedRow {
+    pub(in crate::archive) fields: Vec<(FieldName, Vec<u8>)>,
+    pub(in crate::archive) blobs: Vec<(FieldName, BlobDigest, u64)>,
 }
 
-pub(crate) fn field_name(name: &str) -> Result<FieldName, ArchiveError> {
+pub(in crate::archive) fn field_name(name: &str) -> Result<FieldName, ArchiveError> {
     name.parse().map_err(|_source| ArchiveError::Row { table: "content", problem: "a field has no name of ours" })
 }
 
@@ -84,7 +84,7 @@ async fn sealed(pool: &PgPool, index: u64) -> Result<SealedRow, ArchiveError> {
 }
 
 /// Opens the inline fields and recomputes every commitment that can be recomputed from them.
-pub(crate) fn open_fields(
+pub(in crate::archive) fn open_fields(
     key: &RecordKey,
     entry: &Entry,
     row: &SealedRow,
@@ -107,7 +107,7 @@ pub(crate) fn open_fields(
 }
 
 /// Writes a blob's value to `to` and answers with its commitment.
-pub(crate) fn open_blob(
+pub(in crate::archive) fn open_blob(
     blobs: &BlobStore,
     key: &RecordKey,
     entry: &Entry,
@@ -140,7 +140,7 @@ impl<W: Write> Write for Committing<'_, W> {
 }
 
 /// Fails where a field that was opened is not what the entry commits to.
-pub(crate) fn check_listed(entry: &Entry, commitments: &Commitments) -> Result<(), ArchiveError> {
+pub(in crate::archive) fn check_listed(entry: &Entry, commitments: &Commitments) -> Result<(), ArchiveError> {
     let Committed::Listed(listed) = entry.committed() else { return Ok(()) };
     let wrong = commitments.iter().any(|(name, commitment)| listed.get(name.as_str()) != Some(commitment));
     if wrong {
@@ -153,7 +153,10 @@ pub(crate) fn check_listed(entry: &Entry, commitments: &Commitments) -> Result<(
 }
 
 /// The wrapped key of a record; none when it was disposed of, or never was.
-pub(crate) async fn wrapped_key(pool: &PgPool, record: RecordId) -> Result<Option<WrappedKey>, ArchiveError> {
+pub(in crate::archive) async fn wrapped_key(
+    pool: &PgPool,
+    record: RecordId,
+) -> Result<Option<WrappedKey>, ArchiveError> {
     let bytes: Option<Vec<u8>> = sqlx::query_scalar("select wrapped from content.keys where record = $1")
         .bind(record.uuid())
         .fetch_optional(pool)
@@ -161,12 +164,16 @@ pub(crate) async fn wrapped_key(pool: &PgPool, record: RecordId) -> Result<Optio
     bytes.map(|bytes| parse_key(&bytes)).transpose()
 }
 
-pub(crate) fn parse_key(bytes: &[u8]) -> Result<WrappedKey, ArchiveError> {
+pub(in crate::archive) fn parse_key(bytes: &[u8]) -> Result<WrappedKey, ArchiveError> {
     WrappedKey::try_from(bytes)
         .map_err(|_source| ArchiveError::Row { table: "content.keys", problem: "not a wrapped key" })
 }
 
-pub(crate) fn unwrap(master: &MasterKey, record: RecordId, wrapped: &WrappedKey) -> Result<RecordKey, ArchiveError> {
+pub(in crate::archive) fn unwrap(
+    master: &MasterKey,
+    record: RecordId,
+    wrapped: &WrappedKey,
+) -> Result<RecordKey, ArchiveError> {
     master.unwrap_key(record, wrapped).map_err(|source| ArchiveError::Key { record, source })
 }
 

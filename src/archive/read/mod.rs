@@ -1,6 +1,11 @@
-//! Reading: entries as they are, and their content opened with the master key.
+//! Reading: entries as they are, their content opened with the master key, and lists from the projections.
 
 mod content;
 mod entries;
+mod lists;
+mod records;
 
 pub use content::{Content, Field};
+pub(super) use content::{SealedRow, check_listed, field_name, open_blob, open_fields, parse_key, unwrap};
+pub use lists::{AccountRow, AdvisorRow, DeviceRow, GapRow, LookRow, OfficerRow, Slice};
+pub use records::{CommunicationRow, RecordFilter, RecordRow};

@@ -3,4 +3,6 @@
 mod append;
 mod embedded;
 mod faults;
+mod people;
+mod projections;
 mod roles;

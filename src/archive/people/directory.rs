@@ -1,0 +1,164 @@
+//! Who is at the door: devices by id and password, officers by token.
+//!
+//! Invariant: every answer follows what the projections say now; a revocation that is projected is obeyed at once. Only while
+//! the database is away are devices known from memory, so that what they send can still be spooled. Proof of a password is
+//! remembered as a keyed hash, because the slow hash would cost more than the connection it guards.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use parking_lot::Mutex;
+use sha2::Sha256;
+use sqlx::Row as _;
+use sqlx::postgres::PgPool;
+use tokio::sync::Semaphore;
+
+use super::credential::Password;
+use crate::archive::ArchiveError;
+use crate::archive::open::Archive;
+use crate::archive::read::OfficerRow;
+use crate::record::{AdvisorId, DeviceId, Digest};
+
+/// Devices and proofs remembered at most; beyond that memory starts afresh.
+const REMEMBERED: usize = 100_000;
+/// Slow hashes computed at once: whoever tries passwords must not take the machine.
+const AT_ONCE: usize = 2;
+
+/// A device that showed its password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownDevice {
+    /// Which.
+    pub device: DeviceId,
+    /// Whose.
+    pub advisor: AdvisorId,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    advisor: AdvisorId,
+    hash: String,
+}
+
+/// The directory. Cheap to clone; clones share what they remember.
+#[derive(Clone)]
+pub struct Directory {
+    pool: PgPool,
+    memory: Arc<Memory>,
+}
+
+struct Memory {
+    /// Makes remembered proofs worthless to whoever reads this process's memory later.
+    key: [u8; 32],
+    devices: Mutex<HashMap<DeviceId, Entry>>,
+    proofs: Mutex<HashMap<DeviceId, [u8; 32]>>,
+    slow: Semaphore,
+}
+
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Directory").finish_non_exhaustive()
+    }
+}
+
+const DEVICE: &str = "
+select d.advisor, c.hash
+  from projection.devices d
+  join people.credentials c on c.device = d.device
+  join projection.advisors a on a.advisor = d.advisor
+ where d.device = $1 and d.revoked_index is null and a.revoked_index is null";
+
+impl Archive {
+    /// The directory of this archive.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn directory(&self) -> Result<Directory, ArchiveError> {
+        let mut key = [0; 32];
+        aws_lc_rs::rand::fill(&mut key).map_err(|_source| ArchiveError::Password(super::PasswordError::Random))?;
+        Ok(Directory {
+            pool: self.parts.reader.clone(),
+            memory: Arc::new(Memory {
+                key,
+                devices: Mutex::default(),
+                proofs: Mutex::default(),
+                slow: Semaphore::new(AT_ONCE),
+            }),
+        })
+    }
+
+    /// The officer a token belongs to, by the token's SHA-256; none when it is unknown or revoked.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn officer_by_token(&self, token: Digest) -> Result<Option<OfficerRow>, ArchiveError> {
+        let row = sqlx::query(
+            "select o.* from people.tokens t join projection.officers o on o.officer = t.officer
+              where t.hash = $1 and o.revoked_index is null",
+        )
+        .bind(token.as_bytes().as_slice())
+        .fetch_optional(&self.parts.reader)
+        .await?;
+        row.as_ref().map(OfficerRow::read).transpose()
+    }
+}
+
+impl Directory {
+    /// The device that knows this password; none when there is no such device, it is revoked, or the password is another.
+    ///
+    /// # Errors
+    /// When the database is away and the device was never seen before.
+    pub async fn device(&self, device: DeviceId, password: Password) -> Result<Option<KnownDevice>, ArchiveError> {
+        let Some(Entry { advisor, hash }) = self.entry(device).await? else { return Ok(None) };
+        let proof = self.proof(&password, &hash);
+        if proof.is_some() && self.memory.proofs.lock().get(&device).copied() == proof {
+            return Ok(Some(KnownDevice { device, advisor }));
+        }
+        let Ok(_turn) = self.memory.slow.acquire().await else { return Ok(None) };
+        let fits = tokio::task::spawn_blocking(move || password.fits(&hash)).await.unwrap_or(false);
+        if !fits {
+            return Ok(None);
+        }
+        let mut proofs = self.memory.proofs.lock();
+        if proofs.len() >= REMEMBERED {
+            proofs.clear();
+        }
+        proofs.extend(proof.map(|proof| (device, proof)));
+        Ok(Some(KnownDevice { device, advisor }))
+    }
+
+    async fn entry(&self, device: DeviceId) -> Result<Option<Entry>, ArchiveError> {
+        let found = sqlx::query(DEVICE).bind(device.uuid()).fetch_optional(&self.pool).await;
+        let row = match found {
+            Ok(row) => row,
+            Err(error) => {
+                // A server that answers is not away; otherwise what was known last is the best there is.
+                let known = self.memory.devices.lock().get(&device).cloned();
+                return match known {
+                    Some(known) if error.as_database_error().is_none() => Ok(Some(known)),
+                    _ => Err(error.into()),
+                };
+            }
+        };
+        let mut devices = self.memory.devices.lock();
+        let Some(row) = row else {
+            devices.remove(&device);
+            return Ok(None);
+        };
+        let entry = Entry { advisor: AdvisorId::new(row.try_get("advisor")?), hash: row.try_get("hash")? };
+        if devices.len() >= REMEMBERED {
+            devices.clear();
+        }
+        devices.insert(device, entry.clone());
+        Ok(Some(entry))
+    }
+
+    /// A keyed hash over password and stored hash: another password, or another credential, is another proof.
+    fn proof(&self, password: &Password, hash: &str) -> Option<[u8; 32]> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.memory.key).ok()?;
+        mac.update(hash.as_bytes());
+        mac.update(&[0]);
+        mac.update(password.reveal().as_bytes());
+        Some(mac.finalize().into_bytes().into())
+    }
+}

@@ -1,0 +1,174 @@
+//! Registrations and revocations: each is an `identity` entry, durable and projected on return.
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use sqlx::types::Uuid;
+use zeroize::Zeroizing;
+
+use super::credential::{Password, PasswordError};
+use crate::archive::open::Archive;
+use crate::archive::submission::{Append as _, Appended, SealedField, Stored, Submission};
+use crate::archive::{AppendError, ArchiveError};
+use crate::ledger::{Actor, EntryType};
+use crate::record::{AdvisorId, Commitment, DeviceId, Digest, FieldName, OfficerId, RecordId, RecordKey, seal};
+
+/// Somebody or something new, and the entry that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registered<T> {
+    /// Its id.
+    pub id: T,
+    /// The entry.
+    pub entry: Appended,
+}
+
+/// An `identity` entry to be.
+struct Identity<'a> {
+    subject: &'static str,
+    change: &'static str,
+    id: Uuid,
+    advisor: Option<AdvisorId>,
+    role: Option<&'a str>,
+    name: Option<&'a str>,
+}
+
+impl Archive {
+    /// Registers an advisor.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn add_advisor(&self, by: Actor, name: &str) -> Result<Registered<AdvisorId>, ArchiveError> {
+        let id = AdvisorId::new(self.parts.options.ids.fresh());
+        let advisor = Some(id);
+        let identity =
+            Identity { subject: "advisor", change: "added", id: id.uuid(), advisor, role: None, name: Some(name) };
+        Ok(Registered { id, entry: self.identify(by, &identity).await? })
+    }
+
+    /// Registers a device of an advisor, known by its id and this password.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn add_device(
+        &self,
+        by: Actor,
+        advisor: AdvisorId,
+        name: &str,
+        password: Password,
+    ) -> Result<Registered<DeviceId>, ArchiveError> {
+        let id = DeviceId::new(self.parts.options.ids.fresh());
+        let hashed = tokio::task::spawn_blocking(move || password.hash()).await;
+        let hash = hashed.unwrap_or(Err(PasswordError::Hash)).map_err(ArchiveError::Password)?;
+        // Before the entry: a hash without a registered device lets nobody in, a device without a hash is of no use.
+        sqlx::query("insert into people.credentials (device, hash) values ($1, $2)")
+            .bind(id.uuid())
+            .bind(hash)
+            .execute(&self.parts.reader)
+            .await?;
+        let advisor = Some(advisor);
+        let identity =
+            Identity { subject: "device", change: "added", id: id.uuid(), advisor, role: None, name: Some(name) };
+        Ok(Registered { id, entry: self.identify(by, &identity).await? })
+    }
+
+    /// Registers an officer in one or several roles, known by the token with this SHA-256.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn add_officer(
+        &self,
+        by: Actor,
+        name: &str,
+        roles: &[&str],
+        token: Digest,
+    ) -> Result<Registered<OfficerId>, ArchiveError> {
+        let id = OfficerId::new(self.parts.options.ids.fresh());
+        let Some((first, rest)) = roles.split_first() else {
+            return Err(ArchiveError::Row { table: "people.tokens", problem: "an officer needs a role" });
+        };
+        sqlx::query("insert into people.tokens (hash, officer) values ($1, $2)")
+            .bind(token.as_bytes().as_slice())
+            .bind(id.uuid())
+            .execute(&self.parts.reader)
+            .await?;
+        let identity = |change, role, name| Identity {
+            subject: "officer",
+            change,
+            id: id.uuid(),
+            advisor: None,
+            role: Some(role),
+            name,
+        };
+        let entry = self.identify(by.clone(), &identity("added", first, Some(name))).await?;
+        for role in rest {
+            self.identify(by.clone(), &identity("changed", role, None)).await?;
+        }
+        Ok(Registered { id, entry })
+    }
+
+    /// Revokes a device: it is refused from now on.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn revoke_device(
+        &self,
+        by: Actor,
+        device: DeviceId,
+        advisor: AdvisorId,
+    ) -> Result<Appended, ArchiveError> {
+        let (id, advisor) = (device.uuid(), Some(advisor));
+        self.identify(by, &Identity { subject: "device", change: "revoked", id, advisor, role: None, name: None }).await
+    }
+
+    /// Revokes an officer: the token is refused from now on.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn revoke_officer(&self, by: Actor, officer: OfficerId) -> Result<Appended, ArchiveError> {
+        let id = officer.uuid();
+        let identity = Identity { subject: "officer", change: "revoked", id, advisor: None, role: None, name: None };
+        self.identify(by, &identity).await
+    }
+
+    async fn identify(&self, by: Actor, identity: &Identity<'_>) -> Result<Appended, ArchiveError> {
+        let mut detail = Map::new();
+        let mut put = |key: &str, value: String| detail.insert(key.to_owned(), Value::from(value));
+        put("subject", identity.subject.to_owned());
+        put("change", identity.change.to_owned());
+        put("id", identity.id.to_string());
+        identity.role.map(|role| put("role", role.to_owned()));
+        // An advisor's own entry says so by its id.
+        let owner = identity.advisor.filter(|_advisor| identity.subject != "advisor");
+        owner.map(|advisor| put("advisor", advisor.to_string()));
+        let mut draft = self.draft(EntryType::Identity, by, detail);
+        draft.streams = identity.advisor.into_iter().collect();
+        let mut submission = Submission::plain(draft);
+        if let Some(name) = identity.name {
+            self.seal_name(&mut submission, name)?;
+        }
+        let appended = self.append(submission).await?;
+        self.project(appended.index.saturating_add(1)).await?;
+        Ok(appended)
+    }
+
+    /// Seals a name under a record of its own.
+    fn seal_name(&self, submission: &mut Submission, name: &str) -> Result<(), ArchiveError> {
+        let mut key = Zeroizing::new([0; 32]);
+        let mut nonce = [0; 12];
+        let filled = aws_lc_rs::rand::fill(key.as_mut_slice()).and_then(|()| aws_lc_rs::rand::fill(&mut nonce));
+        filled.map_err(|_source| ArchiveError::Password(PasswordError::Random))?;
+        let (entry, record) = (submission.draft.id, RecordId::new(self.parts.options.ids.fresh()));
+        let key = RecordKey::new(*key);
+        let wrapped = self.parts.options.master.wrap_key(record, &key, nonce);
+        let wrapped = wrapped.map_err(|source| ArchiveError::Key { record, source })?;
+        let field = FieldName::NAME;
+        let ciphertext = seal(&key.sealing_key(entry, &field), name.as_bytes());
+        let ciphertext = ciphertext.map_err(|_source| {
+            ArchiveError::Append(AppendError::Content { entry, problem: "a name could not be sealed" })
+        })?;
+        submission.draft.record = Some(record);
+        submission.draft.commitments.insert(field.clone(), Commitment::to(&key.salt(entry, &field), name.as_bytes()));
+        submission.key = Some((record, wrapped));
+        submission.sealed.push(SealedField { name: field, ciphertext: Stored::Inline(Bytes::from(ciphertext)) });
+        Ok(())
+    }
+}

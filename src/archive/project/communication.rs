@@ -1,0 +1,123 @@
+//! The communications of a record, from its opened fields.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::archive::read::{Content, Field};
+use crate::record::Part;
+
+/// Communications shown of one record.
+const MOST: usize = 512;
+
+/// A row of `communications`.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Communication {
+    pub(super) record: Uuid,
+    pub(super) entry_index: u64,
+    pub(super) number: usize,
+    pub(super) kind: String,
+    pub(super) direction: String,
+    pub(super) text: Option<String>,
+    pub(super) author_id: Option<String>,
+    pub(super) author_handle: Option<String>,
+    pub(super) author_name: Option<String>,
+    pub(super) account_id: Option<String>,
+    pub(super) account_handle: Option<String>,
+    pub(super) item: Option<String>,
+    pub(super) parent: Option<String>,
+    pub(super) root: Option<String>,
+    pub(super) conversation: Option<String>,
+    pub(super) permalink: Option<String>,
+    pub(super) occurred_at: Option<String>,
+    pub(super) edited_from: Option<String>,
+    pub(super) visibility: Option<String>,
+    pub(super) attachments: Option<String>,
+}
+
+/// Who somebody is to a network: written as JSON, or as plain text where only an id is known.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Party {
+    id: String,
+    handle: Option<String>,
+    name: Option<String>,
+}
+
+impl Party {
+    fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_else(|_not_json| Self { id: text.to_owned(), ..Self::default() })
+    }
+
+    fn id(&self) -> Option<String> {
+        Some(clean(&self.id)).filter(|id| !id.is_empty())
+    }
+}
+
+/// Postgres text holds no zero byte.
+pub(super) fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// A field as text; bytes that are no UTF-8 are marked where they stood.
+pub(super) fn text(content: &Content, field: &str) -> Option<String> {
+    match content.0.get(field)? {
+        Field::Value(value) => Some(clean(&String::from_utf8_lossy(value))),
+        Field::Blob { .. } => None,
+    }
+}
+
+/// Fields whose names begin with a number, by that number.
+pub(super) fn by_number(content: &Content) -> BTreeMap<usize, BTreeMap<&str, String>> {
+    let mut all = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for (name, field) in &content.0 {
+        let Some((number, part)) = name.as_str().split_once('.') else { continue };
+        let Some(number) = number.parse().ok().filter(|number| *number < MOST) else { continue };
+        if let Field::Value(value) = field {
+            all.entry(number).or_default().insert(part, clean(&String::from_utf8_lossy(value)));
+        }
+    }
+    all
+}
+
+/// The rows of one record. A record without readable content still shows what kinds it was made of.
+pub(super) fn communications(
+    record: Uuid,
+    entry_index: u64,
+    kinds: &[String],
+    direction: &str,
+    content: &Content,
+) -> Vec<Communication> {
+    let mut parts = by_number(content);
+    let most = parts.keys().next_back().map_or(0, |number| number + 1).max(kinds.len()).min(MOST);
+    let row = |number| {
+        let mut fields = parts.remove(&number).unwrap_or_default();
+        let mut take = |part: Part| fields.remove(part.as_str());
+        let party = |text: Option<String>| text.as_deref().map(Party::read).unwrap_or_default();
+        let (author, account) = (party(take(Part::Author)), party(take(Part::Account)));
+        Communication {
+            record,
+            entry_index,
+            number,
+            kind: kinds.get(number).or(kinds.last()).cloned().unwrap_or_default(),
+            direction: direction.to_owned(),
+            text: take(Part::Text),
+            author_id: author.id(),
+            author_handle: author.handle.as_deref().map(clean),
+            author_name: author.name.as_deref().map(clean),
+            account_id: account.id(),
+            account_handle: account.handle.as_deref().map(clean),
+            item: take(Part::Item),
+            parent: take(Part::Parent),
+            root: take(Part::Root),
+            conversation: take(Part::Conversation),
+            permalink: take(Part::Permalink),
+            occurred_at: take(Part::OccurredAt),
+            edited_from: take(Part::EditedFrom),
+            visibility: fields.remove("visibility"),
+            attachments: fields.remove("attachments"),
+        }
+    };
+    (0..most).map(row).collect()
+}

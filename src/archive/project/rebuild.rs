@@ -1,0 +1,110 @@
+//! Makes the projections again, by the same code, beside the old ones, and swaps them when they are complete. Lists and logins
+//! go on reading the old rows until then.
+
+use std::ops::ControlFlow;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+
+use super::Projector;
+use crate::archive::ArchiveError;
+use crate::archive::blobs::BlobStore;
+use crate::archive::row::count;
+use crate::record::MasterKey;
+
+/// What a rebuild did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Entries read.
+    pub entries: u64,
+}
+
+/// Keeps two rebuilds of one database apart: the four letters `proj`.
+const LOCK: i64 = 0x7072_6f6a;
+
+/// Rebuilds every projection, as the owner. `progress` is told how far it is and how far it has to go.
+///
+/// # Errors
+/// See [`ArchiveError`]; the old projections are then as they were.
+pub async fn rebuild(
+    owner: &PgConnectOptions,
+    master: MasterKey,
+    blobs: BlobStore,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Rebuilt, ArchiveError> {
+    let options = owner.clone().application_name("muniment rebuild").options([("search_path", "projection_next")]);
+    let mut connection = options.connect().await?;
+    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut connection).await?;
+    let text = "drop schema if exists projection_next cascade; create schema projection_next";
+    sqlx::raw_sql(text).execute(&mut connection).await?;
+    make_tables(&mut connection, "projection_next", "").await?;
+    let projector = Projector { master, blobs };
+    let reached = make(&mut connection, &projector, |at, of| {
+        progress(at, of);
+        ControlFlow::Continue(())
+    })
+    .await?;
+
+    // What was appended since is caught up while the old projector is held still.
+    let mut transaction = connection.begin().await?;
+    sqlx::raw_sql("lock table projection.progress in access exclusive mode").execute(&mut *transaction).await?;
+    let mut entries = reached;
+    loop {
+        let next = projector.step(&mut transaction, u64::MAX).await?;
+        if next == entries {
+            break;
+        }
+        entries = next;
+    }
+    sqlx::raw_sql(
+        "drop schema projection cascade;
+         alter schema projection_next rename to projection;
+         select ledger.grant_projection('projection')",
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    connection.close().await?;
+    Ok(Rebuilt { entries })
+}
+
+/// Tables of the projections.
+async fn schema_tables(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'projection' order by tablename")
+        .fetch_all(connection)
+        .await
+}
+
+/// Empty tables like those of the projections.
+async fn make_tables(
+    connection: &mut PgConnection,
+    schema: &'static str,
+    sort: &'static str,
+) -> Result<(), sqlx::Error> {
+    for table in schema_tables(connection).await? {
+        // Table names come from our own migrations.
+        let text = format!("create {sort} table {schema}.\"{table}\" (like projection.\"{table}\" including all)");
+        sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *connection).await?;
+    }
+    let text = format!("insert into {schema}.progress (next_index) values (0)");
+    sqlx::raw_sql(AssertSqlSafe(text)).execute(connection).await?;
+    Ok(())
+}
+
+/// Fills empty tables up to the head as it is now; answers with how far they are.
+async fn make(
+    connection: &mut PgConnection,
+    projector: &Projector,
+    mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<u64, ArchiveError> {
+    let row = sqlx::query("select size from ledger.head").fetch_one(&mut *connection).await?;
+    let until = count(row.try_get("size")?);
+    let mut before = None;
+    loop {
+        let reached = projector.step(connection, until).await?;
+        if progress(reached, until).is_break() || reached >= until || before == Some(reached) {
+            return Ok(reached);
+        }
+        before = Some(reached);
+    }
+}

@@ -1,0 +1,262 @@
+//! The rows a run of entries becomes: first what is new, then what changes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::communication::{Communication, by_number, communications, text};
+use super::facts::Facts;
+use super::people::Identity;
+use super::read::Item;
+use crate::ledger::{Entry, EntryType};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Record {
+    record: Uuid,
+    entry_index: u64,
+    entry: Uuid,
+    last_index: u64,
+    #[serde(rename = "type")]
+    entry_type: &'static str,
+    at: String,
+    captured_at: String,
+    network: String,
+    transport: String,
+    direction: String,
+    kinds: Vec<String>,
+    flags: Vec<String>,
+    rule: Option<String>,
+    method: Option<String>,
+    exchange: Option<Uuid>,
+    size: Option<u64>,
+    attachments: Option<u64>,
+    device: Option<Uuid>,
+    advisors: Vec<Uuid>,
+    retry_of: Option<Uuid>,
+    derived_from: Option<Uuid>,
+    previous_version: Option<Uuid>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RecordEntry {
+    record: Uuid,
+    entry_index: u64,
+    #[serde(rename = "type")]
+    entry_type: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Gap {
+    entry_index: u64,
+    at: String,
+    cause: String,
+    count: Option<u64>,
+    since: String,
+    until: String,
+    network: Option<String>,
+    device: Option<Uuid>,
+    exchange: Option<Uuid>,
+    capture: Option<Uuid>,
+    size: Option<u64>,
+    step: Option<String>,
+    step_us: Option<u64>,
+    host: Option<String>,
+    advisors: Vec<Uuid>,
+    record: Option<Uuid>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Look {
+    entry_index: u64,
+    at: String,
+    officer: Option<Uuid>,
+    operation: String,
+    allowed: bool,
+    count: Option<u64>,
+    advisor: Option<Uuid>,
+    records: Vec<Uuid>,
+    purpose: Option<String>,
+    query: Option<String>,
+    record: Option<Uuid>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Verification {
+    entry_index: u64,
+    at: String,
+    scope: String,
+    result: String,
+    failures: Option<u64>,
+    first_failure: Option<u64>,
+    from_index: Option<u64>,
+    until_index: Option<u64>,
+}
+
+/// What an outcome says of its capture. The newest one counts.
+#[derive(Debug, Serialize)]
+pub(super) struct Outcome {
+    capture: Option<Uuid>,
+    outcome: Uuid,
+    state: String,
+    status: Option<u64>,
+}
+
+/// What an outcome says of one communication.
+#[derive(Debug, Serialize)]
+pub(super) struct Made {
+    record: Uuid,
+    number: usize,
+    item: Option<String>,
+    permalink: Option<String>,
+    occurred_at: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) records: Vec<Record>,
+    pub(super) communications: Vec<Communication>,
+    pub(super) record_entries: Vec<RecordEntry>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) looks: Vec<Look>,
+    pub(super) verifications: Vec<Verification>,
+    pub(super) outcomes: BTreeMap<Uuid, Outcome>,
+    pub(super) made: BTreeMap<(Uuid, usize), Made>,
+    /// Record, advisor.
+    pub(super) attributed: Vec<(Uuid, Vec<Uuid>)>,
+    /// Records, entry index.
+    pub(super) disposed: Vec<(Vec<Uuid>, u64)>,
+    pub(super) identities: Vec<Identity>,
+}
+
+impl Rows {
+    pub(super) fn take(&mut self, item: &Item) {
+        let Some(entry) = &item.entry else { return };
+        let facts = Facts(entry);
+        if let Some(record) = facts.record() {
+            let entry_type = entry.entry_type().as_str();
+            self.record_entries.push(RecordEntry { record, entry_index: entry.index(), entry_type });
+        }
+        match entry.entry_type() {
+            EntryType::Capture | EntryType::Observation => self.take_record(entry, item),
+            EntryType::Outcome => self.take_outcome(entry, item),
+            EntryType::Gap => self.gaps.push(gap(&facts, item)),
+            EntryType::Access => self.looks.push(look(&facts, item)),
+            EntryType::Verification => self.verifications.push(verification(&facts)),
+            EntryType::Attribution => {
+                self.attributed.extend(facts.record().map(|record| (record, facts.advisors())));
+            }
+            EntryType::Disposal if facts.word("phase") == "destroyed" => {
+                self.disposed.push((facts.ids("records"), entry.index()));
+            }
+            EntryType::Identity => self.identities.push(Identity::read(&facts, &item.content)),
+            EntryType::Disposal
+            | EntryType::Decision
+            | EntryType::Review
+            | EntryType::Hold
+            | EntryType::Release
+            | EntryType::Export
+            | EntryType::Settings
+            | EntryType::Anchor => {}
+        }
+    }
+
+    fn take_record(&mut self, entry: &Entry, item: &Item) {
+        let facts = Facts(entry);
+        let Some(record) = facts.record() else { return };
+        let (kinds, direction) = (facts.list("kinds"), facts.word("direction"));
+        self.communications.extend(communications(record, entry.index(), &kinds, &direction, &item.content));
+        self.records.push(Record {
+            record,
+            entry_index: entry.index(),
+            entry: entry.id().uuid(),
+            last_index: entry.index(),
+            entry_type: entry.entry_type().as_str(),
+            at: facts.at(),
+            captured_at: entry.captured_at().to_string(),
+            network: facts.word("network"),
+            transport: facts.word("transport"),
+            direction,
+            kinds,
+            flags: facts.list("flags"),
+            rule: facts.text("rule"),
+            method: facts.text("method"),
+            exchange: facts.id("exchange"),
+            size: facts.count("size"),
+            attachments: facts.count("attachments"),
+            device: facts.device(),
+            advisors: facts.advisors(),
+            retry_of: facts.id("retry_of"),
+            derived_from: facts.id("derived_from"),
+            previous_version: facts.id("previous_version"),
+        });
+    }
+
+    fn take_outcome(&mut self, entry: &Entry, item: &Item) {
+        let facts = Facts(entry);
+        let Some(capture) = facts.id("capture") else { return };
+        let outcome = Outcome {
+            capture: Some(capture),
+            outcome: entry.id().uuid(),
+            state: facts.word("state"),
+            status: facts.count("status"),
+        };
+        self.outcomes.insert(capture, outcome);
+        let Some(record) = facts.record() else { return };
+        for (number, mut fields) in by_number(&item.content) {
+            let mut take = |part: &str| fields.remove(part);
+            let (item, permalink, occurred_at) = (take("item"), take("permalink"), take("occurred_at"));
+            self.made.insert((record, number), Made { record, number, item, permalink, occurred_at });
+        }
+    }
+}
+
+fn gap(facts: &Facts<'_>, item: &Item) -> Gap {
+    Gap {
+        entry_index: facts.index(),
+        at: facts.at(),
+        cause: facts.word("cause"),
+        count: facts.count("count"),
+        since: facts.word("from"),
+        until: facts.word("until"),
+        network: facts.text("network"),
+        device: facts.id("device"),
+        exchange: facts.id("exchange"),
+        capture: facts.id("capture"),
+        size: facts.count("size"),
+        step: facts.text("step"),
+        step_us: facts.count("step_us"),
+        host: text(&item.content, "host"),
+        advisors: facts.advisors(),
+        record: facts.record(),
+    }
+}
+
+fn look(facts: &Facts<'_>, item: &Item) -> Look {
+    Look {
+        entry_index: facts.index(),
+        at: facts.at(),
+        officer: facts.officer(),
+        operation: facts.word("operation"),
+        allowed: facts.flag("allowed"),
+        count: facts.count("count"),
+        advisor: facts.id("advisor"),
+        records: facts.ids("records"),
+        purpose: text(&item.content, "purpose"),
+        query: text(&item.content, "query"),
+        record: facts.record(),
+    }
+}
+
+fn verification(facts: &Facts<'_>) -> Verification {
+    Verification {
+        entry_index: facts.index(),
+        at: facts.at(),
+        scope: facts.word("scope"),
+        result: facts.word("result"),
+        failures: facts.count("failures"),
+        first_failure: facts.count("first_failure"),
+        from_index: facts.count("from"),
+        until_index: facts.count("until"),
+    }
+}

@@ -1,0 +1,93 @@
+//! Writes the rows of a run of entries. Names of tables carry no schema: a rebuild writes the same rows elsewhere.
+
+use serde::Serialize;
+use sqlx::postgres::PgConnection;
+use sqlx::types::Json;
+
+use super::rows::Rows;
+use crate::archive::ArchiveError;
+use crate::archive::row::number;
+
+/// A table and how its rows go in: JSON, whose members are named as its columns.
+const RECORDS: &str = "
+insert into records select * from jsonb_populate_recordset(null::records, $1) on conflict (record) do nothing";
+const COMMUNICATIONS: &str = "
+insert into communications (record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
+                            account_id, account_handle, item, parent, root, conversation, permalink, occurred_at,
+                            edited_from, visibility, attachments)
+select record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
+       account_id, account_handle, item, parent, root, conversation, permalink, occurred_at, edited_from, visibility,
+       attachments
+  from jsonb_populate_recordset(null::communications, $1) on conflict (record, number) do nothing";
+const RECORD_ENTRIES: &str = "
+insert into record_entries select * from jsonb_populate_recordset(null::record_entries, $1)";
+const GAPS: &str = "insert into gaps select * from jsonb_populate_recordset(null::gaps, $1)";
+const LOOKS: &str = "insert into looks select * from jsonb_populate_recordset(null::looks, $1)";
+const VERIFICATIONS: &str = "insert into verifications select * from jsonb_populate_recordset(null::verifications, $1)";
+
+/// Later entries about records that are there already.
+const LAST: &str = "
+update records r set last_index = greatest(r.last_index, e.last)
+  from (select record, max(entry_index) as last from jsonb_populate_recordset(null::record_entries, $1) group by record) e
+ where r.record = e.record";
+const OUTCOMES: &str = "
+update records r set outcome = o.outcome, state = o.state, status = o.status
+  from jsonb_to_recordset($1) as o (capture uuid, outcome uuid, state text, status bigint)
+ where r.entry = o.capture";
+const MADE: &str = "
+update communications c
+   set item = coalesce(m.item, c.item), permalink = coalesce(m.permalink, c.permalink),
+       occurred_at = coalesce(m.occurred_at, c.occurred_at)
+  from jsonb_to_recordset($1) as m (record uuid, number integer, item text, permalink text, occurred_at text)
+ where c.record = m.record and c.number = m.number";
+const ATTRIBUTED: &str = "
+update records set advisors = (select array_agg(distinct a order by a) from unnest(advisors || $2) a) where record = $1";
+const DISPOSED: &[&str] = &[
+    "update records set disposed = $2 where record = any ($1)",
+    "update communications
+        set text = null, author_id = null, author_handle = null, author_name = null, account_id = null,
+            account_handle = null, item = null, parent = null, root = null, conversation = null, permalink = null,
+            occurred_at = null, edited_from = null, visibility = null, attachments = null
+      where record = any ($1) and $2 >= 0",
+    "update gaps set host = null where record = any ($1) and $2 >= 0",
+    "update looks set purpose = null, query = null where record = any ($1) and $2 >= 0",
+    "update advisors set name = null where record = any ($1) and $2 >= 0",
+    "update devices set name = null where record = any ($1) and $2 >= 0",
+    "update accounts set name = null, handle = null, network_id = null where record = any ($1) and $2 >= 0",
+    "update officers set name = null where record = any ($1) and $2 >= 0",
+];
+
+async fn put<T: Serialize>(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    rows: &[T],
+) -> Result<(), sqlx::Error> {
+    if !rows.is_empty() {
+        sqlx::query(statement).bind(Json(rows)).execute(connection).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(), ArchiveError> {
+    put(connection, RECORDS, &rows.records).await?;
+    put(connection, COMMUNICATIONS, &rows.communications).await?;
+    put(connection, RECORD_ENTRIES, &rows.record_entries).await?;
+    put(connection, LAST, &rows.record_entries).await?;
+    put(connection, GAPS, &rows.gaps).await?;
+    put(connection, LOOKS, &rows.looks).await?;
+    put(connection, VERIFICATIONS, &rows.verifications).await?;
+    put(connection, OUTCOMES, &rows.outcomes.into_values().collect::<Vec<_>>()).await?;
+    put(connection, MADE, &rows.made.into_values().collect::<Vec<_>>()).await?;
+    for (record, advisors) in rows.attributed {
+        sqlx::query(ATTRIBUTED).bind(record).bind(advisors).execute(&mut *connection).await?;
+    }
+    for identity in &rows.identities {
+        identity.write(connection).await?;
+    }
+    for (records, index) in &rows.disposed {
+        for statement in DISPOSED {
+            sqlx::query(*statement).bind(records).bind(number(*index)).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! Records, by filter; and one record with its communications and its history.
+
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use sqlx::types::Uuid;
+
+use super::lists::{Ordered, Slice, advisors, counted, ordered, time};
+use crate::archive::ArchiveError;
+use crate::archive::open::Archive;
+use crate::archive::row::count;
+use crate::record::{AccountId, AdvisorId, DeviceId, EntryId, ExchangeId, RecordId, Timestamp};
+
+/// Which records. Everything that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct RecordFilter {
+    /// In this advisor's stream.
+    pub advisor: Option<AdvisorId>,
+    /// From this device.
+    pub device: Option<DeviceId>,
+    /// On this network.
+    pub network: Option<String>,
+    /// Holding a communication of this kind.
+    pub kind: Option<String>,
+    /// `outbound` or `inbound`.
+    pub direction: Option<String>,
+    /// By this account.
+    pub account: Option<AccountId>,
+    /// In this conversation, as the network has it.
+    pub conversation: Option<String>,
+    /// About this item, as the network has it.
+    pub item: Option<String>,
+    /// With this outcome; `none` for those without one.
+    pub state: Option<String>,
+    /// At or after this time.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// Holding this text, in any case.
+    pub text: Option<String>,
+    /// Holding all of these words.
+    pub words: Option<String>,
+}
+
+/// A record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// Which.
+    pub record: RecordId,
+    /// The place of its capture or observation.
+    pub index: u64,
+    /// The id of that entry.
+    pub entry: EntryId,
+    /// The place of its newest entry.
+    pub last_index: u64,
+    /// `capture` or `observation`.
+    pub entry_type: String,
+    /// When it got its place.
+    pub at: Timestamp,
+    /// When it was seen, by the raw clock of whoever saw it.
+    pub captured_at: Timestamp,
+    /// Network.
+    pub network: String,
+    /// `http`, `websocket` or `sse`.
+    pub transport: String,
+    /// `outbound` or `inbound`.
+    pub direction: String,
+    /// Kinds of its communications.
+    pub kinds: Vec<String>,
+    /// What else must be known.
+    pub flags: Vec<String>,
+    /// The rule that recognised it.
+    pub rule: Option<String>,
+    /// Class of the HTTP method.
+    pub method: Option<String>,
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Bytes of the request body, message or fragment.
+    pub size: u64,
+    /// How many attachments.
+    pub attachments: u64,
+    /// The device.
+    pub device: Option<DeviceId>,
+    /// Whose streams it stands in.
+    pub advisors: Vec<AdvisorId>,
+    /// The capture it repeats.
+    pub retry_of: Option<EntryId>,
+    /// The outcome entry.
+    pub outcome: Option<EntryId>,
+    /// `accepted`, `refused` or `unknown`.
+    pub state: Option<String>,
+    /// HTTP status.
+    pub status: Option<u64>,
+    /// The place of the entry that disposed of it.
+    pub disposed: Option<u64>,
+}
+
+/// One communication of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommunicationRow {
+    /// Whose.
+    pub record: RecordId,
+    /// Number within the record.
+    pub number: u32,
+    /// Kind.
+    pub kind: String,
+    /// `outbound` or `inbound`.
+    pub direction: String,
+    /// What it says.
+    pub text: Option<String>,
+    /// The author's id on the network.
+    pub author_id: Option<String>,
+    /// The author's handle.
+    pub author_handle: Option<String>,
+    /// The author's display name.
+    pub author_name: Option<String>,
+    /// The acting account's id.
+    pub account_id: Option<String>,
+    /// The acting account's handle.
+    pub account_handle: Option<String>,
+    /// The item's id.
+    pub item: Option<String>,
+    /// What it answers.
+    pub parent: Option<String>,
+    /// What began the thread.
+    pub root: Option<String>,
+    /// The conversation.
+    pub conversation: Option<String>,
+    /// Where it can be seen.
+    pub permalink: Option<String>,
+    /// When the network says it happened.
+    pub occurred_at: Option<String>,
+    /// What it changes.
+    pub edited_from: Option<String>,
+    /// Who can see it.
+    pub visibility: Option<String>,
+    /// What is attached, as JSON.
+    pub attachments: Option<String>,
+}
+
+fn record(row: &PgRow) -> Result<RecordRow, ArchiveError> {
+    let entry = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<Uuid>, _>(column)?.map(EntryId::new));
+    Ok(RecordRow {
+        record: RecordId::new(row.try_get("record")?),
+        index: count(row.try_get("entry_index")?),
+        entry: EntryId::new(row.try_get("entry")?),
+        last_index: count(row.try_get("last_index")?),
+        entry_type: row.try_get("type")?,
+        at: time(row, "at")?,
+        captured_at: time(row, "captured_at")?,
+        network: row.try_get("network")?,
+        transport: row.try_get("transport")?,
+        direction: row.try_get("direction")?,
+        kinds: row.try_get("kinds")?,
+        flags: row.try_get("flags")?,
+        rule: row.try_get("rule")?,
+        method: row.try_get("method")?,
+        exchange: ExchangeId::new(row.try_get("exchange")?),
+        size: count(row.try_get("size")?),
+        attachments: count(row.try_get("attachments")?),
+        device: row.try_get::<Option<Uuid>, _>("device")?.map(DeviceId::new),
+        advisors: advisors(row)?,
+        retry_of: entry("retry_of")?,
+        outcome: entry("outcome")?,
+        state: row.try_get("state")?,
+        status: counted(row, "status")?,
+        disposed: counted(row, "disposed")?,
+    })
+}
+
+fn communication(row: &PgRow) -> Result<CommunicationRow, ArchiveError> {
+    Ok(CommunicationRow {
+        record: RecordId::new(row.try_get("record")?),
+        number: u32::try_from(row.try_get::<i32, _>("number")?).unwrap_or(0),
+        kind: row.try_get("kind")?,
+        direction: row.try_get("direction")?,
+        text: row.try_get("text")?,
+        author_id: row.try_get("author_id")?,
+        author_handle: row.try_get("author_handle")?,
+        author_name: row.try_get("author_name")?,
+        account_id: row.try_get("account_id")?,
+        account_handle: row.try_get("account_handle")?,
+        item: row.try_get("item")?,
+        parent: row.try_get("parent")?,
+        root: row.try_get("root")?,
+        conversation: row.try_get("conversation")?,
+        permalink: row.try_get("permalink")?,
+        occurred_at: row.try_get("occurred_at")?,
+        edited_from: row.try_get("edited_from")?,
+        visibility: row.try_get("visibility")?,
+        attachments: row.try_get("attachments")?,
+    })
+}
+
+/// Conditions on communications are one `exists`, so that they hold of the same communication.
+const RECORDS: Ordered = ordered!(
+    "select r.* from projection.records r
+ where r.entry_index > $1 and r.entry_index < $2
+   and ($4::uuid is null or r.advisors @> array[$4])
+   and ($5::uuid is null or r.device = $5)
+   and ($6::text is null or r.network = $6)
+   and ($7::text is null or r.direction = $7)
+   and ($8::text is null or coalesce(r.state, 'none') = $8)
+   and ($9::timestamptz is null or r.at >= $9)
+   and ($10::timestamptz is null or r.at < $10)
+   and (num_nonnulls($11::text, $12::uuid, $13::text, $14::text, $15::text, $16::text) = 0 or exists (
+        select from projection.communications c
+         where c.record = r.record
+           and ($11 is null or c.kind = $11)
+           and ($12 is null or exists (
+                select from projection.accounts a
+                 where a.account = $12 and a.network = r.network
+                   and (a.network_id = c.account_id or a.handle = c.account_handle)))
+           and ($13 is null or c.conversation = $13)
+           and ($14 is null or c.item = $14)
+           and ($15 is null or c.text ilike $15)
+           and ($16 is null or c.words @@ plainto_tsquery('simple', $16))))"
+    by "r.entry_index"
+);
+
+/// The text as a pattern that finds it anywhere, and nothing else.
+fn pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+impl Archive {
+    /// Records that fit the filter.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn records(&self, filter: &RecordFilter, slice: Slice) -> Result<Vec<RecordRow>, ArchiveError> {
+        let (lower, upper) = slice.bounds();
+        let rows = sqlx::query(RECORDS.of(&slice))
+            .bind(lower)
+            .bind(upper)
+            .bind(i64::from(slice.limit))
+            .bind(filter.advisor.map(AdvisorId::uuid))
+            .bind(filter.device.map(DeviceId::uuid))
+            .bind(&filter.network)
+            .bind(&filter.direction)
+            .bind(&filter.state)
+            .bind(filter.since.map(Timestamp::date_time))
+            .bind(filter.until.map(Timestamp::date_time))
+            .bind(&filter.kind)
+            .bind(filter.account.map(AccountId::uuid))
+            .bind(&filter.conversation)
+            .bind(&filter.item)
+            .bind(filter.text.as_deref().map(pattern))
+            .bind(&filter.words)
+            .fetch_all(&self.parts.reader)
+            .await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// One record.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn record(&self, id: RecordId) -> Result<Option<RecordRow>, ArchiveError> {
+        let row = sqlx::query("select * from projection.records where record = $1")
+            .bind(id.uuid())
+            .fetch_optional(&self.parts.reader)
+            .await?;
+        row.as_ref().map(record).transpose()
+    }
+
+    /// The communications of these records, in order of record and number.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn communications(&self, records: &[RecordId]) -> Result<Vec<CommunicationRow>, ArchiveError> {
+        let ids: Vec<Uuid> = records.iter().map(|record| record.uuid()).collect();
+        let rows =
+            sqlx::query("select * from projection.communications where record = any ($1) order by entry_index, number")
+                .bind(ids)
+                .fetch_all(&self.parts.reader)
+                .await?;
+        rows.iter().map(communication).collect()
+    }
+
+    /// The places of all entries of a record, oldest first.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn record_entries(&self, record: RecordId) -> Result<Vec<u64>, ArchiveError> {
+        let places: Vec<i64> = sqlx::query_scalar(
+            "select entry_index from projection.record_entries where record = $1 order by entry_index",
+        )
+        .bind(record.uuid())
+        .fetch_all(&self.parts.reader)
+        .await?;
+        Ok(places.into_iter().map(count).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_text_is_taken_literally() {
+        assert_eq!(pattern("100%_a\\b"), "%100\\%\\_a\\\\b%");
+    }
+}
