@@ -25,6 +25,7 @@
 //! [`record`], [`ledger`] and [`bundle`] build without the feature `service`: no runtime, no socket, no database, no TLS.
 //! `muniment-verify` is made of them alone. Formats are fixed in `docs/FORMAT.md`, promises P1–P6 and trust in `docs/TRUST.md`.
 
+pub mod bundle;
 pub mod ledger;
 pub mod record;
 

@@ -1,3 +1,229 @@
-//! The offline verifier.
+//! The offline verifier: arguments → checks → report → exit code.
+//!
+//! Needs no network, no account and nothing of ours but a verifier key; builds without the feature `service`.
 
-fn main() {}
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::{env, fs, thread};
+
+use clap::{Parser, Subcommand};
+use muniment::bundle::{
+    Check, DISCLOSURE_MAX, DisclosureReport, DumpOptions, Failure, HistoryReport, OutsideCheckpoint, Verdict,
+    verify_disclosure, verify_dump,
+};
+use muniment::ledger::VerifyingKey;
+
+/// Checks what a muniment archive keeps, offline and without its help.
+///
+/// Exit code: 0 everything holds; 1 something does not; 2 wrong usage; 3 a file cannot be read; 4 nothing failed, but
+/// something that matters was not checked (no key or no checkpoint was given).
+///
+/// Formats: docs/FORMAT.md. The same checks can be made with psql, sha256sum and tests/verifier/verify.py.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check a whole archive from a dump made with psql
+    ///
+    /// DIRECTORY holds entries.tsv and checkpoints.tsv, made with psql's \copy as docs/FORMAT.md says. Every entry that is
+    /// missing, changed or out of place is named. With a checkpoint held outside the archive, a history rewritten or
+    /// shortened by whoever holds database and keys is found too, and bounded between two checkpoints.
+    Dump {
+        /// Directory with entries.tsv and checkpoints.tsv
+        directory: PathBuf,
+        /// A checkpoint kept outside the archive; may be given many times
+        #[arg(long = "checkpoint", value_name = "FILE")]
+        checkpoints: Vec<PathBuf>,
+        /// Where to sort ids that do not fit into memory [default: the system's temporary directory]
+        #[arg(long, value_name = "DIRECTORY")]
+        scratch: Option<PathBuf>,
+        /// How many rows to hash at a time [default: one per processor]
+        #[arg(long)]
+        threads: Option<NonZeroUsize>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Check a disclosure: one record taken out, with what is shown of it
+    Disclosure {
+        /// The disclosure (JSON)
+        file: PathBuf,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+#[derive(clap::Args)]
+struct Common {
+    /// Verifier key of the log, as the firm published it (name+id+key); may be given many times
+    #[arg(long = "vkey", value_name = "KEY", env = "MUNIMENT_VKEY", value_delimiter = ',')]
+    keys: Vec<VerifyingKey>,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(Verdict::Verified) => ExitCode::SUCCESS,
+        Ok(Verdict::Failed { .. }) => ExitCode::from(1),
+        Ok(Verdict::NotChecked { .. }) => ExitCode::from(4),
+        Err(problem) => {
+            // Nowhere else to say it: if standard error is closed too, the exit code remains.
+            let _written = writeln!(io::stderr(), "muniment-verify: {problem}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Verdict, String> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let verdict = match command {
+        Command::Dump { directory, checkpoints, scratch, threads, common } => {
+            let outside = checkpoints.into_iter().map(read_checkpoint).collect::<Result<_, _>>()?;
+            let available = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+            let options = DumpOptions {
+                keys: common.keys,
+                outside,
+                scratch: scratch.unwrap_or_else(env::temp_dir),
+                threads: threads.unwrap_or(available),
+            };
+            dump(&directory, &options, common.json, &mut out)?
+        }
+        Command::Disclosure { file, common } => {
+            let size = fs::metadata(&file).map_err(|error| unreadable(&file, &error))?.len();
+            if size > DISCLOSURE_MAX as u64 {
+                return Err(format!("{} is larger than a disclosure can be (1 GiB)", file.display()));
+            }
+            let json = fs::read(&file).map_err(|error| unreadable(&file, &error))?;
+            let report = verify_disclosure(&json, &common.keys);
+            let printed = if common.json { print_json(&mut out, &report) } else { print_disclosure(&mut out, &report) };
+            printed.map_err(|error| format!("cannot write the report: {error}"))?;
+            report.verdict
+        }
+    };
+    out.flush().map_err(|error| format!("cannot write the report: {error}"))?;
+    Ok(verdict)
+}
+
+fn unreadable(file: &std::path::Path, error: &io::Error) -> String {
+    format!("cannot read {}: {error}", file.display())
+}
+
+fn read_checkpoint(file: PathBuf) -> Result<OutsideCheckpoint, String> {
+    let note = fs::read(&file).map_err(|error| unreadable(&file, &error))?;
+    Ok(OutsideCheckpoint { name: file.display().to_string(), note })
+}
+
+fn dump(
+    directory: &std::path::Path,
+    options: &DumpOptions,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<Verdict, String> {
+    // Failures are written as they are found: there may be more of them than fit into memory.
+    let mut written = if json { out.write_all(b"{\"failures\":[") } else { Ok(()) };
+    let mut first = true;
+    let report = verify_dump(directory, options, |failure| {
+        if written.is_ok() {
+            written = if json { write_failure(out, &failure, first) } else { print_failure(out, &failure) };
+            first = false;
+        }
+    });
+    let report = report.map_err(|error| error.to_string())?;
+    let written = written.and_then(|()| {
+        if json {
+            out.write_all(b"],\"report\":")?;
+            serde_json::to_writer(&mut *out, &report)?;
+            out.write_all(b"}\n")
+        } else {
+            print_history(out, &report)
+        }
+    });
+    written.map_err(|error| format!("cannot write the report: {error}"))?;
+    Ok(report.verdict)
+}
+
+fn write_failure(out: &mut impl Write, failure: &Failure, first: bool) -> io::Result<()> {
+    if !first {
+        out.write_all(b",")?;
+    }
+    Ok(serde_json::to_writer(out, failure)?)
+}
+
+fn print_json(out: &mut impl Write, report: &DisclosureReport) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, report)?;
+    writeln!(out)
+}
+
+fn print_failure(out: &mut impl Write, failure: &Failure) -> io::Result<()> {
+    let Failure { check, from, to, problem } = failure;
+    if from == to {
+        writeln!(out, "FAILED {check}: entry {from}: {problem}")
+    } else {
+        writeln!(out, "FAILED {check}: entries {from} to {to}: {problem}")
+    }
+}
+
+fn print_checks(out: &mut impl Write, checks: &[(Check, Verdict)]) -> io::Result<()> {
+    for (check, verdict) in checks {
+        match verdict {
+            Verdict::Verified => writeln!(out, "  {:<13} verified", check.as_str())?,
+            Verdict::Failed { .. } => writeln!(out, "  {:<13} FAILED", check.as_str())?,
+            Verdict::NotChecked { why } => writeln!(out, "  {:<13} not checked: {why}", check.as_str())?,
+        }
+    }
+    Ok(())
+}
+
+fn print_verdict(out: &mut impl Write, verdict: &Verdict) -> io::Result<()> {
+    match verdict {
+        Verdict::Verified => writeln!(out, "VERIFIED"),
+        Verdict::Failed { check } => writeln!(out, "FAILED: {check}"),
+        Verdict::NotChecked { why } => writeln!(out, "NOT CHECKED: {why}"),
+    }
+}
+
+fn print_history(out: &mut impl Write, report: &HistoryReport) -> io::Result<()> {
+    let HistoryReport { entries, covered, checkpoints, .. } = report;
+    writeln!(
+        out,
+        "{entries} entries, {checkpoints} checkpoints; signed checkpoints cover the first {covered} entries"
+    )?;
+    if let Some(root) = report.root {
+        writeln!(out, "root {root}")?;
+    }
+    print_checks(out, &report.checks)?;
+    let bounds = [("kept with the entries", report.changed), ("held outside", report.changed_outside)];
+    for (place, interval) in bounds.into_iter().filter_map(|(place, interval)| Some((place, interval?))) {
+        let (after, before) = (interval.after, interval.before);
+        writeln!(out, "by the checkpoints {place}, the first change lies in entries {after} to {}", before.max(1) - 1)?;
+    }
+    print_verdict(out, &report.verdict)
+}
+
+fn print_disclosure(out: &mut impl Write, report: &DisclosureReport) -> io::Result<()> {
+    if let Some(record) = report.record {
+        writeln!(out, "record {record}")?;
+    }
+    for entry in &report.entries {
+        writeln!(out, "entry {} ({}) at {}, leaf {}", entry.index, entry.entry_type, entry.at, entry.leaf)?;
+        if let Some(size) = entry.proved_in {
+            writeln!(out, "  proved in the checkpoint of size {size}")?;
+        }
+        let names = |fields: &[_]| fields.iter().map(ToString::to_string).collect::<Vec<String>>().join(", ");
+        writeln!(out, "  shown: {}", names(&entry.shown))?;
+        writeln!(out, "  withheld: {}", names(&entry.withheld))?;
+    }
+    for problem in &report.failures {
+        writeln!(out, "FAILED {problem}")?;
+    }
+    print_checks(out, &report.checks)?;
+    print_verdict(out, &report.verdict)
+}

@@ -24,9 +24,9 @@ words! {
         Decision = "decision",
         /// A supervisory review (reserved).
         Review = "review",
-        /// A legal hold begins (reserved).
+        /// A legal hold begins.
         Hold = "hold",
-        /// A legal hold ends (reserved).
+        /// A legal hold ends.
         Release = "release",
         /// Retention ended: keys and content were destroyed.
         Disposal = "disposal",

@@ -144,6 +144,9 @@ const IDENTITY: &[Key] = &[
     may("role", OneOf(&["compliance", "legal", "auditor", "admin"])),
     must("subject", OneOf(&["advisor", "device", "account", "officer", "source", "key"])),
 ];
+const HOLD: &[Key] =
+    &[must("hold", Uuid), may("matter", Uuid), must("scope", OneOf(&["record", "stream"])), must("targets", Uuids)];
+const RELEASE: &[Key] = &[must("hold", Uuid)];
 const DISPOSAL: &[Key] = &[
     must("backups_expire_at", Time),
     may("blobs", Count),
@@ -188,12 +191,14 @@ pub const fn keys(entry_type: EntryType) -> Option<&'static [Key]> {
         EntryType::Gap => Some(GAP),
         EntryType::Attribution => Some(ATTRIBUTION),
         EntryType::Identity => Some(IDENTITY),
+        EntryType::Hold => Some(HOLD),
+        EntryType::Release => Some(RELEASE),
         EntryType::Disposal => Some(DISPOSAL),
         EntryType::Access => Some(ACCESS),
         EntryType::Settings => Some(SETTINGS),
         EntryType::Verification => Some(VERIFICATION),
         EntryType::Anchor => Some(ANCHOR),
-        EntryType::Decision | EntryType::Review | EntryType::Hold | EntryType::Release | EntryType::Export => None,
+        EntryType::Decision | EntryType::Review | EntryType::Export => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! `docs/FORMAT.md`. Pure: places, times and keys are arguments; nothing here knows HTTP or Postgres.
 
 mod actor;
+mod chain;
 mod checkpoint;
 mod commitments;
 pub mod detail;
@@ -20,6 +21,8 @@ mod tree;
 
 pub use crate::record::SourceId;
 pub use actor::{Actor, ActorError, EntryType};
+pub use chain::{Break, Chain, Link};
+pub(crate) use checkpoint::parse_decimal;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use commitments::{Commitments, CommitmentsRoot, Committed, LISTED_MAX};
 pub use draft::{Draft, Position, Stamped, sequence};
@@ -28,6 +31,7 @@ pub use error::EntryError;
 pub use note::{NOTE_MAX, Note, NoteError, NoteSignature, SIGNATURES_MAX, Vouched};
 pub use note_key::{KeyId, NoteKeyError, SigningKey, VerifyingKey};
 pub use proof::{HashReader, MissingNode, Proof, ProofError, read_frontier, verify_consistency, verify_inclusion};
+pub(crate) use scan::parse_uuid;
 pub use scan::{ENTRY_MAX, INTEGER_MAX, LIST_MAX, STREAMS_MAX};
 pub use tile::{TILE_WIDTH, Tile, TileError, TilePath, TileSet, bundle_bytes, parse_bundle, tile_bytes};
 pub use tlog_proof::{TlogProof, TlogProofError};

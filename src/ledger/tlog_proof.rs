@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::checkpoint::{parse_base64_digest, parse_decimal};
 use super::proof::verify_inclusion;
-use super::{Checkpoint, CheckpointError, NOTE_MAX, ProofError, VerifyingKey, Vouched};
+use super::{Checkpoint, CheckpointError, NOTE_MAX, Note, ProofError, VerifyingKey, Vouched};
 use crate::record::Digest;
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1\n";
@@ -67,6 +67,17 @@ impl TlogProof {
         let hashes = hashes.filter(|hashes| hashes.len() <= HASHES_MAX);
         let hashes = hashes.ok_or(TlogProofError::Form("a line is not a hash, or there are more than 64"))?;
         Ok(Self { extra, index, hashes, checkpoint: checkpoint.to_owned() })
+    }
+
+    /// Checks that the leaf is in the tree the checkpoint speaks of, whoever wrote that checkpoint: for a reader without keys.
+    ///
+    /// # Errors
+    /// See [`TlogProofError`].
+    pub fn verify_unsigned(&self, leaf: &Digest) -> Result<Checkpoint, TlogProofError> {
+        let note = Note::parse(self.checkpoint.as_bytes()).map_err(CheckpointError::from)?;
+        let checkpoint = Checkpoint::parse(note.text())?;
+        verify_inclusion(leaf, self.index, checkpoint.size, &checkpoint.root, &self.hashes)?;
+        Ok(checkpoint)
     }
 
     /// Checks the checkpoint's signature and that the leaf is in its tree at [`TlogProof::index`].

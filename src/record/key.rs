@@ -97,11 +97,18 @@ impl MasterKey {
 
 /// Seals one field of one entry; carries the additional data it is bound to.
 #[derive(Clone)]
-#[cfg_attr(not(feature = "service"), expect(dead_code, reason = "sealing needs the feature `service`"))]
 pub struct SealingKey {
     pub(super) key: Zeroizing<[u8; 32]>,
     pub(super) entry: EntryId,
     pub(super) field: FieldName,
+}
+
+impl SealingKey {
+    /// The 32 bytes; whoever takes them answers for them.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.key
+    }
 }
 
 impl fmt::Debug for SealingKey {

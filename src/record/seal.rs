@@ -54,7 +54,7 @@ struct Cipher {
 
 impl Cipher {
     fn new(key: &SealingKey) -> Result<Self, SealError> {
-        let unbound = UnboundKey::new(&AES_256_GCM, key.key.as_slice()).map_err(|_source| SealError::Refused)?;
+        let unbound = UnboundKey::new(&AES_256_GCM, key.as_bytes()).map_err(|_source| SealError::Refused)?;
         let aad = [key.entry.uuid().as_bytes(), key.field.as_str().as_bytes()].concat();
         Ok(Self { key: LessSafeKey::new(unbound), aad })
     }

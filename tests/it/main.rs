@@ -13,5 +13,6 @@ mod archive;
 mod capture;
 mod cli;
 mod compose;
+mod evidence;
 mod settings;
 mod support;

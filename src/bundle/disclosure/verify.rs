@@ -1,0 +1,240 @@
+//! Whether a disclosure holds: from its bytes and a verifier key alone.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Serialize;
+
+use super::{DISCLOSURE_MAX, DisclosedEntry, DisclosedField, Disclosure, FORMAT};
+use crate::bundle::report::{Check, Verdict, sum};
+use crate::ledger::{
+    CheckpointError, Commitments, Committed, Entry, EntryType, NoteError, TlogProof, TlogProofError, VerifyingKey,
+};
+use crate::record::{Commitment, Digest, EntryId, FieldName, RecordId, Salt};
+
+/// What was found about a disclosure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DisclosureReport {
+    /// All in all.
+    pub verdict: Verdict,
+    /// The record it says it shows.
+    pub record: Option<RecordId>,
+    /// Verdict of each check, over all entries.
+    pub checks: Vec<(Check, Verdict)>,
+    /// What is wrong, in words, entry by entry.
+    pub failures: Vec<String>,
+    /// What holds of each entry.
+    pub entries: Vec<EntryReport>,
+}
+
+/// What an entry of a disclosure is, as far as it could be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EntryReport {
+    /// Its index.
+    pub index: u64,
+    /// Its id.
+    pub id: EntryId,
+    /// What it says.
+    #[serde(rename = "type")]
+    pub entry_type: EntryType,
+    /// When it got its place.
+    pub at: String,
+    /// Its leaf.
+    pub leaf: Digest,
+    /// Size of the checkpoint it is proved in, where the proof holds.
+    pub proved_in: Option<u64>,
+    /// Fields shown, whose values hold.
+    pub shown: Vec<FieldName>,
+    /// Fields withheld.
+    pub withheld: Vec<FieldName>,
+}
+
+/// Collects what is wrong.
+#[derive(Default)]
+struct Findings {
+    failed: BTreeMap<Check, Vec<String>>,
+    unsigned: bool,
+}
+
+impl Findings {
+    fn fail(&mut self, check: Check, problem: String) {
+        self.failed.entry(check).or_default().push(problem);
+    }
+}
+
+/// Checks a disclosure. Without keys the checkpoints' signatures are left unchecked.
+#[must_use]
+pub fn verify_disclosure(json: &[u8], keys: &[VerifyingKey]) -> DisclosureReport {
+    let mut findings = Findings { unsigned: keys.is_empty(), ..Findings::default() };
+    let disclosure = match read(json) {
+        Ok(disclosure) => disclosure,
+        Err(problem) => {
+            findings.fail(Check::Form, problem);
+            return report(&findings, None, Vec::new());
+        }
+    };
+    let mut entries = Vec::with_capacity(disclosure.entries.len());
+    let mut before = None;
+    for (at, disclosed) in disclosure.entries.iter().enumerate() {
+        let Some(entry) = read_entry(at, disclosed, &mut findings) else { continue };
+        if before.is_some_and(|before| before >= entry.index()) {
+            findings.fail(Check::Form, format!("entry {} does not come in the order of the index", entry.index()));
+        }
+        before = Some(entry.index());
+        if entry.record() != Some(disclosure.record) {
+            findings.fail(Check::Record, format!("entry {} is of another record", entry.index()));
+        }
+        let shown = check_fields(&entry, disclosed, &mut findings);
+        let proved_in = check_proof(&entry, &disclosed.proof, keys, &mut findings);
+        entries.push(EntryReport {
+            index: entry.index(),
+            id: entry.id(),
+            entry_type: entry.entry_type(),
+            at: entry.at().to_string(),
+            leaf: entry.leaf(),
+            proved_in,
+            shown,
+            withheld: disclosed.withheld.clone(),
+        });
+    }
+    report(&findings, Some(disclosure.record), entries)
+}
+
+fn read(json: &[u8]) -> Result<Disclosure, String> {
+    if json.len() > DISCLOSURE_MAX {
+        return Err("a disclosure is at most 1 GiB".to_owned());
+    }
+    let disclosure: Disclosure = serde_json::from_slice(json).map_err(|error| format!("not a disclosure: {error}"))?;
+    if disclosure.format != FORMAT {
+        return Err(format!("format is not {FORMAT}"));
+    }
+    if disclosure.entries.is_empty() {
+        return Err("a disclosure holds at least one entry".to_owned());
+    }
+    Ok(disclosure)
+}
+
+fn read_entry(at: usize, disclosed: &DisclosedEntry, findings: &mut Findings) -> Option<Entry> {
+    let entry = STANDARD.decode(&disclosed.entry).map_err(|_source| "is not base64".to_owned());
+    match entry.and_then(|bytes| Entry::from_bytes(bytes).map_err(|error| error.to_string())) {
+        Ok(entry) => Some(entry),
+        Err(problem) => {
+            findings.fail(Check::Entries, format!("entry number {at} of the disclosure: {problem}"));
+            None
+        }
+    }
+}
+
+/// Holds what is shown and withheld against what the entry commits to; answers with the fields that hold.
+fn check_fields(entry: &Entry, disclosed: &DisclosedEntry, findings: &mut Findings) -> Vec<FieldName> {
+    let index = entry.index();
+    let Some(all) = commitments(entry, disclosed) else {
+        findings.fail(Check::Shown, format!("entry {index}: the commitments do not have the root in the entry"));
+        return Vec::new();
+    };
+    let rises = |names: &[&FieldName]| names.is_sorted_by(|a, b| a < b);
+    let shown_names: Vec<_> = disclosed.shown.iter().map(|field| &field.name).collect();
+    if !rises(&shown_names) || !rises(&disclosed.withheld.iter().collect::<Vec<_>>()) {
+        findings.fail(Check::Form, format!("entry {index}: fields are not in the order of their names"));
+    }
+    let mut hold = Vec::new();
+    for field in &disclosed.shown {
+        let commitment = committed_value(field);
+        if commitment.is_some() && commitment == all.get(field.name.as_str()) {
+            hold.push(field.name.clone());
+        } else {
+            findings.fail(Check::Shown, format!("entry {index}: `{}` is not what the entry commits to", field.name));
+        }
+    }
+    let mut named: Vec<_> = shown_names.into_iter().chain(&disclosed.withheld).collect();
+    named.sort_unstable();
+    let committed: Vec<_> = all.iter().map(|(name, _commitment)| name).collect();
+    if named != committed {
+        let problem = format!("entry {index}: the fields shown and withheld are not those the entry commits to");
+        findings.fail(Check::Withheld, problem);
+    }
+    hold
+}
+
+/// What the entry commits to, by name.
+fn commitments(entry: &Entry, disclosed: &DisclosedEntry) -> Option<Commitments> {
+    match (entry.committed(), &disclosed.commitments) {
+        (Committed::Listed(listed), None) => Some(listed.clone()),
+        (Committed::Root(_), Some(given)) => {
+            let rises = given.is_sorted_by(|a, b| a.name < b.name);
+            let given: Commitments = given.iter().map(|given| (given.name.clone(), given.commitment)).collect();
+            Some(given).filter(|given| rises && entry.committed().is_to(given))
+        }
+        _ => None,
+    }
+}
+
+fn committed_value(field: &DisclosedField) -> Option<Commitment> {
+    let salt = URL_SAFE_NO_PAD.decode(&field.salt).ok()?;
+    let salt = Salt::new(<[u8; 32]>::try_from(salt.as_slice()).ok()?);
+    match (&field.text, &field.base64) {
+        (Some(text), None) => Some(Commitment::to(&salt, text.as_bytes())),
+        (None, Some(base64)) => Some(Commitment::to(&salt, &STANDARD.decode(base64).ok()?)),
+        _ => None,
+    }
+}
+
+/// Checks that the entry is in the tree of a signed checkpoint; answers with the checkpoint's size.
+fn check_proof(entry: &Entry, proof: &str, keys: &[VerifyingKey], findings: &mut Findings) -> Option<u64> {
+    let index = entry.index();
+    let proved = TlogProof::parse(proof).and_then(|proof| {
+        if proof.index != index {
+            return Err(TlogProofError::Form("it is for another index"));
+        }
+        if keys.is_empty() { proof.verify_unsigned(&entry.leaf()) } else { Ok(proof.verify(&entry.leaf(), keys)?.0) }
+    });
+    match proved {
+        Ok(checkpoint) => Some(checkpoint.size),
+        Err(error) => {
+            let check = match error {
+                TlogProofError::Checkpoint(CheckpointError::Note(
+                    NoteError::Signature { .. } | NoteError::Unsigned,
+                ))
+                | TlogProofError::Checkpoint(CheckpointError::Origin { .. }) => Check::Checkpoints,
+                _ => Check::Inclusion,
+            };
+            findings.fail(check, format!("entry {index}: {error}"));
+            None
+        }
+    }
+}
+
+fn report(findings: &Findings, record: Option<RecordId>, entries: Vec<EntryReport>) -> DisclosureReport {
+    let unread = record.is_none();
+    let verdict_of = |check| {
+        let why = match check {
+            _ if findings.failed.contains_key(&check) => return (check, Verdict::Failed { check }),
+            Check::Completeness => Some("a disclosure does not prove that the record has no other entries"),
+            _ if unread && check != Check::Form => Some("the disclosure cannot be read"),
+            Check::Checkpoints if findings.unsigned => Some("no verifier key was given"),
+            _ => None,
+        };
+        (check, why.map_or(Verdict::Verified, |why| Verdict::NotChecked { why }))
+    };
+    let checks: Vec<_> = [
+        Check::Form,
+        Check::Entries,
+        Check::Record,
+        Check::Shown,
+        Check::Withheld,
+        Check::Checkpoints,
+        Check::Inclusion,
+        Check::Completeness,
+    ]
+    .into_iter()
+    .map(verdict_of)
+    .collect();
+    DisclosureReport {
+        verdict: sum(&checks, |check| check != Check::Completeness),
+        record,
+        checks,
+        failures: findings.failed.values().flatten().cloned().collect(),
+        entries,
+    }
+}

@@ -1,0 +1,71 @@
+//! The second verifier, `tests/verifier/verify.py`: as a stranger runs it, and many cases in one process.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use serde_json::Value;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verifier")
+}
+
+/// Runs it as a stranger does; answers with exit code and report.
+pub(super) fn verify(arguments: &[&str]) -> (i32, Value) {
+    let mut python = Command::new("python3");
+    let output = python.arg(folder().join("verify.py")).args(arguments).output().unwrap();
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code().unwrap(), report)
+}
+
+/// Makes the test vectors again; answers with what was checked.
+pub(super) fn vectors() -> String {
+    let mut python = Command::new("python3");
+    let output = python.arg(folder().join("vectors.py")).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Reads cases from standard input, one JSON value a line, and prints one a line.
+const MANY: &str = r#"
+import json, sys
+import verify
+for line in sys.stdin:
+    case = json.loads(line)
+    if case["is"] == "entry":
+        try:
+            answer = bool(verify.read_entry(bytes.fromhex(case["bytes"])))
+        except verify.Refused:
+            answer = False
+    else:
+        keys = [verify.read_vkey(text) for text in case["vkeys"]]
+        if case["is"] == "dump":
+            answer, _ = verify.Dump(case["path"], keys, [note.encode() for note in case["outside"]]).run()
+        else:
+            answer, _ = verify.check_disclosure(bytes.fromhex(case["bytes"]), keys)
+    print(json.dumps(answer))
+"#;
+
+/// Gives many cases to one process.
+pub(super) fn many(cases: &[Value]) -> Vec<Value> {
+    let mut python = Command::new("python3")
+        .args(["-c", MANY])
+        .env("PYTHONPATH", folder())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = python.stdin.take().unwrap();
+    let lines: String = cases.iter().map(|case| format!("{case}\n")).collect();
+    let writer = thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = python.wait_with_output().unwrap();
+    assert!(output.status.success());
+    writer.join().unwrap().unwrap();
+    let answers = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<_> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), cases.len());
+    answers
+}
