@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::exchange::Connection;
-use crate::record::{AdvisorId, DeviceId, ExchangeId, RecordId, Timestamp, words};
+use crate::record::{AdvisorId, DeviceId, EntryId, ExchangeId, Timestamp, words};
 
 words! {
     /// Why something is missing.
@@ -72,8 +72,8 @@ pub struct Gap {
     pub network: Option<Arc<str>>,
     /// The exchange concerned.
     pub exchange: Option<ExchangeId>,
-    /// The record of the capture concerned.
-    pub capture: Option<RecordId>,
+    /// The entry of the capture concerned.
+    pub capture: Option<EntryId>,
     /// How many bytes, where that is known.
     pub size: Option<u64>,
     /// How many times; 1 unless somebody counted already.
@@ -115,6 +115,13 @@ impl Gap {
     #[must_use]
     pub const fn exchange(mut self, exchange: ExchangeId) -> Self {
         self.exchange = Some(exchange);
+        self
+    }
+
+    /// Of this capture.
+    #[must_use]
+    pub const fn capture(mut self, capture: EntryId) -> Self {
+        self.capture = Some(capture);
         self
     }
 

@@ -39,19 +39,24 @@ pub enum Answer {
 /// Proof that a write is durable. Hand it back with the origin's answer; dropped, it closes the capture as unknown.
 #[must_use = "close it with the origin's answer"]
 pub struct Receipt {
-    record: RecordId,
+    record: Option<RecordId>,
     close: Option<Box<dyn FnOnce(Answer) + Send>>,
 }
 
 impl Receipt {
     /// A receipt for a durable record; `close` is called once, with the answer. It must not block.
     pub fn new(record: RecordId, close: impl FnOnce(Answer) + Send + 'static) -> Self {
-        Self { record, close: Some(Box::new(close)) }
+        Self { record: Some(record), close: Some(Box::new(close)) }
     }
 
-    /// The record of the write.
+    /// A receipt for a request that turned out to hold nothing to keep: it may leave, and its answer matters to nobody.
+    pub const fn nothing() -> Self {
+        Self { record: None, close: None }
+    }
+
+    /// The record of the write; none when there was nothing to keep.
     #[must_use]
-    pub const fn record(&self) -> RecordId {
+    pub const fn record(&self) -> Option<RecordId> {
         self.record
     }
 
@@ -75,7 +80,10 @@ impl Drop for Receipt {
 
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Receipt({})", self.record)
+        match self.record {
+            Some(record) => write!(f, "Receipt({record})"),
+            None => f.write_str("Receipt(nothing)"),
+        }
     }
 }
 

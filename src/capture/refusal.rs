@@ -39,6 +39,10 @@ impl Refusal {
         Self { reason, detail: detail.into() }
     }
 
+    pub(crate) fn of(reason: RefusalReason, error: &dyn std::error::Error) -> Self {
+        Self::new(reason, error.to_string())
+    }
+
     /// In one word.
     #[must_use]
     pub const fn reason(&self) -> RefusalReason {

@@ -3,6 +3,8 @@
 //! Invariant: nothing in a [`Scrubbed`] holds a credential. A body that cannot be checked for credentials, and shows one in
 //! the part that can, is not kept; its loss is stated.
 
+use std::io::{self, Read};
+
 use bytes::Bytes;
 use http::{HeaderMap, Version};
 
@@ -239,21 +241,58 @@ pub struct ScrubbedMessage {
     pub redactions: Vec<Redaction>,
 }
 
+impl ScrubbedBody {
+    /// The bytes of a multipart part that is a file, out of the body as `sent`; none where there is no such part.
+    ///
+    /// # Errors
+    /// When a held body cannot be read back.
+    pub fn file(&self, sent: &Body, number: u32) -> io::Result<Option<Box<dyn Read + Send>>> {
+        let Content::Multipart(parts) = &self.read.content else { return Ok(None) };
+        // Where a coding was undone and values replaced, places have moved.
+        let Some(part) = parts.parts.get(number as usize).filter(|_part| !self.decoded) else { return Ok(None) };
+        let length = part.span.end.saturating_sub(part.span.start);
+        if self.read.undone {
+            let (start, end) = (usize::try_from(part.span.start), usize::try_from(part.span.end));
+            let (Ok(start), Ok(end)) = (start, end) else { return Ok(None) };
+            let bytes = if start <= end && end <= self.read.bytes.len() {
+                self.read.bytes.slice(start..end)
+            } else {
+                return Ok(None);
+            };
+            return Ok(Some(Box::new(io::Cursor::new(bytes))));
+        }
+        let mut reader = sent.reader()?;
+        io::copy(&mut reader.by_ref().take(part.span.start), &mut io::sink())?;
+        Ok(Some(Box::new(reader.take(length))))
+    }
+}
+
+impl ScrubbedMessage {
+    /// The head of the opening request, as [`ScrubbedRequest::head_bytes`] writes it.
+    #[must_use]
+    pub fn head_bytes(&self) -> Bytes {
+        request_head_bytes(&self.head)
+    }
+}
+
 impl ScrubbedRequest {
     /// Request line and header lines as HTTP/1.1 would write them: what is kept of a head.
     #[must_use]
     pub fn head_bytes(&self) -> Bytes {
-        let mut bytes = Vec::with_capacity(512);
-        let head = &self.head;
-        let line = format!("{} {} {}\r\n", head.method, head.target, version(head.version));
-        bytes.extend_from_slice(line.as_bytes());
-        if !head.headers.contains_key(http::header::HOST) {
-            // HTTP/2 has no Host header but says the same in :authority.
-            bytes.extend_from_slice(format!("host: {}\r\n", head.authority).as_bytes());
-        }
-        header_lines(&mut bytes, &head.headers);
-        bytes.into()
+        request_head_bytes(&self.head)
     }
+}
+
+fn request_head_bytes(head: &RequestHead) -> Bytes {
+    let mut bytes = Vec::with_capacity(512);
+    let line = format!("{} {} {}\r\n", head.method, head.target, version(head.version));
+    bytes.extend_from_slice(line.as_bytes());
+    if !head.headers.contains_key(http::header::HOST) {
+        // HTTP/2 has no Host header but says the same in :authority.
+        bytes.extend_from_slice(format!("host: {}\r\n", head.authority).as_bytes());
+    }
+    header_lines(&mut bytes, &head.headers);
+    bytes.into()
 }
 
 impl ScrubbedResponse {

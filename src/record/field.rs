@@ -49,13 +49,17 @@ impl FieldName {
         RESPONSE_HEAD = "response.head";
         /// Response body as received.
         RESPONSE_BODY = "response.body";
+        /// What was taken out of heads, bodies and messages, and where (JSON).
+        REDACTIONS = "redactions";
         /// One WebSocket message or server-sent event as received.
         MESSAGE = "message";
         /// The host concerned (of a gap, for instance).
         HOST = "host";
         /// What a person or account is called.
         NAME = "name";
-        /// The account's handle or id on its network.
+        /// The account's stable id on its network.
+        ID = "id";
+        /// The account's handle on its network.
         HANDLE = "handle";
         /// Why an officer looked.
         PURPOSE = "purpose";
@@ -101,6 +105,8 @@ words! {
         Parent = "parent",
         /// The item that began the thread.
         Root = "root",
+        /// Who is addressed (JSON).
+        Recipients = "recipients",
         /// The conversation's id on the network.
         Conversation = "conversation",
         /// List of what is attached (JSON).
@@ -113,6 +119,12 @@ words! {
         EditedFrom = "edited_from",
         /// The audience size the network reported.
         Followers = "followers",
+        /// Who can see it, in the network's word.
+        Visibility = "visibility",
+        /// What else the rule keeps (JSON).
+        Detail = "detail",
+        /// Tells versions of an item apart (hex digest).
+        Version = "version",
         /// The item's own fragment as received.
         Raw = "raw",
     }
@@ -173,6 +185,9 @@ impl<'de> Deserialize<'de> for FieldName {
 pub struct Word(Cow<'static, str>);
 
 impl Word {
+    /// The part of the service that records.
+    pub const CAPTURE: Self = Self(Cow::Borrowed("capture"));
+
     /// The word as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -223,5 +238,6 @@ mod tests {
         {
             assert_eq!(name.as_str().parse::<FieldName>().as_ref(), Ok(&name));
         }
+        assert_eq!(Word::CAPTURE.as_str().parse(), Ok(Word::CAPTURE));
     }
 }

@@ -15,6 +15,7 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 
+use super::disk::SegmentNumber;
 use crate::record::{Digest, Timestamp};
 
 /// Bytes of one header; a segment begins with two of them.
@@ -52,8 +53,10 @@ impl SpoolKey {
         Self(Salt::new(HKDF_SHA256, b"muniment spool v1").extract(master))
     }
 
-    pub(crate) fn segment(&self, salt: &[u8; 32]) -> Result<SegmentKey, FrameError> {
-        let info: [&[u8]; 2] = [b"segment", salt];
+    /// The number is part of the key: a segment under another name does not open, so that their order cannot be changed.
+    pub(crate) fn segment(&self, number: SegmentNumber, salt: &[u8; 32]) -> Result<SegmentKey, FrameError> {
+        let number = number.0.to_be_bytes();
+        let info: [&[u8]; 3] = [b"segment", &number, salt];
         let okm = self.0.expand(&info, &AES_256_GCM).map_err(|_source| FrameError::Cipher)?;
         Ok(SegmentKey(LessSafeKey::new(UnboundKey::from(okm))))
     }

@@ -97,6 +97,8 @@ pub struct Journal {
     room: Arc<Semaphore>,
     segments: Arc<Mutex<Segments>>,
     bounds: Bounds,
+    opened_at: Option<Timestamp>,
+    lost: u64,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -113,12 +115,20 @@ impl Journal {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, JournalError> {
         let mut segments = Segments::new();
+        let mut opened_at = None;
         for number in disk.segments()? {
-            let bytes = disk.size(number)?;
-            let frames = segment::count(&disk.read(number, read_bound(bounds))?);
-            segments.insert(number, Backlog { frames, bytes });
+            let content = disk.read(number, read_bound(bounds))?;
+            let frames = segment::count(&content);
+            segments.insert(number, Backlog { frames, bytes: disk.size(number)? });
+            opened_at = opened_at.or_else(|| SegmentHeader::decode(&content).ok().map(|header| header.opened_at));
+        }
+        if !segments.is_empty() {
+            opened_at = opened_at.or_else(|| Some(clock.now()));
         }
         let next = segments.last_key_value().map_or(0, |(number, _)| number.0 + 1);
+        let first = segments.first_key_value().map_or(0, |(number, _)| number.0);
+        // Segments are removed from the front only, so there are no holes but those somebody made.
+        let lost = (next - first).saturating_sub(segments.len() as u64);
         let segments = Arc::new(Mutex::new(segments));
         let key = Arc::new(key);
         let (commands, waiting) = mpsc::channel(QUEUE);
@@ -141,6 +151,8 @@ impl Journal {
             room: Arc::new(Semaphore::new(QUEUE_BYTES as usize)),
             segments,
             bounds,
+            opened_at,
+            lost,
             thread: Some(thread),
         })
     }
@@ -174,8 +186,9 @@ impl Journal {
     /// When the disk cannot read it.
     pub async fn read(&self, number: SegmentNumber) -> Result<Result<Reading, FrameError>, JournalError> {
         let (disk, key, bound) = (Arc::clone(&self.disk), Arc::clone(&self.key), read_bound(self.bounds));
-        let read =
-            tokio::task::spawn_blocking(move || disk.read(number, bound).map(|bytes| segment::read(&bytes, &key)));
+        let read = tokio::task::spawn_blocking(move || {
+            disk.read(number, bound).map(|bytes| segment::read(number, &bytes, &key))
+        });
         Ok(read.await.map_err(|_source| JournalError::Closed)??)
     }
 
@@ -193,6 +206,18 @@ impl Journal {
     /// When it may still be there.
     pub async fn set_aside(&self, number: SegmentNumber) -> Result<(), JournalError> {
         self.forget(number, |disk, number| disk.set_aside(number)).await
+    }
+
+    /// When the oldest segment of an earlier run was begun; none when there was nothing left of one.
+    #[must_use]
+    pub const fn opened_at(&self) -> Option<Timestamp> {
+        self.opened_at
+    }
+
+    /// Segments of an earlier run that were there and are not: their files were taken away.
+    #[must_use]
+    pub const fn lost_segments(&self) -> u64 {
+        self.lost
     }
 
     /// What it holds.
@@ -332,16 +357,27 @@ impl Writer {
         let mut salt = [0; 32];
         self.entropy.fill(&mut salt)?;
         let header = SegmentHeader { opened_at: self.now(), salt };
-        let key = self.key.segment(&header.salt)?;
-        let number = SegmentNumber(self.next);
-        self.next += 1;
-        let mut file = self.disk.create(number)?;
+        let (number, mut file) = self.create()?;
+        let key = self.key.segment(number, &header.salt)?;
         let bytes = (HEADER * 2) as u64;
         self.segments.lock().insert(number, Backlog { frames: 0, bytes });
         file.write(&header.encode())?;
         file.sync()?;
         self.disk.sync()?;
         Ok(Open { number, file, key, frames: 0, bytes })
+    }
+
+    /// A number is used up only when its file is there: one that is missing later means a file that was taken away.
+    fn create(&mut self) -> io::Result<(SegmentNumber, Box<dyn SegmentFile>)> {
+        let mut created = self.disk.create(SegmentNumber(self.next));
+        if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+            // Left by a create that failed and had made it nevertheless.
+            self.next += 1;
+            created = self.disk.create(SegmentNumber(self.next));
+        }
+        let number = SegmentNumber(self.next);
+        self.next += u64::from(created.is_ok());
+        Ok((number, created?))
     }
 
     fn roll(&mut self) {

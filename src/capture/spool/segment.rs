@@ -4,6 +4,7 @@
 //! A segment that was cut while its last frame was being written is *torn*: nobody had been told that this frame is kept, so
 //! nothing is lost. Anything else is *damage* and becomes a gap. Pure.
 
+use super::disk::SegmentNumber;
 use super::frame::{FRAME_HEADER, FrameError, FrameHeader, HEADER, MARKER, OVERHEAD, SegmentHeader, SpoolKey};
 use crate::record::Timestamp;
 
@@ -49,7 +50,7 @@ impl Reading {
 /// # Errors
 /// When no copy of its header is whole: then nothing in it can be opened. A segment shorter than its headers is torn (its
 /// first frame is written only after they are durable) and reads as empty.
-pub(crate) fn read(segment: &[u8], key: &SpoolKey) -> Result<Reading, FrameError> {
+pub(crate) fn read(number: SegmentNumber, segment: &[u8], key: &SpoolKey) -> Result<Reading, FrameError> {
     let header = match SegmentHeader::decode(segment) {
         Ok(header) => header,
         Err(_) if segment.len() < HEADER * 2 || segment.iter().all(|byte| *byte == 0) => {
@@ -63,7 +64,7 @@ pub(crate) fn read(segment: &[u8], key: &SpoolKey) -> Result<Reading, FrameError
         }
         Err(error) => return Err(error),
     };
-    let key = key.segment(&header.salt)?;
+    let key = key.segment(number, &header.salt)?;
     let mut reading =
         Reading { opened_at: header.opened_at, payloads: Vec::new(), missing: 0, skipped: 0, tail: Tail::Whole };
     let mut rest = segment.get(HEADER * 2..).unwrap_or_default();
@@ -130,10 +131,12 @@ mod tests {
 
     use super::*;
 
+    const NUMBER: SegmentNumber = SegmentNumber(4);
+
     fn segment(payloads: &[Vec<u8>]) -> (SpoolKey, Vec<u8>) {
         let key = SpoolKey::derive(&[7; 32]);
         let header = SegmentHeader { opened_at: Timestamp::EPOCH, salt: [9; 32] };
-        let segment_key = key.segment(&header.salt).unwrap();
+        let segment_key = key.segment(NUMBER, &header.salt).unwrap();
         let mut bytes = header.encode();
         for (number, payload) in payloads.iter().enumerate() {
             segment_key.seal(number as u64, payload, &mut bytes).unwrap();
@@ -149,8 +152,14 @@ mod tests {
     #[test]
     fn another_key_opens_nothing() {
         let (_, bytes) = segment(&[b"words".to_vec()]);
-        let reading = read(&bytes, &SpoolKey::derive(&[8; 32])).unwrap();
+        let reading = read(NUMBER, &bytes, &SpoolKey::derive(&[8; 32])).unwrap();
         assert_eq!((reading.payloads.len(), reading.tail), (0, Tail::Damaged));
+    }
+
+    #[test]
+    fn a_segment_under_another_name_opens_nothing() {
+        let (key, bytes) = segment(&[b"words".to_vec()]);
+        assert!(read(SegmentNumber(5), &bytes, &key).unwrap().is_damaged());
     }
 
     #[test]
@@ -163,7 +172,7 @@ mod tests {
         #[test]
         fn what_was_sealed_is_read_back(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..20)) {
             let (key, bytes) = segment(&payloads);
-            let reading = read(&bytes, &key).unwrap();
+            let reading = read(NUMBER, &bytes, &key).unwrap();
             prop_assert_eq!(count(&bytes), payloads.len() as u64);
             prop_assert_eq!(&reading.payloads, &payloads);
             prop_assert!(!reading.is_damaged() && reading.tail == Tail::Whole);
@@ -181,7 +190,7 @@ mod tests {
             };
             let at_boundary = bytes.len() == HEADER * 2 + payloads[..whole].iter().map(|payload| on_disk(payload.len())).sum::<usize>();
             if at_boundary { bytes.extend(std::iter::repeat_n(0, zeros)); }
-            let reading = read(&bytes, &key).unwrap();
+            let reading = read(NUMBER, &bytes, &key).unwrap();
             prop_assert_eq!(&reading.payloads[..], &payloads[..whole]);
             prop_assert!(!reading.is_damaged(), "{:?}", reading.tail);
         }
@@ -193,7 +202,7 @@ mod tests {
             let (key, mut bytes) = segment(&payloads);
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
-            let reading = read(&bytes, &key).unwrap();
+            let reading = read(NUMBER, &bytes, &key).unwrap();
             prop_assert!(is_subsequence(&reading.payloads, &payloads));
             prop_assert!(reading.payloads.len() + 1 >= payloads.len());
             if at >= HEADER * 2 {
@@ -208,7 +217,7 @@ mod tests {
             let at = splice.index(whole.len());
             whole.splice(at.., bytes.iter().copied());
             for bytes in [&whole, &bytes] {
-                if let Ok(reading) = read(bytes, &key) { prop_assert!(reading.payloads.len() <= 2); }
+                if let Ok(reading) = read(NUMBER, bytes, &key) { prop_assert!(reading.payloads.len() <= 2); }
             }
         }
 
@@ -220,7 +229,7 @@ mod tests {
             let mut frames: Vec<Vec<u8>> = bytes[HEADER * 2..].chunks(frame).map(<[u8]>::to_vec).collect();
             if double { let again = frames[from].clone(); frames.insert(to, again); } else { frames.swap(from, to); }
             let moved: Vec<u8> = bytes[..HEADER * 2].iter().copied().chain(frames.into_iter().flatten()).collect();
-            let reading = read(&moved, &key).unwrap();
+            let reading = read(NUMBER, &moved, &key).unwrap();
             prop_assert!(is_subsequence(&reading.payloads, &payloads));
             prop_assert!(reading.is_damaged() || (from == to && !double));
         }

@@ -69,8 +69,18 @@ impl FaultDisk {
         self.0.lock().full = full;
     }
 
+    /// Every byte there is, of every file, aside or not.
+    pub(crate) fn all_bytes(&self) -> Vec<u8> {
+        self.0.lock().files.values().flat_map(|content| content.written.clone()).collect()
+    }
+
     pub(crate) fn set_aside_count(&self) -> usize {
         self.0.lock().aside.len()
+    }
+
+    /// Takes the file of a segment away.
+    pub(crate) fn take_away(&self, number: u64) {
+        self.0.lock().files.remove(&SegmentNumber(number)).unwrap();
     }
 
     /// Changes one byte in the middle of the oldest file.

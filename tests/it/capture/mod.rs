@@ -1,6 +1,11 @@
 //! Capture: an exchange in, a receipt out, and nothing lost between.
 
 mod disk;
+mod gaps;
 mod journal;
 mod kill;
+mod observe;
+mod spool;
 mod support;
+mod world;
+mod write;

@@ -1,0 +1,193 @@
+//! Who acts: accounts on networks, learned from requests and reads, bound to sessions and advisors.
+//!
+//! Invariant: an account belongs to an advisor once a session of one of the advisor's devices has shown it as its own. It may
+//! belong to several (a shared company page); then what concerns it belongs to all of them. Bounded: sessions and
+//! conversations are remembered for a while only, accounts as many as a firm can have.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::recent::Recent;
+use crate::exchange::SessionKey;
+use crate::recognize::{Communication, Party};
+use crate::record::{AccountId, AdvisorId, DeviceId, Timestamp};
+
+const SESSIONS: usize = 65_536;
+const SESSION_WINDOW: Duration = Duration::from_secs(30 * 24 * 3600);
+const CONVERSATIONS: usize = 65_536;
+const CONVERSATION_WINDOW: Duration = Duration::from_secs(365 * 24 * 3600);
+const ACCOUNTS: usize = 1 << 20;
+/// An entry belongs to at most 128 streams; beyond it, nobody looks at them one by one either.
+const STREAMS: usize = 128;
+
+/// An account that is known to be an advisor's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAccount {
+    /// Ours.
+    pub id: AccountId,
+    /// The network, by the name of its rule file.
+    pub network: Arc<str>,
+    /// As the network names it.
+    pub party: Party,
+    /// Whose it is.
+    pub advisor: AdvisorId,
+}
+
+/// What learning about an account came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Learned {
+    /// Nothing new.
+    Known,
+    /// An account of this advisor that nobody knew of: it must go on record.
+    New,
+}
+
+/// All that is known; shared by every part of capture.
+pub(crate) struct Accounts(Mutex<Inner>);
+
+struct Inner {
+    sessions: Recent<(DeviceId, SessionKey), Arc<KnownAccount>>,
+    of_advisor: HashMap<AdvisorId, Vec<Arc<KnownAccount>>>,
+    /// By network and id, and by network and handle.
+    by_name: HashMap<(Arc<str>, String), BTreeSet<AdvisorId>>,
+    conversations: Recent<(Arc<str>, String), BTreeSet<AdvisorId>>,
+    count: usize,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self(Mutex::new(Inner {
+            sessions: Recent::new(SESSIONS, SESSION_WINDOW),
+            of_advisor: HashMap::new(),
+            by_name: HashMap::new(),
+            conversations: Recent::new(CONVERSATIONS, CONVERSATION_WINDOW),
+            count: 0,
+        }))
+    }
+}
+
+/// Whose request it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Actor {
+    pub(crate) device: DeviceId,
+    pub(crate) advisor: AdvisorId,
+    pub(crate) session: Option<SessionKey>,
+}
+
+impl Accounts {
+    /// Takes over what is on record.
+    pub(crate) fn restore(&self, known: impl IntoIterator<Item = KnownAccount>) {
+        let mut inner = self.0.lock();
+        known.into_iter().for_each(|account| inner.add(Arc::new(account)));
+    }
+
+    /// What rules are told of the acting accounts: the session's own where it is known, else the advisor's on that network.
+    pub(crate) fn acting(&self, actor: Actor, network: &str, now: Timestamp) -> Vec<Party> {
+        let inner = self.0.lock();
+        let of_session = actor.session.and_then(|session| inner.sessions.get(&(actor.device, session), now));
+        if let Some(account) = of_session.filter(|account| &*account.network == network) {
+            return vec![account.party.clone()];
+        }
+        let all = inner.of_advisor.get(&actor.advisor).into_iter().flatten();
+        all.filter(|account| &*account.network == network).map(|account| account.party.clone()).take(64).collect()
+    }
+
+    /// A request or response showed the account that acts in this session.
+    pub(crate) fn learn(
+        &self,
+        actor: Actor,
+        network: &Arc<str>,
+        party: &Party,
+        now: Timestamp,
+        fresh: impl FnOnce() -> AccountId,
+    ) -> Option<(Learned, Arc<KnownAccount>)> {
+        names(party).next()?;
+        let mut inner = self.0.lock();
+        let known = inner.of_advisor.get(&actor.advisor).into_iter().flatten();
+        let known =
+            known.into_iter().find(|account| account.network == *network && is_same(&account.party, party)).cloned();
+        let (learned, account) = match known {
+            Some(account) => (Learned::Known, account),
+            None => {
+                let (id, network, party) = (fresh(), Arc::clone(network), party.clone());
+                let account = Arc::new(KnownAccount { id, network, party, advisor: actor.advisor });
+                inner.add(Arc::clone(&account));
+                (Learned::New, account)
+            }
+        };
+        if let Some(session) = actor.session {
+            inner.sessions.put((actor.device, session), Arc::clone(&account), now);
+        }
+        Some((learned, account))
+    }
+
+    /// The advisors whose streams a communication belongs to: the one whose device it passed through, and every other whose
+    /// account takes part in it or in its conversation. Remembers who was in the conversation.
+    pub(crate) fn streams(
+        &self,
+        advisor: AdvisorId,
+        network: Option<&Arc<str>>,
+        communications: &[Communication],
+        now: Timestamp,
+    ) -> BTreeSet<AdvisorId> {
+        let mut streams = BTreeSet::from([advisor]);
+        let Some(network) = network else { return streams };
+        let mut inner = self.0.lock();
+        for communication in communications {
+            let mut part = BTreeSet::from([advisor]);
+            let parties = communication.author.iter().chain(&communication.recipients);
+            for name in parties.flat_map(names) {
+                part.extend(inner.by_name.get(&(Arc::clone(network), name)).into_iter().flatten());
+            }
+            if let Some(conversation) = &communication.conversation {
+                let key = (Arc::clone(network), conversation.clone());
+                part.extend(inner.conversations.get(&key, now).into_iter().flatten());
+                if inner.conversations.get(&key, now) != Some(&part) {
+                    inner.conversations.put(key, part.clone(), now);
+                }
+            }
+            streams.extend(part);
+        }
+        while streams.len() > STREAMS {
+            let last = streams.iter().rev().find(|id| **id != advisor).copied();
+            last.map(|last| streams.remove(&last));
+        }
+        streams
+    }
+}
+
+impl Inner {
+    fn add(&mut self, account: Arc<KnownAccount>) {
+        if self.count >= ACCOUNTS {
+            return;
+        }
+        let of_advisor = self.of_advisor.entry(account.advisor).or_default();
+        if of_advisor.iter().any(|known| known.id == account.id) {
+            return;
+        }
+        of_advisor.push(Arc::clone(&account));
+        self.count += 1;
+        for name in names(&account.party) {
+            self.by_name.entry((Arc::clone(&account.network), name)).or_default().insert(account.advisor);
+        }
+    }
+}
+
+/// What a party can be found by. A handle is compared without its `@` and without case.
+fn names(party: &Party) -> impl Iterator<Item = String> {
+    let id = Some(&party.id).filter(|id| !id.is_empty()).map(|id| format!("id:{id}"));
+    let handle = party.handle.as_ref().filter(|handle| !handle.is_empty());
+    let handle = handle.map(|handle| format!("handle:{}", handle.trim_start_matches('@').to_lowercase()));
+    id.into_iter().chain(handle)
+}
+
+/// The stable id decides where both have one: a handle can move to another account.
+fn is_same(one: &Party, other: &Party) -> bool {
+    if !one.id.is_empty() && !other.id.is_empty() {
+        return one.id == other.id;
+    }
+    names(one).any(|name| names(other).any(|other| name == other))
+}

@@ -1,0 +1,221 @@
+//! What every part of capture works with: one value, shared by the tasks and by the calls of the proxy.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::accounts::{self, Accounts, Learned};
+use super::facts::unclassified;
+use super::gaps::Gaps;
+use super::lane::Lane;
+use super::observe::Sighting;
+use super::outcome::Open;
+use super::recognizer::{Failure, Purpose, Question, Recognized, Recognizer};
+use super::retry::Retries;
+use super::seal::{Sealer, SealingError};
+use super::seen::Seen;
+use super::spool::{KeepError, Spool};
+use super::{Answer, Gap, GapCause, Pace, Recall};
+use crate::archive::Submission;
+use crate::exchange::{BodyError, Connection, Exchange, Limits, Scrub, ScrubKey, Scrubbed};
+use crate::ledger::{Actor, Draft, EntryType};
+use crate::recognize::{ListedHosts, Party, Recognition, RuleSet};
+use crate::record::{AccountId, Clock, EntryId, FieldName, Ids, Timestamp};
+use crate::telemetry::Metrics;
+
+/// Bodies up to this size are scrubbed and sealed on the runtime's own thread: it takes less than moving them would.
+const SMALL: u64 = 128 << 10;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The rules in force, with the hosts that settings list.
+pub(crate) struct Rules {
+    pub(crate) set: RuleSet,
+    pub(crate) listed: ListedHosts,
+}
+
+pub(crate) struct Core {
+    pub(crate) rules: RwLock<Arc<Rules>>,
+    pub(crate) recognizer: Arc<dyn Recognizer>,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) recall: Arc<dyn Recall>,
+    pub(crate) sealer: Sealer,
+    pub(crate) scrub_key: ScrubKey,
+    pub(crate) limits: Limits,
+    pub(crate) pace: Pace,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) accounts: Accounts,
+    pub(crate) retries: Retries,
+    pub(crate) seen: Seen,
+    /// Captures whose outcome this process will still write.
+    pub(crate) open: Mutex<HashSet<EntryId>>,
+    pub(crate) answers: Lane<(Open, Answer)>,
+    /// For answers that found no room, without their bodies.
+    pub(crate) late_answers: Lane<(Open, Answer)>,
+    pub(crate) reads: Lane<Sighting>,
+    pub(crate) gaps: Mutex<Gaps>,
+    pub(crate) gap_noted: Notify,
+    /// Appends that go on when the one who asked has left.
+    pub(crate) appends: TaskTracker,
+    /// No more time: what cannot be appended now goes to the spool as it is.
+    pub(crate) hurry: CancellationToken,
+}
+
+impl Core {
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read())
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Takes the credentials out. Large bodies are worked on off the runtime's threads.
+    pub(crate) async fn scrub(
+        self: &Arc<Self>,
+        rules: &Arc<Rules>,
+        exchange: &Exchange,
+    ) -> Result<Scrubbed, BodyError> {
+        let response = exchange.response.as_ref().map_or(0, |response| response.body.size());
+        if exchange.request.body.size() + response <= SMALL {
+            return self.scrub_here(rules, exchange);
+        }
+        let (core, rules, exchange) = (Arc::clone(self), Arc::clone(rules), exchange.clone());
+        blocking(move || core.scrub_here(&rules, &exchange)).await.map_err(BodyError::Io)?
+    }
+
+    fn scrub_here(&self, rules: &Rules, exchange: &Exchange) -> Result<Scrubbed, BodyError> {
+        let cookies: Vec<&str> =
+            rules.set.account_cookies(exchange.request.head.authority.host(), &rules.listed).collect();
+        Scrub { key: &self.scrub_key, account_cookies: &cookies, limits: &self.limits }.exchange(exchange)
+    }
+
+    /// Seals, off the runtime's threads where there is much to seal.
+    pub(crate) async fn seal<T: Send + 'static>(
+        self: &Arc<Self>,
+        size: u64,
+        seal: impl FnOnce(&Core) -> Result<T, SealingError> + Send + 'static,
+    ) -> Result<T, SealingError> {
+        if size <= SMALL {
+            return seal(self);
+        }
+        let core = Arc::clone(self);
+        blocking(move || seal(&core)).await?
+    }
+
+    /// Asks the rules. Where they fail on a write it stands as unclassified; either way the failure is on record.
+    pub(crate) async fn recognize(
+        &self,
+        purpose: Purpose,
+        rules: &Rules,
+        connection: &Connection,
+        json: Vec<u8>,
+    ) -> (Recognition, bool) {
+        let question = Question { purpose, listed: rules.listed.contains(connection.authority.host()), json };
+        let failure = match self.recognizer.recognize(question).await {
+            Recognized::Said(recognition) => {
+                let failed = !recognition.problems.is_empty();
+                if failed {
+                    let network = recognition.network.as_deref().map(Arc::from);
+                    self.gap(Gap::on(GapCause::RecognitionFailed, connection).network(network));
+                }
+                return (*recognition, failed);
+            }
+            Recognized::Failed(failure) => failure,
+        };
+        let cause = match &failure {
+            Failure::Stopped { rule } => {
+                tracing::error!(rule = rule.as_deref().unwrap_or("unknown"), "a rule did not end and is switched off");
+                if rule.is_some() { GapCause::RuleSwitchedOff } else { GapCause::RecognitionFailed }
+            }
+            Failure::NoWorker => GapCause::RecognitionFailed,
+        };
+        let network = match failure {
+            Failure::Stopped { rule: Some(rule) } => rule.split('/').next().map(Arc::from),
+            _ => None,
+        };
+        self.gap(Gap::on(cause, connection).network(network));
+        (unclassified(rules.set.digest()), true)
+    }
+
+    /// Remembers the account that acts; one that nobody knew of goes on record.
+    pub(crate) fn learn(self: &Arc<Self>, actor: accounts::Actor, network: Option<&Arc<str>>, party: Option<&Party>) {
+        let (Some(network), Some(party)) = (network, party) else { return };
+        let fresh = || AccountId::new(self.ids.fresh());
+        let Some((Learned::New, account)) = self.accounts.learn(actor, network, party, self.now(), fresh) else {
+            return;
+        };
+        match self.account_entry(actor, &account) {
+            Ok(submission) => {
+                let core = Arc::clone(self);
+                self.appends.spawn(async move { core.keep_at_last(submission).await });
+            }
+            Err(error) => tracing::error!(%error, "an account could not be put on record"),
+        }
+    }
+
+    fn account_entry(&self, actor: accounts::Actor, account: &super::KnownAccount) -> Result<Submission, SealingError> {
+        let (secret, key) = self.sealer.record()?;
+        let mut envelope = self.sealer.envelope(&secret);
+        let party = &account.party;
+        let id = Some(&party.id).filter(|id| !id.is_empty());
+        for (name, value) in
+            [(FieldName::ID, id), (FieldName::HANDLE, party.handle.as_ref()), (FieldName::NAME, party.name.as_ref())]
+        {
+            if let Some(value) = value {
+                envelope.put(name, value.as_bytes())?;
+            }
+        }
+        let mut detail = serde_json::Map::new();
+        let mut put = |name: &str, value: String| detail.insert(name.to_owned(), value.into());
+        put("advisor", account.advisor.to_string());
+        put("change", "added".to_owned());
+        put("id", account.id.to_string());
+        put("network", account.network.to_string());
+        put("subject", "account".to_owned());
+        Ok(envelope.close().submit(Some(key), |id, commitments| Draft {
+            id,
+            entry_type: EntryType::Identity,
+            actor: Actor::Device(actor.device),
+            captured_at: self.now(),
+            record: None,
+            streams: vec![account.advisor],
+            commitments,
+            detail,
+        }))
+    }
+
+    /// Keeps something that no device waits for, however long the archive takes; true when it is durable.
+    pub(crate) async fn keep_at_last(&self, submission: Submission) -> bool {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.spool.keep(submission.clone()).await {
+                Ok(_) => return true,
+                Err(error @ (KeepError::Rejected(_) | KeepError::Codec(_))) => {
+                    tracing::error!(%error, "an entry is refused for good");
+                    return false;
+                }
+                Err(error) => tracing::warn!(%error, "an entry waits"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.hurry.cancelled() => {
+                    let kept = self.spool.keep_here(&submission).await;
+                    return kept.inspect_err(|error| tracing::error!(%error, "an entry could not be kept")).is_ok();
+                }
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)
+}

@@ -1,0 +1,313 @@
+//! Reads: what a response or message shows of the firm's own, of answers to it and of its conversations.
+//!
+//! Invariant: every version of an item is kept once, and what could not be looked at is a gap. An own item that no capture
+//! accounts for was made outside the proxy: it is flagged `off_channel`, after a while in which its capture may still arrive.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use super::accounts;
+use super::core::Core;
+use super::facts::{Facts, Flag, Transport, connection_json, put_communication, to_value};
+use super::outcome::in_memory;
+use super::recognizer::Purpose;
+use super::seal::SealingError;
+use super::seen::{Claim, Held, VersionKey};
+use super::spool::Kept;
+use super::{Gap, GapCause, KnownItem};
+use crate::archive::Submission;
+use crate::exchange::{Connection, Exchange, Message, RequestHead};
+use crate::ledger::{Actor, Draft, EntryType};
+use crate::recognize::{Communication, Party, Recognition};
+use crate::record::{AdvisorId, Digest, Direction, EntryId, ExchangeId, FieldName, Timestamp, Word};
+
+const TAKEN_LOOK: Duration = Duration::from_millis(20);
+const TAKEN_LOOKS: u32 = 100;
+
+/// Something seen that waits to be looked at.
+pub(crate) enum Sighting {
+    /// A read with its response.
+    Read(Box<Exchange>),
+    /// An inbound message.
+    Message(Arc<Connection>, Box<RequestHead>, Message),
+}
+
+impl Sighting {
+    /// The gap that it leaves when nobody looks at it.
+    fn dropped(&self) -> Gap {
+        match self {
+            Self::Read(exchange) => Gap::on(GapCause::ReadDropped, &exchange.connection).exchange(exchange.id),
+            Self::Message(connection, _, message) => {
+                Gap::on(GapCause::MessageDropped, connection).exchange(message.exchange)
+            }
+        }
+    }
+}
+
+/// Where communications were seen.
+#[derive(Clone)]
+pub(crate) struct Scene {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) exchange: ExchangeId,
+    /// The scrubbed head of the request that fetched it, or that opened the channel.
+    pub(crate) head: Bytes,
+    pub(crate) transport: Transport,
+    pub(crate) seen_at: Timestamp,
+    pub(crate) incomplete: bool,
+    pub(crate) network: Arc<str>,
+    pub(crate) rule: Option<Arc<str>>,
+    pub(crate) rules: Digest,
+    pub(crate) acting: Option<Party>,
+}
+
+impl Core {
+    /// Takes a read. Never blocks.
+    pub(crate) fn see(&self, sighting: Sighting) {
+        let weight = match &sighting {
+            Sighting::Read(exchange) => {
+                in_memory(&exchange.request.body)
+                    + exchange.response.as_ref().map_or(0, |response| in_memory(&response.body))
+            }
+            Sighting::Message(_, _, message) => message.data.0.len() as u64,
+        };
+        let Err(dropped) = self.reads.push(sighting, weight + 4096) else { return };
+        self.gap(dropped.dropped());
+    }
+
+    /// Looks at it, unless there is no time left.
+    pub(crate) async fn look(self: &Arc<Self>, sighting: Sighting) {
+        if self.hurry.is_cancelled() {
+            return self.gap(sighting.dropped());
+        }
+        match sighting {
+            Sighting::Read(exchange) => self.look_at_read(*exchange).await,
+            Sighting::Message(connection, head, message) => self.look_at_message(connection, &head, message).await,
+        }
+    }
+
+    async fn look_at_read(self: &Arc<Self>, exchange: Exchange) {
+        let rules = self.rules();
+        let connection = Arc::clone(&exchange.connection);
+        let crate::recognize::Plan::Tee(tee) = rules.set.plan(&exchange.request.head, &rules.listed) else { return };
+        let network = tee.network;
+        let incomplete = exchange.response.as_ref().is_some_and(|response| !response.complete);
+        if incomplete {
+            let gap = Gap::on(GapCause::ReadCut, &connection).exchange(exchange.id);
+            self.gap(gap.network(Some(Arc::clone(&network))));
+        }
+        let scrubbed = match self.scrub(&rules, &exchange).await {
+            Ok(scrubbed) => scrubbed,
+            Err(error) => {
+                tracing::warn!(%error, exchange.id = %exchange.id, "a read could not be read back");
+                return self.gap(Gap::on(GapCause::ReadDropped, &connection).exchange(exchange.id));
+            }
+        };
+        if scrubbed.response.as_ref().is_some_and(|response| response.body.lost.is_some()) {
+            let gap = Gap::on(GapCause::UnreadableCoding, &connection).exchange(exchange.id);
+            return self.gap(gap.network(Some(network)));
+        }
+        let actor =
+            accounts::Actor { device: connection.device, advisor: connection.advisor, session: scrubbed.session };
+        let known = self.accounts.acting(actor, &network, self.now());
+        let json = scrubbed.json(&known, &self.limits);
+        let (recognition, failed) = self.recognize(Purpose::Read, &rules, &connection, json).await;
+        self.learn(actor, Some(&network), recognition.account.as_ref());
+        if failed && recognition.rule.is_none() {
+            return;
+        }
+        let scene = Scene {
+            exchange: exchange.id,
+            head: scrubbed.request.head_bytes(),
+            transport: Transport::Http,
+            seen_at: exchange.seen_at,
+            incomplete,
+            network,
+            rule: recognition.rule.as_deref().map(Arc::from),
+            rules: recognition.rule_set.unwrap_or_else(|| rules.set.digest()),
+            acting: recognition.account.clone(),
+            connection,
+        };
+        self.sighted(scene, recognition).await;
+    }
+
+    /// Keeps what was recognised, one record each.
+    pub(crate) async fn sighted(self: &Arc<Self>, scene: Scene, recognition: Recognition) {
+        for one in recognition.communications {
+            if one.direction == Direction::Outbound && one.item.is_some() {
+                let (core, scene) = (Arc::clone(self), scene.clone());
+                self.appends.spawn(async move { core.own_item(&scene, one).await });
+            } else {
+                self.keep_sighting(&scene, one, false).await;
+            }
+        }
+    }
+
+    /// An own item: is there a capture that accounts for it?
+    async fn own_item(self: &Arc<Self>, scene: &Scene, one: Communication) {
+        let item = one.item.clone().unwrap_or_default();
+        let begun = Instant::now();
+        let captured = loop {
+            if self.seen.is_captured(&scene.network, &item, self.now()) {
+                break true;
+            }
+            let waited = begun.elapsed();
+            if waited >= self.pace.own_item_grace * 3
+                || (waited >= self.pace.own_item_grace && self.open.lock().is_empty())
+                || self.hurry.is_cancelled()
+            {
+                break false;
+            }
+            sleep(self.pace.own_item_grace / 20).await;
+        };
+        self.keep_sighting(scene, one, !captured).await;
+    }
+
+    /// Keeps one item unless this version of it is kept already.
+    async fn keep_sighting(self: &Arc<Self>, scene: &Scene, one: Communication, maybe_off_channel: bool) {
+        let content = [one.fragment.as_deref(), one.text.as_deref()].into_iter().flatten().next().unwrap_or_default();
+        let version = one.version.unwrap_or_else(|| Digest::of(&[content.as_bytes()]));
+        let item = one.item.clone().unwrap_or_else(|| version.to_string());
+        let streams = self.accounts.streams(
+            scene.connection.advisor,
+            Some(&scene.network),
+            std::slice::from_ref(&one),
+            self.now(),
+        );
+        let key = VersionKey::of(&scene.network, &item, &version);
+        for _ in 0..TAKEN_LOOKS {
+            match self.seen.claim(key, self.now()) {
+                Claim::Held(held) => return self.attribute(key, held, &streams).await,
+                Claim::Taken => sleep(TAKEN_LOOK).await,
+                Claim::Yours => break,
+            }
+        }
+        let known = match self.recall.item(&scene.network, &item, &version).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::debug!(%error, "an item is kept without asking the archive for earlier copies");
+                KnownItem::default()
+            }
+        };
+        if let Some(place) = known.this_version {
+            let (record, index) = (Some(place.record), Some(place.index));
+            let held = Held { entry: place.entry, record, index, streams: place.streams.into_iter().collect() };
+            self.seen.hold(key, held.clone(), self.now());
+            return self.attribute(key, held, &streams).await;
+        }
+        let off_channel = maybe_off_channel && !known.captured;
+        match self.observation(scene, one, &item, &streams, off_channel, known.newest).await {
+            Ok(submission) => self.append_sighting(scene, key, submission, streams).await,
+            Err(error) => {
+                tracing::error!(%error, "an item that was seen could not be sealed");
+                self.seen.let_go(key);
+                self.gap(Gap::on(GapCause::ReadDropped, &scene.connection).exchange(scene.exchange));
+            }
+        }
+    }
+
+    async fn append_sighting(
+        &self,
+        scene: &Scene,
+        key: VersionKey,
+        submission: Submission,
+        streams: BTreeSet<AdvisorId>,
+    ) {
+        let (entry, record) = (submission.draft.id, submission.draft.record);
+        match self.spool.keep(submission.clone()).await {
+            Ok(kept) => {
+                let index = match kept {
+                    Kept::Archived(appended) => Some(appended.index),
+                    Kept::Spooled => None,
+                };
+                self.seen.hold(key, Held { entry, record, index, streams }, self.now());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an item that was seen waits");
+                if self.keep_at_last(submission).await {
+                    self.seen.hold(key, Held { entry, record, index: None, streams }, self.now());
+                } else {
+                    self.seen.let_go(key);
+                    self.gap(Gap::on(GapCause::ReadDropped, &scene.connection).exchange(scene.exchange));
+                }
+            }
+        }
+    }
+
+    async fn observation(
+        self: &Arc<Self>,
+        scene: &Scene,
+        one: Communication,
+        item: &str,
+        streams: &BTreeSet<AdvisorId>,
+        off_channel: bool,
+        newest: Option<EntryId>,
+    ) -> Result<Submission, SealingError> {
+        let size = one.fragment.as_ref().map_or(0, String::len) as u64;
+        let (scene, streams, item) = (scene.clone(), streams.clone(), item.to_owned());
+        self.seal(size, move |core| {
+            let (secret, key) = core.sealer.record()?;
+            let mut envelope = core.sealer.envelope(&secret);
+            let attachments: Vec<_> = one.attachments.iter().map(to_value).collect();
+            put_communication(&mut envelope, 0, &one, scene.acting.as_ref(), &attachments)?;
+            envelope.put(FieldName::REQUEST_HEAD, &scene.head)?;
+            envelope.put(FieldName::CONNECTION, &connection_json(&scene.connection))?;
+            let flags = [(Flag::OffChannel, off_channel), (Flag::Incomplete, scene.incomplete)];
+            let facts = Facts {
+                exchange: scene.exchange,
+                communications: std::slice::from_ref(&one),
+                network: Some(&scene.network),
+                rule: scene.rule.as_deref(),
+                rules: scene.rules,
+                size,
+                transport: scene.transport,
+                flags: flags.into_iter().filter_map(|(flag, holds)| holds.then_some(flag)).collect(),
+            };
+            let mut detail = facts.detail();
+            Ok(envelope.close().submit(Some(key), |id, commitments| {
+                if let Some(previous) = core.seen.newest(&scene.network, &item, id, core.now()).or(newest) {
+                    detail.insert("previous_version".to_owned(), previous.to_string().into());
+                }
+                Draft {
+                    id,
+                    entry_type: EntryType::Observation,
+                    actor: Actor::Device(scene.connection.device),
+                    captured_at: scene.seen_at,
+                    record: None,
+                    streams: streams.into_iter().collect(),
+                    commitments,
+                    detail,
+                }
+            }))
+        })
+        .await
+    }
+
+    /// Puts a kept item into the streams of advisors that it turned out to belong to as well.
+    async fn attribute(&self, key: VersionKey, held: Held, streams: &BTreeSet<AdvisorId>) {
+        // While it waits in the spool it has no index that could be named; the next sighting makes up for it.
+        let Some(index) = held.index else { return };
+        let missing = self.seen.join(key, streams, self.now());
+        if missing.is_empty() {
+            return;
+        }
+        let mut detail = serde_json::Map::new();
+        detail.insert("cause".to_owned(), "seen_again".into());
+        detail.insert("entry".to_owned(), held.entry.to_string().into());
+        detail.insert("index".to_owned(), index.into());
+        let attribution = Submission::plain(Draft {
+            id: EntryId::new(self.ids.fresh()),
+            entry_type: EntryType::Attribution,
+            actor: Actor::Service(Word::CAPTURE),
+            captured_at: self.now(),
+            record: held.record,
+            streams: missing,
+            commitments: crate::ledger::Commitments::new(),
+            detail,
+        });
+        self.keep_at_last(attribution).await;
+    }
+}

@@ -1,0 +1,66 @@
+//! What capture asks of the archive besides appending: what is on record already.
+//!
+//! Answers come from projections, which may lag a little behind the ledger; what this process itself did in the meantime,
+//! capture remembers. So a wrong "no" costs a second copy or a link that is not made, never a record.
+
+use futures_util::future::BoxFuture;
+
+use super::accounts::KnownAccount;
+use crate::record::{AdvisorId, Digest, EntryId, RecordId, Timestamp};
+
+/// The archive could not be asked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the archive could not be asked: {0}")]
+pub struct RecallError(pub String);
+
+/// A capture without an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Its entry.
+    pub capture: EntryId,
+    /// Its record.
+    pub record: RecordId,
+    /// The streams it belongs to.
+    pub streams: Vec<AdvisorId>,
+}
+
+/// An entry that holds a certain item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The entry.
+    pub entry: EntryId,
+    /// Its record.
+    pub record: RecordId,
+    /// Its index.
+    pub index: u64,
+    /// The streams that hold it, late attributions included.
+    pub streams: Vec<AdvisorId>,
+}
+
+/// What is on record about an item of a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownItem {
+    /// It came about by a write that was captured.
+    pub captured: bool,
+    /// The observation of exactly this version.
+    pub this_version: Option<Place>,
+    /// The newest observation of any version.
+    pub newest: Option<EntryId>,
+}
+
+/// See the module.
+pub trait Recall: Send + Sync {
+    /// Captures of this source from before `before` that have no outcome, oldest first, at most `limit`.
+    fn unfinished(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Unfinished>, RecallError>>;
+
+    /// Every account that is known to be an advisor's.
+    fn accounts(&self) -> BoxFuture<'_, Result<Vec<KnownAccount>, RecallError>>;
+
+    /// What is on record about an item.
+    fn item<'a>(
+        &'a self,
+        network: &'a str,
+        item: &'a str,
+        version: &'a Digest,
+    ) -> BoxFuture<'a, Result<KnownItem, RecallError>>;
+}

@@ -1,0 +1,171 @@
+//! Replay: what the spool holds goes into the archive, in order, and is removed only after it is durable there.
+//!
+//! Invariant: a segment is removed after every submission in it has a place in the archive, or stands in a gap entry that
+//! has. Doing any part of this twice is harmless: the archive knows each entry by its id. So a crash at any point costs
+//! nothing but the work, and there is no cursor to keep durable.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use tokio_util::sync::CancellationToken;
+
+use super::codec;
+use super::keep::{KeepError, Outage, Reaction, Spool, reaction};
+use super::{Backlog, Reading, SegmentNumber};
+use crate::archive::Submission;
+use crate::capture::GapCause;
+
+/// Submissions handed to the archive at once: they share its commits, and keep their order.
+const WINDOW: usize = 64;
+/// With this little left, newer submissions wait until it is replayed, so that replay catches up even under load.
+const LAST: u64 = 256;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A segment that cannot be read so often is set aside: what is behind it must not wait for ever.
+const READ_ATTEMPTS: u32 = 5;
+
+/// Where replay is in the oldest segment, and how reading it went. Memory only: after a restart it begins again.
+#[derive(Debug, Default)]
+struct Progress {
+    segment: Option<SegmentNumber>,
+    done: usize,
+    rejected: u64,
+    read_failures: u32,
+}
+
+impl Spool {
+    /// Replays whenever there is something to replay, until told to stop; what is then left is replayed at the next start.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut progress = Progress::default();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if !self.is_away() {
+                pause = FIRST_PAUSE;
+                tokio::select! {
+                    () = self.wake.notified() => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+            let replayed = tokio::select! {
+                replayed = self.replay(&mut progress) => replayed,
+                () = stop.cancelled() => return,
+            };
+            self.measure();
+            if let Err(error) = replayed {
+                tracing::debug!(%error, "the spool cannot be replayed yet");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => return,
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    async fn replay(&self, progress: &mut Progress) -> Result<(), KeepError> {
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            tracing::error!(count = lost, "segments of the spool were taken away");
+            self.to_archive(self.gap(self.fresh_id(), GapCause::SpoolDamaged, lost, self.now())).await?;
+            self.metrics.gap(GapCause::SpoolDamaged.as_str());
+            self.lost.store(0, Ordering::Relaxed);
+        }
+        while self.backlog().frames > LAST {
+            self.replay_oldest(progress).await?;
+        }
+        // From here on nothing new goes in. What waits at the gate waits for this little rest only, or for one timeout.
+        let _gate = self.gate.write().await;
+        while self.backlog() != Backlog::default() {
+            self.replay_oldest(progress).await?;
+        }
+        let outage = *self.outage.lock();
+        if let Some(Outage { from, spooled, ended }) = outage {
+            self.to_archive(self.gap(ended, GapCause::ArchiveUnavailable, spooled, from)).await?;
+            tracing::info!(count = spooled, "the archive is back, the spool is replayed");
+        }
+        *self.outage.lock() = None;
+        self.away.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Replays and removes one segment.
+    async fn replay_oldest(&self, progress: &mut Progress) -> Result<(), KeepError> {
+        let Some(number) = self.journal.oldest().await? else { return Ok(()) };
+        if progress.segment != Some(number) {
+            *progress = Progress { segment: Some(number), ..Progress::default() };
+        }
+        let Some(reading) = self.read(number, progress).await? else {
+            return self.give_up(number, GapCause::SpoolDamaged, 1).await;
+        };
+        let (missing, damaged) = (reading.missing, reading.is_damaged());
+        let opened_at = reading.opened_at;
+        let mut rest = reading.payloads.into_iter().skip(progress.done);
+        loop {
+            let window: Vec<_> = rest.by_ref().take(WINDOW).map(codec::decode).collect();
+            if window.is_empty() {
+                break;
+            }
+            let mut results = stream::iter(window.into_iter().map(|decoded| self.replay_one(decoded))).buffered(WINDOW);
+            while let Some(result) = results.next().await {
+                match result {
+                    Ok(()) => {}
+                    Err(Reaction::Give(error)) => {
+                        tracing::error!(%error, "the archive does not take what the spool holds");
+                        progress.rejected += 1;
+                    }
+                    Err(Reaction::Wait(error)) => return Err(error),
+                    Err(Reaction::Spool) => return Err(KeepError::Unavailable),
+                }
+                progress.done += 1;
+            }
+        }
+        if progress.rejected > 0 {
+            let gap = self.gap(self.fresh_id(), GapCause::SpoolRejected, progress.rejected, opened_at);
+            self.to_archive(gap).await?;
+            self.metrics.gap(GapCause::SpoolRejected.as_str());
+        }
+        if damaged {
+            return self.give_up(number, GapCause::SpoolDamaged, missing.max(1)).await;
+        }
+        if progress.rejected > 0 {
+            self.journal.set_aside(number).await?
+        } else {
+            self.journal.remove(number).await?
+        }
+        Ok(())
+    }
+
+    /// None when it cannot be opened at all.
+    async fn read(&self, number: SegmentNumber, progress: &mut Progress) -> Result<Option<Reading>, KeepError> {
+        match self.journal.read(number).await {
+            Ok(Ok(reading)) => Ok(Some(reading)),
+            Ok(Err(_)) => Ok(None),
+            Err(error) => {
+                progress.read_failures += 1;
+                if progress.read_failures < READ_ATTEMPTS { Err(error.into()) } else { Ok(None) }
+            }
+        }
+    }
+
+    /// Puts the damage on record, then the segment aside for whoever looks into it.
+    async fn give_up(&self, number: SegmentNumber, cause: GapCause, count: u64) -> Result<(), KeepError> {
+        tracing::error!(%cause, count, "a spool segment is damaged; the file is set aside");
+        self.to_archive(self.gap(self.fresh_id(), cause, count, self.now())).await?;
+        self.metrics.gap(cause.as_str());
+        Ok(self.journal.set_aside(number).await?)
+    }
+
+    async fn replay_one(&self, decoded: Result<Submission, codec::CodecError>) -> Result<(), Reaction> {
+        let submission = decoded.map_err(|error| Reaction::Give(error.into()))?;
+        self.append(submission).await.map(drop).map_err(reaction)
+    }
+
+    async fn to_archive(&self, submission: Submission) -> Result<(), KeepError> {
+        match self.append(submission).await.map_err(reaction) {
+            Ok(_) => Ok(()),
+            Err(Reaction::Spool) => Err(KeepError::Unavailable),
+            Err(Reaction::Wait(error) | Reaction::Give(error)) => Err(error),
+        }
+    }
+}

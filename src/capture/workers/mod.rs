@@ -1,0 +1,290 @@
+//! The pool of recognition workers: started, timed, killed and replaced here.
+//!
+//! A jq program can run for ever or eat all memory, and neither can be stopped inside a thread, so rules run in processes of
+//! their own. Invariant: a question is answered within [`WorkersSetting::run_timeout`] (and a bounded wait for a free
+//! worker), whatever a rule does; a rule that does not end, or ends its worker, is switched off for as long as these rules
+//! are in force.
+
+mod process;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+pub use process::WorkerCommand;
+use process::{Ended, Worker};
+
+use super::recognizer::{Failure, Purpose, Question, Recognized, Recognizer, ReloadError};
+use crate::recognize::worker::{WorkerError, question};
+use crate::recognize::{Ask, RuleSet, Source, Task};
+use crate::record::Digest;
+use crate::telemetry::Metrics;
+
+/// Longest wait for a worker to be free.
+const WAIT: Duration = Duration::from_secs(5);
+/// Longest time for a process to start and compile its rules.
+const START: Duration = Duration::from_secs(20);
+
+/// How to run workers.
+#[derive(Debug, Clone)]
+pub struct WorkersSetting {
+    /// How to start one.
+    pub command: WorkerCommand,
+    /// How many.
+    pub count: usize,
+    /// Most memory of one, in bytes.
+    pub memory: u64,
+    /// Longest time for one question.
+    pub run_timeout: Duration,
+    /// Where copies of the rules are put for them to read.
+    pub scratch: PathBuf,
+}
+
+/// See the module.
+pub struct Workers {
+    pool: Arc<Pool>,
+}
+
+struct Pool {
+    setting: WorkersSetting,
+    metrics: Arc<Metrics>,
+    state: Mutex<State>,
+    /// One permit per worker.
+    free: Semaphore,
+    /// Fewer by one: what no device waits for never takes the last worker.
+    free_for_background: Semaphore,
+    tasks: TaskTracker,
+}
+
+struct State {
+    generation: Arc<Generation>,
+    idle: Vec<Worker>,
+}
+
+/// One set of rules and the workers that run it.
+struct Generation {
+    rules: Digest,
+    /// What the workers read when they start: a copy, so that one that is started later still reads the same.
+    snapshot: TempDir,
+    /// Rules that are switched off.
+    off: Mutex<Vec<String>>,
+}
+
+impl Workers {
+    /// Starts the pool with these rules, and waits until every worker answers.
+    ///
+    /// # Errors
+    /// When the rules are not sound, or workers cannot be started.
+    pub async fn start(
+        setting: WorkersSetting,
+        sources: &[Source],
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, ReloadError> {
+        let count = setting.count.max(1);
+        let generation = Arc::new(Generation::new(&setting.scratch, sources)?);
+        let pool = Arc::new(Pool {
+            free: Semaphore::new(count),
+            free_for_background: Semaphore::new((count - 1).max(1)),
+            state: Mutex::new(State { generation: Arc::clone(&generation), idle: Vec::new() }),
+            setting: WorkersSetting { count, ..setting },
+            metrics,
+            tasks: TaskTracker::new(),
+        });
+        pool.state.lock().idle = Vec::with_capacity(count);
+        let idle = pool.start_all(&generation).await?;
+        pool.state.lock().idle = idle;
+        Ok(Self { pool })
+    }
+
+    /// Ends every worker.
+    pub async fn shut_down(&self) {
+        self.pool.free.close();
+        self.pool.free_for_background.close();
+        self.pool.tasks.close();
+        if timeout(START, self.pool.tasks.wait()).await.is_err() {
+            tracing::error!("a recognition worker is still being started at shutdown");
+        }
+        self.pool.state.lock().idle.clear();
+    }
+}
+
+impl Generation {
+    fn new(scratch: &Path, sources: &[Source]) -> Result<Self, ReloadError> {
+        let rules = RuleSet::load(sources)?.digest();
+        std::fs::create_dir_all(scratch)?;
+        let snapshot = TempDir::with_prefix_in("rules-", scratch)?;
+        for (number, source) in sources.iter().enumerate() {
+            let name = Path::new(&source.file).parent().and_then(Path::file_name);
+            let directory =
+                name.map_or_else(|| snapshot.path().join(number.to_string()), |name| snapshot.path().join(name));
+            std::fs::create_dir_all(&directory)?;
+            std::fs::write(directory.join("rules.toml"), &source.text)?;
+        }
+        Ok(Self { rules, snapshot, off: Mutex::new(Vec::new()) })
+    }
+}
+
+impl Pool {
+    async fn start_all(&self, generation: &Generation) -> Result<Vec<Worker>, ReloadError> {
+        let starting = (0..self.setting.count).map(|_| self.start_one(generation));
+        futures_util::future::try_join_all(starting).await
+    }
+
+    /// A worker that has compiled its rules and says that they are these.
+    async fn start_one(&self, generation: &Generation) -> Result<Worker, ReloadError> {
+        let WorkersSetting { command, memory, .. } = &self.setting;
+        let mut worker = Worker::spawn(command, generation.snapshot.path(), *memory)?;
+        let ask = Ask { rule_set: generation.rules, task: Task::Message, listed: false, skip: Vec::new() };
+        let hello = question(&ask, b"{}")?;
+        match timeout(START, worker.ask(&hello)).await {
+            Ok(Ok(Ended::Done(_))) => Ok(worker),
+            Ok(Ok(Ended::Stale)) => Err(ReloadError::OtherRules),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_elapsed) => Err(ReloadError::Start(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// Starts one for a worker that is gone, so that the next question finds it ready.
+    fn replace(self: &Arc<Self>) {
+        let pool = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let generation = Arc::clone(&pool.state.lock().generation);
+            match pool.start_one(&generation).await {
+                Ok(worker) => pool.give_back(&generation, worker),
+                Err(error) => tracing::error!(%error, "a recognition worker could not be replaced"),
+            }
+        });
+    }
+
+    fn give_back(&self, generation: &Arc<Generation>, worker: Worker) {
+        let mut state = self.state.lock();
+        if Arc::ptr_eq(&state.generation, generation) && state.idle.len() < self.setting.count && !self.free.is_closed()
+        {
+            state.idle.push(worker);
+        }
+    }
+
+    async fn recognize(self: Arc<Self>, asked: Question) -> Recognized {
+        let background = matches!(asked.purpose, Purpose::Answer | Purpose::Read);
+        let permits = async {
+            let behind = if background { Some(self.free_for_background.acquire().await?) } else { None };
+            Ok::<_, tokio::sync::AcquireError>((behind, self.free.acquire().await?))
+        };
+        let Ok(Ok(_permits)) = timeout(WAIT, permits).await else {
+            tracing::warn!("no recognition worker is free");
+            return Recognized::Failed(Failure::NoWorker);
+        };
+        let (generation, idle) = {
+            let mut state = self.state.lock();
+            (Arc::clone(&state.generation), state.idle.pop())
+        };
+        let worker = match idle {
+            Some(worker) => worker,
+            None => match self.start_one(&generation).await {
+                Ok(worker) => worker,
+                Err(error) => {
+                    tracing::error!(%error, "a recognition worker could not be started");
+                    return Recognized::Failed(Failure::NoWorker);
+                }
+            },
+        };
+        let ask = Ask {
+            rule_set: generation.rules,
+            task: asked.purpose.task(),
+            listed: asked.listed,
+            skip: generation.off.lock().clone(),
+        };
+        let frame = match question(&ask, &asked.json) {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::warn!(%error, "an exchange is too large to be recognised");
+                self.give_back(&generation, worker);
+                return Recognized::Failed(Failure::NoWorker);
+            }
+        };
+        drop(asked.json);
+        self.run(&generation, worker, &frame).await
+    }
+
+    async fn run(self: &Arc<Self>, generation: &Arc<Generation>, worker: Worker, frame: &[u8]) -> Recognized {
+        let mut busy = Busy { pool: self, worker: Some(worker) };
+        let Some(worker) = &mut busy.worker else { return Recognized::Failed(Failure::NoWorker) };
+        let ended = timeout(self.setting.run_timeout, worker.ask(frame)).await;
+        match ended {
+            Ok(Ok(Ended::Done(recognition))) => {
+                if let Some(worker) = busy.worker.take() {
+                    self.give_back(generation, worker);
+                }
+                return Recognized::Said(recognition);
+            }
+            Ok(Ok(Ended::Stale)) => {
+                tracing::error!("a recognition worker has other rules than it should");
+                return Recognized::Failed(Failure::NoWorker);
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "a recognition worker ended"),
+            Err(_elapsed) => tracing::warn!("a recognition worker did not answer in time"),
+        }
+        self.metrics.recognition_killed();
+        let rule = worker.running.take();
+        if let Some(rule) = &rule {
+            let mut off = generation.off.lock();
+            if !off.contains(rule) {
+                off.push(rule.clone());
+            }
+        }
+        Recognized::Failed(Failure::Stopped { rule })
+    }
+}
+
+/// A worker at work: unless it is given back it is killed, also when whoever asked stops waiting, and replaced.
+struct Busy<'a> {
+    pool: &'a Arc<Pool>,
+    worker: Option<Worker>,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        if self.worker.take().is_some() {
+            self.pool.replace();
+        }
+    }
+}
+
+impl Recognizer for Workers {
+    fn recognize(&self, question: Question) -> BoxFuture<'_, Recognized> {
+        Box::pin(Arc::clone(&self.pool).recognize(question))
+    }
+
+    fn reload<'a>(&'a self, sources: &'a [Source]) -> BoxFuture<'a, Result<(), ReloadError>> {
+        Box::pin(async move {
+            let generation = Arc::new(Generation::new(&self.pool.setting.scratch, sources)?);
+            // Only a generation that answers takes over.
+            let idle = self.pool.start_all(&generation).await?;
+            let old = {
+                let mut state = self.pool.state.lock();
+                state.generation = generation;
+                std::mem::replace(&mut state.idle, idle)
+            };
+            drop(old);
+            Ok(())
+        })
+    }
+}
+
+impl From<WorkerError> for ReloadError {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::Rules(errors) => Self::Rules(errors),
+            WorkerError::Io(error) => Self::Start(error),
+            WorkerError::Frame | WorkerError::Json(_) => Self::Start(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! One worker process: its pipes, and one question at a time.
+//!
+//! Invariant: a worker that did not answer whole and in time is never asked again; dropping it kills it.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::recognize::Recognition;
+use crate::recognize::worker::{self, Reply, WorkerError};
+
+/// How to start a worker.
+#[derive(Debug, Clone)]
+pub struct WorkerCommand {
+    /// The program: this one.
+    pub program: PathBuf,
+    /// Its first arguments; the rules and the bound on memory come after.
+    pub arguments: Vec<OsString>,
+}
+
+/// How an attempt to get an answer ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// With an answer.
+    Done(Box<Recognition>),
+    /// The worker has other rules than those the question is about.
+    Stale,
+}
+
+pub(super) struct Worker {
+    // Held so that dropping the worker kills the process; its exit is collected by the runtime.
+    _child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    /// The rule whose program runs, as the worker said last.
+    pub(super) running: Option<String>,
+}
+
+impl Worker {
+    /// Starts a process that gets nothing of ours: no environment (it may hold keys), no file but its pipes.
+    pub(super) fn spawn(command: &WorkerCommand, rules: &Path, memory: u64) -> io::Result<Self> {
+        let mut child = Command::new(&command.program)
+            .args(&command.arguments)
+            .arg("--rules")
+            .arg(rules)
+            .arg("--memory")
+            .arg(memory.to_string())
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // A jq program can print what it sees there.
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        Ok(Self { _child: child, input, output: BufReader::new(output), running: None })
+    }
+
+    /// One question; answers when the worker does. The caller bounds the time.
+    pub(super) async fn ask(&mut self, question: &[u8]) -> Result<Ended, WorkerError> {
+        self.running = None;
+        self.input.write_all(question).await?;
+        self.input.flush().await?;
+        loop {
+            let length = self.output.read_u32().await?;
+            if length > worker::MAX_ANSWER {
+                return Err(WorkerError::Frame);
+            }
+            let mut frame = Vec::new();
+            let read = (&mut self.output).take(u64::from(length)).read_to_end(&mut frame).await?;
+            if read < length as usize {
+                return Err(WorkerError::Frame);
+            }
+            match worker::reply(&frame)? {
+                Reply::Running(rule) => self.running = Some(rule),
+                Reply::Done(recognition) => return Ok(Ended::Done(recognition)),
+                Reply::Stale(_) => return Ok(Ended::Stale),
+            }
+        }
+    }
+}

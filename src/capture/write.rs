@@ -1,0 +1,238 @@
+//! A write: scrubbed, recognised, sealed, durable. Only then a receipt.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::accounts;
+use super::attachments::described;
+use super::core::{Core, Rules};
+use super::facts::{Facts, Flag, Transport, connection_json, in_json, method_word, put_communication};
+use super::outcome::Open;
+use super::recognizer::Purpose;
+use super::retry::Sameness;
+use super::seal::{SealingError, Secret};
+use super::spool::KeepError;
+use super::{Answer, Gap, GapCause, NoAnswer, Receipt, Refusal, RefusalReason};
+use crate::archive::{AppendError, Submission};
+use crate::exchange::{Body, Exchange, Scrubbed};
+use crate::ledger::{Actor, Draft, EntryType};
+use crate::recognize::{Party, Plan, Recognition};
+use crate::record::{AdvisorId, Digest, FieldName, Timestamp};
+
+/// A write that is understood and waits to be sealed.
+struct Understood {
+    exchange: Exchange,
+    scrubbed: Scrubbed,
+    recognition: Recognition,
+    failed: bool,
+    acting: Option<Party>,
+    streams: BTreeSet<AdvisorId>,
+    rules: Digest,
+    now: Timestamp,
+}
+
+/// A write that is sealed and waits to be appended.
+struct Ready {
+    submission: Submission,
+    secret: Secret,
+    same: Sameness,
+}
+
+impl Core {
+    pub(crate) async fn write(self: &Arc<Self>, exchange: Exchange) -> Result<Receipt, Refusal> {
+        let connection = Arc::clone(&exchange.connection);
+        let id = exchange.id;
+        let written = self.write_or_say_why(exchange).await;
+        if let Err(refusal) = &written {
+            tracing::warn!(exchange.id = %id, reason = %refusal.reason(), error = %refusal, "a write is refused");
+            self.gap(Gap::on(GapCause::WriteRefused, &connection).exchange(id));
+        }
+        written
+    }
+
+    async fn write_or_say_why(self: &Arc<Self>, exchange: Exchange) -> Result<Receipt, Refusal> {
+        let rules = self.rules();
+        let network = network(&rules, &exchange);
+        let scrubbed = self.scrub(&rules, &exchange).await;
+        let scrubbed = scrubbed.map_err(|error| Refusal::of(RefusalReason::BodyUnreadable, &error))?;
+        let connection = &exchange.connection;
+        let actor =
+            accounts::Actor { device: connection.device, advisor: connection.advisor, session: scrubbed.session };
+        let known = network.as_deref().map(|network| self.accounts.acting(actor, network, self.now()));
+        let known = known.unwrap_or_default();
+        let json = scrubbed.json(&known, &self.limits);
+        let (recognition, failed) = self.recognize(Purpose::Write, &rules, connection, json).await;
+        if recognition.ignored {
+            return Ok(Receipt::nothing());
+        }
+        self.learn(actor, network.as_ref(), recognition.account.as_ref());
+        let acting = recognition.account.clone().or(if known.len() == 1 { known.into_iter().next() } else { None });
+        let now = self.now();
+        let streams = self.accounts.streams(connection.advisor, network.as_ref(), &recognition.communications, now);
+        let rules = recognition.rule_set.unwrap_or_else(|| rules.set.digest());
+        let size = exchange.request.body.size();
+        let understood =
+            Understood { exchange: exchange.clone(), scrubbed, recognition, failed, acting, streams, rules, now };
+        let ready = self.seal(size, move |core| core.seal_write(understood)).await;
+        let ready = ready.map_err(|error| Refusal::of(RefusalReason::SealingFailed, &error))?;
+        self.append_write(exchange, ready, network).await
+    }
+
+    fn seal_write(&self, understood: Understood) -> Result<Ready, SealingError> {
+        let Understood { exchange, scrubbed, recognition, failed, acting, streams, rules, now } = understood;
+        let request = &scrubbed.request;
+        let (secret, key) = self.sealer.record()?;
+        let mut envelope = self.sealer.envelope(&secret);
+        for (number, one) in (0_u16..).zip(&recognition.communications) {
+            let attachments = described(&one.attachments, &request.body, &exchange.request.body)?;
+            put_communication(&mut envelope, number, one, acting.as_ref(), &attachments)?;
+        }
+        envelope.put(FieldName::REQUEST_HEAD, &request.head_bytes())?;
+        envelope.put(FieldName::CONNECTION, &connection_json(&exchange.connection))?;
+        if let Some(trailers) = &request.trailers {
+            envelope.put(FieldName::REQUEST_TRAILERS, &lines(trailers))?;
+        }
+        if !scrubbed.redactions.is_empty() {
+            envelope.put(FieldName::REDACTIONS, &in_json(&scrubbed.redactions))?;
+        }
+        if request.body.kept.size() > 0 {
+            envelope.put_body(FieldName::REQUEST_BODY, &request.body.kept)?;
+        }
+        if let Some(why) = request.body.lost {
+            tracing::warn!(exchange.id = %exchange.id, reason = ?why, "the body of a write cannot be kept");
+            let gap = Gap::on(GapCause::UnreadableCoding, &exchange.connection).exchange(exchange.id);
+            self.gap(gap.size(exchange.request.body.size()));
+        }
+        let flags = [
+            (Flag::Redacted, !scrubbed.redactions.is_empty()),
+            (Flag::Decoded, request.body.decoded),
+            (Flag::BodyLost, request.body.lost.is_some()),
+            (Flag::RecognitionFailed, failed),
+        ];
+        let facts = Facts {
+            exchange: exchange.id,
+            communications: &recognition.communications,
+            network: recognition.network.as_deref(),
+            rule: recognition.rule.as_deref(),
+            rules,
+            size: exchange.request.body.size(),
+            transport: Transport::Http,
+            flags: flags.into_iter().filter_map(|(flag, holds)| holds.then_some(flag)).collect(),
+        };
+        let mut detail = facts.detail();
+        detail.insert("method".to_owned(), method_word(&exchange.request.head.method).into());
+        let body = digest(&exchange.request.body)?;
+        let same = Sameness::of(exchange.connection.device, &exchange.request.head, &body);
+        // The last thing before it is appended: a retry may name this entry from now on.
+        if let Some(first) = self.retries.link(&same, envelope.id(), now) {
+            detail.insert("retry_of".to_owned(), first.to_string().into());
+        }
+        let submission = envelope.close().submit(Some(key), |id, commitments| Draft {
+            id,
+            entry_type: EntryType::Capture,
+            actor: Actor::Device(exchange.connection.device),
+            captured_at: exchange.seen_at,
+            record: None,
+            streams: streams.into_iter().collect(),
+            commitments,
+            detail,
+        });
+        Ok(Ready { submission, secret, same })
+    }
+
+    /// The append goes on even when the proxy stops waiting (the device left): then the capture is closed as not sent.
+    async fn append_write(
+        self: &Arc<Self>,
+        exchange: Exchange,
+        ready: Ready,
+        network: Option<Arc<str>>,
+    ) -> Result<Receipt, Refusal> {
+        let Ready { submission, secret, same } = ready;
+        let record = secret.record;
+        let open = Open {
+            capture: submission.draft.id,
+            secret,
+            streams: submission.draft.streams.clone(),
+            exchange: Some(exchange),
+            network,
+        };
+        let core = Arc::clone(self);
+        core.open.lock().insert(open.capture);
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.appends.spawn(async move {
+            let told = match core.spool.keep(submission).await {
+                Ok(_) => {
+                    let closing = Arc::clone(&core);
+                    tell.send(Ok(Receipt::new(record, move |answer| closing.close(open, answer))))
+                }
+                Err(error) => {
+                    core.open.lock().remove(&open.capture);
+                    core.retries.forget(&same, open.capture, core.now());
+                    tell.send(Err(refusal(&error)))
+                }
+            };
+            if let Err(Ok(receipt)) = told {
+                receipt.close(Answer::None(NoAnswer::NotSent));
+            }
+        });
+        told.await.unwrap_or_else(|_gone| Err(Refusal::new(RefusalReason::Stopping, "the service is stopping")))
+    }
+}
+
+/// The network whose rule takes this request.
+fn network(rules: &Rules, exchange: &Exchange) -> Option<Arc<str>> {
+    match rules.set.plan(&exchange.request.head, &rules.listed) {
+        Plan::Hold(hold) => hold.network,
+        Plan::Tee(tee) => Some(tee.network),
+        Plan::Messages(channel) => channel.network,
+        Plan::Forward | Plan::Credential => None,
+    }
+}
+
+pub(super) fn refusal(error: &KeepError) -> Refusal {
+    let reason = match error {
+        KeepError::Unavailable => RefusalReason::ArchiveUnavailable,
+        KeepError::Journal(_) | KeepError::Disk => RefusalReason::SpoolUnavailable,
+        KeepError::Pushback => RefusalReason::Overloaded,
+        KeepError::Halted(AppendError::Closed) => RefusalReason::Stopping,
+        KeepError::Halted(_) => RefusalReason::ArchiveUnavailable,
+        KeepError::Rejected(_) | KeepError::Codec(_) => RefusalReason::Rejected,
+    };
+    Refusal::of(reason, error)
+}
+
+fn digest(body: &Body) -> Result<Digest, SealingError> {
+    let mut hasher = Sha256::new();
+    match body {
+        Body::Empty => {}
+        Body::Memory(bytes) => hasher.update(bytes),
+        Body::Held(source) => drop(std::io::copy(&mut source.reader()?, &mut Hashing(&mut hasher))?),
+    }
+    Ok(Digest(hasher.finalize().into()))
+}
+
+struct Hashing<'a>(&'a mut Sha256);
+
+impl std::io::Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn lines(headers: &http::HeaderMap) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, value) in headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+}

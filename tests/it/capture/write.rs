@@ -1,0 +1,325 @@
+//! Writes and their outcomes: one capture each, durable before the receipt, closed with what the origin said.
+
+use std::time::Duration;
+
+use http::Method;
+use muniment::capture::{Answer, NoAnswer, Receipt, Recorder, RefusalReason};
+use muniment::ledger::EntryType;
+use muniment::record::Digest;
+use muniment::settings::WhenUnavailable;
+use serde_json::{Value, json};
+
+use super::support::{ArchiveFault, assert_sound};
+use super::world::{Ground, header, said, world};
+
+#[tokio::test]
+async fn p1_a_receipt_is_given_only_for_a_write_that_is_in_the_ledger() {
+    let world = world().await;
+    let receipt = world.post(json!({"text": "hello, world", "as": "did:adv"})).await.unwrap();
+    let captures = world.entries(EntryType::Capture);
+    assert_eq!(captures.len(), 1);
+    let capture = &captures[0];
+    assert_eq!(receipt.record(), capture.record());
+    assert_eq!((said(capture, "network"), said(capture, "rule")), ("testnet".to_owned(), "post".to_owned()));
+    assert_eq!((said(capture, "kinds"), said(capture, "direction")), ("[\"post\"]".to_owned(), "outbound".to_owned()));
+    assert_eq!(world.text(capture, "0.text"), "hello, world");
+    assert_eq!(world.text(capture, "0.account"), "{\"id\":\"did:adv\"}");
+    assert_eq!(world.text(capture, "request.body"), "{\"as\":\"did:adv\",\"text\":\"hello, world\"}");
+    assert!(world.text(capture, "request.head").starts_with("POST /posts HTTP/1.1\r\n"));
+    assert_eq!(capture.streams().len(), 1);
+
+    world.answer(receipt, 200, &json!({"ok": true, "id": "p-1"}));
+    world.until_count(EntryType::Outcome, 1).await;
+    let outcome = &world.entries(EntryType::Outcome)[0];
+    assert_eq!((said(outcome, "state"), said(outcome, "items")), ("accepted".to_owned(), "1".to_owned()));
+    assert_eq!(said(outcome, "capture"), capture.id().to_string());
+    assert_eq!(outcome.record(), capture.record());
+    assert_eq!(world.text(outcome, "0.item"), "p-1");
+    assert_eq!(world.text(outcome, "0.permalink"), "https://net.example/p/p-1");
+    assert_eq!(world.text(outcome, "response.body"), "{\"id\":\"p-1\",\"ok\":true}");
+    assert_sound(&world.ground.ledger);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_refusal_in_a_200_a_lost_answer_and_a_dropped_receipt_are_told_apart() {
+    let world = world().await;
+    let refused = world.post(json!({"text": "one"})).await.unwrap();
+    world.answer(refused, 200, &json!({"ok": false, "error": "spam"}));
+    let lost = world.post(json!({"text": "two"})).await.unwrap();
+    world.capture.outcome(lost, Answer::None(NoAnswer::ConnectionLost));
+    drop(world.post(json!({"text": "three"})).await.unwrap());
+    let unsent = world.post(json!({"text": "four"})).await.unwrap();
+    world.capture.outcome(unsent, Answer::None(NoAnswer::NotSent));
+    world.until_count(EntryType::Outcome, 4).await;
+    let outcomes = world.entries(EntryType::Outcome);
+    let of = |text: &str| {
+        let captures = world.entries(EntryType::Capture);
+        let capture = captures.iter().find(|capture| world.text(capture, "0.text") == text).unwrap();
+        outcomes.iter().find(|outcome| said(outcome, "capture") == capture.id().to_string()).unwrap()
+    };
+    let words = |text: &str| (said(of(text), "state"), said(of(text), "cause"));
+    assert_eq!(words("one"), ("refused".to_owned(), String::new()));
+    assert_eq!(world.text(of("one"), "reason"), "spam");
+    assert_eq!(words("two"), ("unknown".to_owned(), "connection_lost".to_owned()));
+    assert_eq!(words("three"), ("unknown".to_owned(), "dropped".to_owned()));
+    assert_eq!(words("four"), ("refused".to_owned(), "not_sent".to_owned()));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_request_with_several_communications_is_one_capture() {
+    let world = world().await;
+    let body = json!({"posts": ["one", "two", "three"]}).to_string();
+    let receipt = world.capture.write(world.exchange(Method::POST, "/batch", &body)).await.unwrap();
+    let captures = world.entries(EntryType::Capture);
+    assert_eq!(captures.len(), 1);
+    assert_eq!(said(&captures[0], "kinds"), "[\"post\",\"post\",\"post\"]");
+    assert_eq!(world.text(&captures[0], "2.text"), "three");
+    drop(receipt);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn p1_each_way_an_append_fails_ends_in_one_capture_or_in_a_refusal_on_record() {
+    use ArchiveFault::{NotPersisted, PersistedAndHangs, PersistedButReportedFailed, Pushback, Refused};
+    for fault in [NotPersisted, PersistedButReportedFailed, PersistedAndHangs, Pushback, Refused] {
+        let world = world().await;
+        world.ground.archive.fail_at(0, fault);
+        let written = world.post(json!({"text": "hello"})).await;
+        let (expected, gaps) = match fault {
+            Pushback | Refused => (0, 1),
+            _ => (1, 0),
+        };
+        assert_eq!(written.is_ok(), expected == 1, "{fault:?}");
+        let reason = written.as_ref().err().map(muniment::capture::Refusal::reason);
+        match fault {
+            Pushback => assert_eq!(reason, Some(RefusalReason::Overloaded)),
+            Refused => assert_eq!(reason, Some(RefusalReason::Rejected)),
+            _ => {}
+        }
+        drop(written);
+        let ground = world.end().await;
+        let world = ground.start().await;
+        world.until(|world| world.entries(EntryType::Outcome).len() == expected).await;
+        assert_eq!(world.entries(EntryType::Capture).len(), expected, "{fault:?}");
+        let refused = world.entries(EntryType::Gap).iter().filter(|gap| said(gap, "cause") == "write_refused").count();
+        assert_eq!(refused, gaps, "{fault:?}");
+        assert_sound(&world.ground.ledger);
+        world.end().await;
+    }
+}
+
+#[tokio::test]
+async fn with_refuse_and_the_archive_away_a_write_is_refused_and_that_is_on_record_later() {
+    let world = Ground { when_unavailable: WhenUnavailable::Refuse, ..Ground::new() }.start().await;
+    world.ground.archive.set_away(true);
+    for _ in 0..5 {
+        let refusal = world.post(json!({"text": "hello"})).await.unwrap_err();
+        assert_eq!(refusal.reason(), RefusalReason::ArchiveUnavailable);
+        assert!(refusal.may_pass());
+    }
+    world.ground.archive.set_away(false);
+    let ground = world.end().await;
+    let world = ground.start().await;
+    let refused = |world: &super::world::World| -> u64 {
+        let gaps = world.entries(EntryType::Gap);
+        let refused = gaps.iter().filter(|gap| said(gap, "cause") == "write_refused");
+        refused.map(|gap| gap.detail()["count"].as_u64().unwrap()).sum()
+    };
+    world.until(|world| refused(world) == 5).await;
+    assert_eq!(world.entries(EntryType::Capture).len(), 0);
+    let gap = &world.entries(EntryType::Gap).into_iter().find(|gap| said(gap, "cause") == "write_refused").unwrap();
+    assert_eq!(world.text(gap, "host"), "net.example");
+    assert!(!String::from_utf8_lossy(gap.bytes()).contains("net.example"), "a host is a commitment");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn p1_a_write_whose_caller_leaves_is_closed_as_not_sent_if_it_was_kept() {
+    let world = world().await;
+    world.ground.archive.set_delay(Duration::from_millis(60));
+    let exchange = world.exchange(Method::POST, "/posts", "{\"text\":\"never mind\"}");
+    let left = tokio::time::timeout(Duration::from_millis(30), world.capture.write(exchange)).await;
+    assert!(left.is_err(), "the device left while the append was under way");
+    world.until_count(EntryType::Outcome, 1).await;
+    let outcome = &world.entries(EntryType::Outcome)[0];
+    assert_eq!((said(outcome, "state"), said(outcome, "cause")), ("refused".to_owned(), "not_sent".to_owned()));
+    assert_eq!(world.entries(EntryType::Capture).len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn retries_are_captured_each_and_name_the_first() {
+    let world = world().await;
+    let mut receipts = Vec::new();
+    for _ in 0..3 {
+        receipts.push(world.post(json!({"text": "same words"})).await.unwrap());
+    }
+    receipts.push(world.post(json!({"text": "other words"})).await.unwrap());
+    let captures = world.entries(EntryType::Capture);
+    let first = captures[0].id().to_string();
+    let links: Vec<_> = captures.iter().map(|capture| said(capture, "retry_of")).collect();
+    assert_eq!(links, [String::new(), first.clone(), first, String::new()]);
+    drop(receipts);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn p1_a_capture_left_open_by_a_stop_is_closed_as_unknown_by_the_next_start() {
+    let world = world().await;
+    let receipt = world.post(json!({"text": "hello"})).await.unwrap();
+    // The process is gone before the answer: nobody closes the receipt.
+    let _never_closed = std::mem::ManuallyDrop::new(receipt);
+    let ground = world.end().await;
+    let world = ground.start().await;
+    world.until_count(EntryType::Outcome, 1).await;
+    let outcome = &world.entries(EntryType::Outcome)[0];
+    assert_eq!((said(outcome, "state"), said(outcome, "cause")), ("unknown".to_owned(), "restart".to_owned()));
+    assert_eq!(outcome.record(), world.entries(EntryType::Capture)[0].record());
+    assert_eq!(outcome.streams().len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_outage_between_write_and_answer_changes_nothing() {
+    let world = world().await;
+    let before = world.post(json!({"text": "before"})).await.unwrap();
+    world.ground.archive.set_away(true);
+    let during = world.post(json!({"text": "during"})).await.unwrap();
+    world.answer(before, 200, &json!({"ok": true, "id": "p-1"}));
+    world.answer(during, 200, &json!({"ok": true, "id": "p-2"}));
+    let ground = world.end().await;
+    ground.archive.set_away(false);
+    let world = ground.start().await;
+    world.until_count(EntryType::Outcome, 2).await;
+    let order: Vec<_> = world
+        .ground
+        .ledger
+        .entries()
+        .iter()
+        .map(|entry| entry.entry_type())
+        .filter(|entry_type| matches!(entry_type, EntryType::Capture | EntryType::Outcome))
+        .collect();
+    assert_eq!(order[..2], [EntryType::Capture, EntryType::Capture]);
+    let states: Vec<_> = world.entries(EntryType::Outcome).iter().map(|outcome| said(outcome, "state")).collect();
+    assert_eq!(states, ["accepted", "accepted"]);
+    assert_sound(&world.ground.ledger);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_no_rule_knows_is_kept_raw_and_what_an_ignore_rule_takes_is_not_kept() {
+    let world = world().await;
+    let unknown = world.capture.write(world.exchange(Method::PUT, "/new/feature", "{\"text\":\"words\"}")).await;
+    let capture = &world.entries(EntryType::Capture)[0];
+    assert_eq!((said(capture, "kinds"), said(capture, "rule")), ("[\"unclassified\"]".to_owned(), "other".to_owned()));
+    assert_eq!(world.text(capture, "request.body"), "{\"text\":\"words\"}");
+    let typing = world.capture.write(world.exchange(Method::POST, "/signal", "{\"what\":\"typing\"}")).await;
+    assert_eq!(typing.unwrap().record(), None);
+    assert_eq!(world.entries(EntryType::Capture).len(), 1);
+    drop(unknown);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_rule_that_fails_leaves_the_write_unclassified_and_a_gap() {
+    let world = world().await;
+    let receipt = world.capture.write(world.exchange(Method::POST, "/fails", "{\"text\":\"words\"}")).await.unwrap();
+    let capture = &world.entries(EntryType::Capture)[0];
+    assert_eq!(said(capture, "kinds"), "[\"unclassified\"]");
+    assert_eq!(said(capture, "flags"), "[\"redacted\",\"recognition_failed\"]");
+    world
+        .until(|world| world.entries(EntryType::Gap).iter().any(|gap| said(gap, "cause") == "recognition_failed"))
+        .await;
+    drop(receipt);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_large_body_goes_to_the_blob_store_and_its_attachment_is_measured() {
+    let world = world().await;
+    let body: String = "0123456789abcdef".repeat(200_000);
+    let mut exchange = world.exchange(Method::POST, "/media", &body);
+    exchange.request.head.headers.insert("content-type", "application/octet-stream".parse().unwrap());
+    let receipt = world.capture.write(exchange).await.unwrap();
+    let capture = &world.entries(EntryType::Capture)[0];
+    assert_eq!(said(capture, "size"), body.len().to_string());
+    let attachments: Value = serde_json::from_str(&world.text(capture, "0.attachments")).unwrap();
+    assert_eq!(attachments[0]["size"], body.len());
+    assert_eq!(attachments[0]["digest"], Digest::of(&[body.as_bytes()]).to_string());
+    let all = world.everything();
+    assert!(all.windows(body.len()).any(|window| window == body.as_bytes()), "the blob opens to the body as sent");
+    drop(receipt);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn p3_planted_secrets_are_in_nothing_that_is_stored() {
+    let secrets = [
+        "s3cr3t-bearer-0123456789",
+        "s3cr3t-cookie-0123456789",
+        "s3cr3t-password-0123456",
+        "s3cr3t-csrf-0123456789a",
+        "s3cr3t-query-0123456789",
+    ];
+    let ground = Ground::new();
+    // Through the archive, and through the spool.
+    let world = ground.start().await;
+    for away in [false, true] {
+        world.ground.archive.set_away(away);
+        let body = json!({"text": "fine words", "password": secrets[2], "nested": {"csrf_token": secrets[3]}, "again": secrets[0]});
+        let mut exchange =
+            world.exchange(Method::POST, &format!("/posts?access_token={}&away={away}", secrets[4]), &body.to_string());
+        exchange.request.head.headers.insert("authorization", format!("Bearer {}", secrets[0]).parse().unwrap());
+        header(&mut exchange, "cookie", &format!("session={}; uid=42", secrets[1]));
+        let receipt = world.capture.write(exchange).await.unwrap();
+        let answer = json!({"ok": true, "id": "p-1", "access_token": secrets[0]});
+        let mut response = world.response(200, &answer);
+        response.head.headers.insert("set-cookie", format!("session={}", secrets[1]).parse().unwrap());
+        world.capture.outcome(receipt, Answer::Response(response));
+    }
+    let spooled = world.ground.disk.clone();
+    let ground = world.end().await;
+    assert!(spooled.all_bytes().len() > 2000, "the second write is in the spool");
+    let raw = spooled.all_bytes();
+    ground.archive.set_away(false);
+    let world = ground.start().await;
+    world.until_count(EntryType::Outcome, 2).await;
+    let all = world.everything();
+    assert!(contains(&all, "fine words"), "what was said is kept");
+    assert!(!contains(&raw, "fine words"), "and sealed in the spool");
+    for secret in secrets {
+        for form in forms(secret) {
+            assert!(!contains(&all, &form), "{secret} is stored, as {form}");
+            assert!(!contains(&raw, &form), "{secret} is in the spool, as {form}");
+        }
+    }
+    world.end().await;
+}
+
+fn contains(all: &[u8], what: &str) -> bool {
+    all.windows(what.len()).any(|window| window == what.as_bytes())
+}
+
+/// In the clear and in encodings somebody might store it in.
+fn forms(secret: &str) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    vec![
+        secret.to_owned(),
+        secret.to_uppercase(),
+        STANDARD.encode(secret),
+        URL_SAFE_NO_PAD.encode(secret),
+        hex::encode(secret),
+        Digest::of(&[secret.as_bytes()]).to_string(),
+    ]
+}
+
+#[tokio::test]
+async fn receipts_for_nothing_need_no_answer() {
+    let world = world().await;
+    world.answer(Receipt::nothing(), 200, &json!({}));
+    let ground = world.end().await;
+    assert!(ground.ledger.entries().is_empty());
+}
