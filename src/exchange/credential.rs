@@ -28,13 +28,10 @@ impl ScrubKey {
         Self(Zeroizing::new(bytes))
     }
 
-    fn digest(&self, purpose: &str, parts: &[&[u8]]) -> Option<Digest> {
+    fn digest(&self, value: &[u8]) -> Option<Digest> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&*self.0).ok()?;
-        mac.update(purpose.as_bytes());
-        for part in parts {
-            mac.update(&[0]);
-            mac.update(part);
-        }
+        mac.update(b"muniment redaction v1\0");
+        mac.update(value);
         Some(Digest(mac.finalize().into_bytes().into()))
     }
 
@@ -43,9 +40,9 @@ impl ScrubKey {
         match sort {
             Sort::Password => DROPPED.to_owned(),
             // HMAC takes a key of any length, so there always is a digest; were there none, the value is dropped.
-            Sort::Token => self
-                .digest("muniment redaction v1", &[value])
-                .map_or_else(|| DROPPED.to_owned(), |digest| format!("{DIGESTED}{digest}")),
+            Sort::Token => {
+                self.digest(value).map_or_else(|| DROPPED.to_owned(), |digest| format!("{DIGESTED}{digest}"))
+            }
         }
     }
 }
@@ -188,9 +185,19 @@ pub struct Hints {
     pub cookies: std::collections::BTreeMap<String, String>,
 }
 
-/// A keyed digest of the credential that a request shows: the same for all requests of one login, and nothing else.
+/// A digest of the redacted credential that a request shows: the same for all requests of one login, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionKey(pub Digest);
+
+impl SessionKey {
+    /// The key of the requests that will carry a token which stands, redacted, in a response: a page or a login that hands
+    /// it out. None when the text is no redacted token.
+    #[must_use]
+    pub fn of_redacted(host: &str, redacted: &str) -> Option<Self> {
+        let digest = redacted.strip_prefix(DIGESTED).filter(|digest| digest.parse::<Digest>().is_ok())?;
+        Some(Self(Digest::of(&[b"muniment session v1", &[0], host.as_bytes(), &[0], digest.as_bytes()])))
+    }
+}
 
 /// The account hints of a request.
 pub(crate) fn hints(head: &RequestHead, account_cookies: &[&str]) -> Hints {
@@ -222,7 +229,7 @@ pub(crate) fn session_key(head: &RequestHead, key: &ScrubKey) -> Option<SessionK
         let joined = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(";");
         (!joined.is_empty()).then(|| joined.into_bytes())
     })?;
-    key.digest("muniment session v1", &[head.authority.host().as_bytes(), &credential]).map(SessionKey)
+    SessionKey::of_redacted(head.authority.host(), &key.replacement(Sort::Token, &credential))
 }
 
 fn is_session_cookie(name: &str) -> bool {

@@ -209,6 +209,9 @@ pub struct Recognition {
     /// The account that acts in this session, where the exchange shows it: bind it to the session key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<Party>,
+    /// The redacted token that the response hands to this account: bind it to `SessionKey::of_redacted` as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// What went wrong, in words that carry no content. The exchange is then kept raw.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,

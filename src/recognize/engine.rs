@@ -12,7 +12,7 @@ use super::error::RuleErrors;
 use super::program::{OutputLimits, Outputs, ProgramFault, ProgramNumber, Programs, to_json};
 use super::rule::{Action, Condition, Place, ProgramText, Rule};
 use super::set::{Network, RuleSet};
-use crate::exchange::{Step, check_json, locate_json};
+use crate::exchange::{DIGESTED, Step, check_json, locate_json};
 use crate::record::{Digest, Direction, Kind};
 
 /// Communications of one exchange, and their bytes together.
@@ -254,6 +254,12 @@ impl Run<'_> {
             self.decoded = decoded;
         }
         self.recognition.account = self.account(chosen, &input);
+        if self.recognition.account.is_some() {
+            let outputs = self.run(chosen, chosen.rule.session, &input, SINGLE);
+            // A token that was not redacted would be a secret: it goes no further.
+            let token = outputs.values.into_iter().find_map(|value| value.as_str().map(str::to_owned));
+            self.recognition.session = token.filter(|token| token.starts_with(DIGESTED));
+        }
         let outputs = self.run(chosen, chosen.rule.extract, &input, OUTPUTS);
         self.received(chosen, outputs, Direction::Inbound);
     }

@@ -65,6 +65,9 @@ pub(crate) struct RuleFile {
     /// jq: exchange → the acting account.
     #[serde(default)]
     pub(crate) account: Option<Spanned<String>>,
+    /// jq: response → the redacted token that it hands out, under which the account will act from now on.
+    #[serde(default)]
+    pub(crate) session: Option<Spanned<String>>,
 }
 
 /// What a rule does.

@@ -296,3 +296,21 @@ fn response(file: &[u8]) -> Result<Response, String> {
         ended_at: Timestamp::EPOCH,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_fixture_and_every_fixture_gives_what_it_expects() {
+        let set = RuleSet::embedded().unwrap_or_else(|errors| panic!("{errors}"));
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let update = std::env::var_os("MUNIMENT_UPDATE_FIXTURES").is_some();
+        let report = test(&set, &directory, update).unwrap();
+        for failure in &report.failed {
+            println!("{}:\n{}\n", failure.case.display(), failure.what);
+        }
+        assert!(report.is_sound(), "{} failed, without a fixture: {:?}", report.failed.len(), report.without_fixture);
+        assert!(report.passed > 0);
+    }
+}

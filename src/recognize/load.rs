@@ -171,6 +171,7 @@ impl Loading<'_> {
         let extract = program("extract", &rule.extract);
         let outcome = program("outcome", &rule.outcome);
         let account = program("account", &rule.account);
+        let session = program("session", &rule.session);
         let rule = Rule {
             id: format!("{network}/{id}").into(),
             methods,
@@ -181,6 +182,7 @@ impl Loading<'_> {
             extract,
             outcome,
             account,
+            session,
         };
         self.check_shape(file.get_ref(), &rule);
         rule
@@ -229,6 +231,10 @@ impl Loading<'_> {
             ),
             (rule.outcome.is_some() && plan != Write, "`outcome` belongs to a write"),
             (file.hold.is_some() && !matches!(plan, Write | Unclassified), "`hold` belongs to a write"),
+            (
+                rule.session.is_some() && (plan != Read || rule.account.is_none()),
+                "`session` belongs to a read that has `account`",
+            ),
             (file.decoder.is_some() && plan != Read, "`decoder` belongs to a read"),
             (file.direction.is_some() && plan != Messages, "`direction` belongs to messages"),
             (

@@ -52,6 +52,7 @@ pub(crate) struct Rule {
     pub(crate) extract: Option<ProgramNumber>,
     pub(crate) outcome: Option<ProgramNumber>,
     pub(crate) account: Option<ProgramNumber>,
+    pub(crate) session: Option<ProgramNumber>,
 }
 
 /// One place, one test.

@@ -129,7 +129,7 @@ when = [{ query = "a", header = "b", exists = true }]
         set("name = \"n\"\ntitle = \"N\"\nhosts = []\n[[rule]]\nid = \"a\"\npat = \"/\"\nplan = \"ignore\"\n");
     insta::assert_snapshot!(
         unknown.unwrap_err().to_string(),
-        @"rules.toml:6: unknown field `pat`, expected one of `id`, `method`, `path`, `plan`, `hold`, `direction`, `when`, `decoder`, `extract`, `outcome`, `account`"
+        @"rules.toml:6: unknown field `pat`, expected one of `id`, `method`, `path`, `plan`, `hold`, `direction`, `when`, `decoder`, `extract`, `outcome`, `account`, `session`"
     );
 }
 

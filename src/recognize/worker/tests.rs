@@ -158,47 +158,60 @@ fn a_broken_frame_ends_the_worker() {
     assert!(serve(&set, &[][..], &mut Vec::new()).is_ok());
 }
 
-proptest::proptest! {
-    #[test]
-    fn no_exchange_makes_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..80), json in "[{}\\[\\]\":,a-c0-9 -]{0,40}") {
-        let set = RuleSet::embedded().unwrap_or_else(|errors| panic!("{errors}"));
-        let engine = Engine::new(&set).unwrap();
-        let view = format!(r#"{{"request":{{"method":"POST","host":"bsky.social","path":"/xrpc/com.atproto.repo.applyWrites","json":{json}}}}}"#);
-        for exchange in [&bytes[..], view.as_bytes()] {
-            for task in [Task::Write, Task::Outcome, Task::Read, Task::Message] {
-                engine.recognize(&ask(&set, task), exchange, &mut |_rule| {});
+#[test]
+fn no_exchange_makes_it_panic() {
+    let set = RuleSet::embedded().unwrap_or_else(|errors| panic!("{errors}"));
+    let engine = Engine::new(&set).unwrap();
+    let bytes = proptest::collection::vec(proptest::num::u8::ANY, 0..80);
+    let json = "[{}\\[\\]\":,a-c0-9 -]{0,40}";
+    let call = proptest::sample::select(vec![
+        ("POST", "bsky.social", "/xrpc/com.atproto.repo.applyWrites"),
+        ("POST", "bsky.social", "/xrpc/com.atproto.repo.createRecord"),
+        ("GET", "bsky.social", "/xrpc/app.bsky.feed.getTimeline"),
+        ("POST", "social.example", "/api/v1/statuses"),
+        ("GET", "social.example", "/api/v1/streaming"),
+        ("GET", "social.example", "/api/v1/statuses/1/context"),
+    ]);
+    proptest::test_runner::TestRunner::default()
+        .run(&(bytes, json, call), |(bytes, json, (method, host, path))| {
+            let view = format!(
+                r#"{{"request":{{"method":"{method}","host":"{host}","path":"{path}","json":{json}}},"response":{{"status":200,"json":{json}}},"message":{{"direction":"inbound","json":{json}}}}}"#
+            );
+            for exchange in [&bytes[..], view.as_bytes()] {
+                for task in [Task::Write, Task::Outcome, Task::Read, Task::Message] {
+                    engine.recognize(&Ask { listed: true, ..ask(&set, task) }, exchange, &mut |_rule| {});
+                }
             }
-        }
-    }
+            Ok(())
+        })
+        .unwrap();
 }
 
 /// Set in a child that is to be the worker itself.
 const CHILD: &str = "MUNIMENT_TEST_WORKER";
 
-/// Runs in the child only: a confined worker on its standard pipes.
-#[test]
-fn worker_child() {
-    if std::env::var_os(CHILD).is_none() {
-        return;
-    }
-    confine(1 << 30).unwrap();
-    let set = set(&write_rule(BOMB));
-    let _ended = serve(&set, io::stdin().lock(), io::stderr().lock());
-}
-
 const BOMB: &str = "[limit(1000000000; repeat(\"x\" * 1000))] | {kind: \"post\", text: (length | tostring)}";
 
 #[test]
 fn a_program_that_eats_memory_dies_with_its_process_and_is_named_first() {
+    let set = set(&write_rule(BOMB));
+    if std::env::var_os(CHILD).is_some() {
+        confine(512 << 20).unwrap();
+        serve(&set, io::stdin().lock(), io::stderr().lock()).unwrap();
+        return;
+    }
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "recognize::worker::tests::worker_child", "--nocapture"])
+        .args([
+            "--exact",
+            "recognize::worker::tests::a_program_that_eats_memory_dies_with_its_process_and_is_named_first",
+            "--nocapture",
+        ])
         .env(CHILD, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let set = set(&write_rule(BOMB));
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(&question(&ask(&set, Task::Write), &exchange(json!({}), Value::Null)).unwrap()).unwrap();
     let mut stderr = child.stderr.take().unwrap();
