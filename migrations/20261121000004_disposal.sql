@@ -7,21 +7,21 @@ create function ledger.dispose(
 ) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    head record;
+    last record;
     said json := convert_from(entry_body, 'UTF8')::json;
     doomed uuid[];
     culprit uuid;
 begin
     -- Waits for the append that holds the head; from here on nothing can be appended, and so no hold can slip in between.
-    select size, leaf, at into strict head from ledger.head for update;
+    select size, leaf, at into strict last from ledger.head for update;
     if said ->> 'type' <> 'disposal' or said -> 'detail' ->> 'phase' <> 'destroyed' then
         raise exception 'not an entry that destroys' using errcode = 'invalid_parameter_value';
     end if;
-    if (said ->> 'index')::bigint <> head.size or said ->> 'previous' <> encode(head.leaf, 'hex') then
+    if (said ->> 'index')::bigint <> last.size or said ->> 'previous' <> encode(last.leaf, 'hex') then
         raise exception 'the disposal entry does not continue the chain' using errcode = 'serialization_failure';
     end if;
 
-    if (said ->> 'at')::timestamptz > greatest(head.at, clock_timestamp() + interval '60 seconds') then
+    if (said ->> 'at')::timestamptz > greatest(last.at, clock_timestamp() + interval '60 seconds') then
         raise exception 'the disposal entry is from the future' using errcode = 'object_not_in_prerequisite_state';
     end if;
 
@@ -70,20 +70,20 @@ begin
         raise exception 'record % is under a hold', culprit using errcode = 'restrict_violation';
     end if;
 
-    insert into ledger.entries (index, id, leaf, body) values (head.size, entry_id, entry_leaf, entry_body);
+    insert into ledger.entries (index, id, leaf, body) values (last.size, entry_id, entry_leaf, entry_body);
     insert into ledger.stream_entries (stream, stream_index, entry_index)
-    select (s ->> 'id')::uuid, (s ->> 'index')::bigint, head.size from json_array_elements(said -> 'streams') s;
-    insert into ledger.sources (source, next_index, entry_index) values (entry_source, entry_source_next, head.size);
-    update ledger.head set size = head.size + 1, leaf = entry_leaf, at = (said ->> 'at')::timestamptz;
+    select (s ->> 'id')::uuid, (s ->> 'index')::bigint, last.size from json_array_elements(said -> 'streams') s;
+    insert into ledger.sources (source, next_index, entry_index) values (entry_source, entry_source_next, last.size);
+    update ledger.head set size = last.size + 1, leaf = entry_leaf, at = (said ->> 'at')::timestamptz;
 
     perform set_config('muniment.disposing', txid_current()::text, true);
-    insert into content.sweeps (digest, entry_index) select digest, head.size from content.blobs where record = any (doomed);
-    insert into content.disposals (record, entry_index) select r, head.size from unnest(doomed) r;
+    insert into content.sweeps (digest, entry_index) select digest, last.size from content.blobs where record = any (doomed);
+    insert into content.disposals (record, entry_index) select r, last.size from unnest(doomed) r;
     delete from content.keys where record = any (doomed);
     delete from content.sealed where record = any (doomed);
     delete from content.blobs where record = any (doomed);
     perform set_config('muniment.disposing', '', true);
-    return head.size;
+    return last.size;
 end
 $$;
 revoke all on function ledger.dispose(uuid, bytea, bytea, uuid, bigint) from public;

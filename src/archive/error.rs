@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ledger::EntryError;
+use crate::ledger::{CheckpointError, EntryError, TileError};
 use crate::record::{Digest, EntryId, RecordId};
 
 /// An append that did not end with a durable entry, as far as the caller can know.
@@ -82,6 +82,14 @@ pub enum Inconsistency {
     Bytes {
         /// Which.
         index: u64,
+    },
+    /// It does not continue the history that was signed at this size.
+    #[error(
+        "it is not the history that was signed at {size} entries; if an old backup was restored, restore a newer one"
+    )]
+    Forked {
+        /// Size of the signed tree.
+        size: u64,
     },
     /// The table of streams or sources contradicts the entries.
     #[error("the tables of streams and sources do not fit the entries")]
@@ -178,6 +186,20 @@ pub enum ArchiveError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// The file with the last checkpoint is not what we wrote.
+    #[error("{path} does not hold a checkpoint of ours: {source}; restore it from where it was kept", path = .path.display())]
+    Guard {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        source: CheckpointError,
+    },
+    /// A checkpoint cannot be signed or read.
+    #[error("checkpoint: {0}")]
+    Checkpoint(CheckpointError),
+    /// The tree cannot be put together from its tiles.
+    #[error("tree: {0}")]
+    Tile(TileError),
     /// A password could not be made.
     #[error("password: {0}")]
     Password(super::people::PasswordError),

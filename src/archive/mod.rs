@@ -7,12 +7,14 @@
 mod append;
 mod blobs;
 mod connect;
+mod dispose;
 pub mod embedded;
 mod error;
 mod migrate;
 mod open;
 mod people;
 mod project;
+mod publish;
 mod read;
 mod roles;
 mod row;
@@ -20,11 +22,13 @@ mod source;
 mod submission;
 
 pub use blobs::{BlobStore, BlobWriter};
+pub use dispose::Disposal;
 pub use error::{AppendError, ArchiveError, Inconsistency};
 pub use migrate::{Migrated, migrate};
 pub use open::{Archive, Options};
 pub use people::{Directory, KnownDevice, Password, PasswordError, Registered};
 pub use project::{Rebuilt, rebuild};
+pub use publish::{Consistency, Guard, Inclusion, Published};
 pub use read::{
     AccountRow, AdvisorRow, CommunicationRow, Content, DeviceRow, Field, GapRow, LookRow, OfficerRow, RecordFilter,
     RecordRow, Slice,

@@ -106,6 +106,8 @@ impl Archive {
                 options,
             }),
         };
+        // Before the first entry of ours: a restored old database must not be appended to unnoticed.
+        archive.check_guard().await?;
         if is_new_source {
             archive.append(Submission::plain(archive.source_draft()?)).await?;
         }

@@ -47,7 +47,7 @@ impl Ordered {
 /// `$1` and `$2` are the bounds of the slice, `$3` its limit.
 macro_rules! ordered {
     ($select:literal by $column:literal) => {
-        $crate::archive::read::lists::Ordered {
+        $crate::archive::read::Ordered {
             newest: concat!($select, " order by ", $column, " desc limit $3"),
             oldest: concat!($select, " order by ", $column, " limit $3"),
         }

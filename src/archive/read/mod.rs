@@ -8,4 +8,5 @@ mod records;
 pub use content::{Content, Field};
 pub(super) use content::{SealedRow, check_listed, field_name, open_blob, open_fields, parse_key, unwrap};
 pub use lists::{AccountRow, AdvisorRow, DeviceRow, GapRow, LookRow, OfficerRow, Slice};
+pub(super) use lists::{Ordered, ordered};
 pub use records::{CommunicationRow, RecordFilter, RecordRow};

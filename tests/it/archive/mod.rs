@@ -1,8 +1,10 @@
 //! The archive on a real Postgres.
 
 mod append;
+mod disposal;
 mod embedded;
 mod faults;
 mod people;
 mod projections;
+mod publish;
 mod roles;
