@@ -33,7 +33,7 @@ impl<'a> Tiles<'a> {
         let hashes = match self.stored(tile).await? {
             Some(hashes) => hashes,
             None if tile.level == 0 => self.leaves(tile).await?,
-            None => Box::pin(self.from_below(tile)).await?,
+            None => Box::pin(self.roots_below(tile)).await?,
         };
         self.read.insert((tile.level, tile.index), hashes.clone());
         Ok(hashes)
@@ -69,7 +69,7 @@ impl<'a> Tiles<'a> {
         rows.iter().map(|row| digest(row, "leaf")).collect()
     }
 
-    async fn from_below(&mut self, tile: Tile) -> Result<Vec<Digest>, ArchiveError> {
+    async fn roots_below(&mut self, tile: Tile) -> Result<Vec<Digest>, ArchiveError> {
         let mut hashes = Vec::with_capacity(usize::from(tile.width));
         for place in 0..u64::from(tile.width) {
             let index = tile.index.saturating_mul(WIDTH).saturating_add(place);
