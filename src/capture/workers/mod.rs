@@ -211,37 +211,65 @@ impl Pool {
             }
         };
         drop(asked.json);
-        self.run(&generation, worker, &frame).await
+        match self.run(&generation, worker, &frame).await {
+            Ran::Said(recognition) => Recognized::Said(recognition),
+            Ran::Stopped(rule) => Recognized::Failed(Failure::Stopped { rule }),
+            // It had died before any rule ran (somebody killed it, or the machine was out of memory): not the question's fault.
+            Ran::Dead => match self.start_one(&generation).await {
+                Ok(worker) => match self.run(&generation, worker, &frame).await {
+                    Ran::Said(recognition) => Recognized::Said(recognition),
+                    Ran::Stopped(rule) => Recognized::Failed(Failure::Stopped { rule }),
+                    Ran::Dead => Recognized::Failed(Failure::NoWorker),
+                },
+                Err(error) => {
+                    tracing::error!(%error, "a recognition worker could not be started");
+                    Recognized::Failed(Failure::NoWorker)
+                }
+            },
+        }
     }
 
-    async fn run(self: &Arc<Self>, generation: &Arc<Generation>, worker: Worker, frame: &[u8]) -> Recognized {
+    async fn run(self: &Arc<Self>, generation: &Arc<Generation>, worker: Worker, frame: &[u8]) -> Ran {
         let mut busy = Busy { pool: self, worker: Some(worker) };
-        let Some(worker) = &mut busy.worker else { return Recognized::Failed(Failure::NoWorker) };
+        let Some(worker) = &mut busy.worker else { return Ran::Dead };
         let ended = timeout(self.setting.run_timeout, worker.ask(frame)).await;
+        let in_time = ended.is_ok();
         match ended {
             Ok(Ok(Ended::Done(recognition))) => {
                 if let Some(worker) = busy.worker.take() {
                     self.give_back(generation, worker);
                 }
-                return Recognized::Said(recognition);
+                return Ran::Said(recognition);
             }
             Ok(Ok(Ended::Stale)) => {
                 tracing::error!("a recognition worker has other rules than it should");
-                return Recognized::Failed(Failure::NoWorker);
+                return Ran::Dead;
             }
             Ok(Err(error)) => tracing::warn!(%error, "a recognition worker ended"),
             Err(_elapsed) => tracing::warn!("a recognition worker did not answer in time"),
         }
-        self.metrics.recognition_killed();
         let rule = worker.running.take();
+        if in_time && rule.is_none() {
+            return Ran::Dead;
+        }
+        self.metrics.recognition_killed();
         if let Some(rule) = &rule {
             let mut off = generation.off.lock();
             if !off.contains(rule) {
                 off.push(rule.clone());
             }
         }
-        Recognized::Failed(Failure::Stopped { rule })
+        Ran::Stopped(rule)
     }
+}
+
+/// How one run ended.
+enum Ran {
+    Said(Box<crate::recognize::Recognition>),
+    /// It was out of time, or its worker ended in the middle of this rule.
+    Stopped(Option<String>),
+    /// Its worker ended before any rule ran.
+    Dead,
 }
 
 /// A worker at work: unless it is given back it is killed, also when whoever asked stops waiting, and replaced.

@@ -7,5 +7,6 @@ mod kill;
 mod observe;
 mod spool;
 mod support;
+mod workers;
 mod world;
 mod write;
