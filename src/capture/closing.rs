@@ -1,4 +1,4 @@
-//! Closing what an earlier run left open: a capture without an outcome gets `unknown`.
+//! What an earlier run left: accounts to take over, and captures without an outcome to close as `unknown`.
 //!
 //! Invariant: only captures of this source, and none whose answer this process is still waiting for. Runs once the spool is
 //! replayed (the outcome may be in it), and again from time to time for captures that turned out durable after all.
@@ -15,19 +15,37 @@ use crate::record::Timestamp;
 const PAUSE: Duration = Duration::from_secs(600);
 const RETRY: Duration = Duration::from_secs(5);
 const SPOOL_LOOK: Duration = Duration::from_millis(200);
+/// How long to wait for what is on record about accounts before starting without it.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 const BATCH: u32 = 500;
 /// In later rounds, captures this young are left alone: their outcome may be on its way into the projection.
 const MARGIN_MICROS: i64 = 300 * 1_000_000;
 
 impl Core {
+    /// Takes over the accounts that are on record; false when the archive could not be asked.
+    pub(crate) async fn restore_accounts(&self) -> bool {
+        let known = tokio::time::timeout(RESTORE_TIMEOUT, self.recall.accounts()).await;
+        match known.unwrap_or_else(|_elapsed| Err(RecallError("no answer in time".to_owned()))) {
+            Ok(known) => {
+                self.accounts.restore(known);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "known accounts are not at hand yet");
+                false
+            }
+        }
+    }
+
     /// Closes again and again until told to stop. The first round takes everything there is.
-    pub(crate) async fn close_unfinished(self: Arc<Self>, stop: CancellationToken) {
+    pub(crate) async fn close_unfinished(self: Arc<Self>, mut restored: bool, stop: CancellationToken) {
         let mut before = self.now();
         loop {
             let round = async {
                 while self.spool.is_away() {
                     tokio::time::sleep(SPOOL_LOOK).await;
                 }
+                restored = restored || self.restore_accounts().await;
                 self.close_round(before).await
             };
             let closed = tokio::select! {

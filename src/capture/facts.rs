@@ -43,6 +43,8 @@ pub(crate) enum Flag {
     Redacted,
     /// The content coding of the body was undone to take them out.
     Decoded,
+    /// It looks like a login: the head alone is kept.
+    HeadOnly,
     /// The body cannot be kept.
     BodyLost,
     /// A rule failed on it; it is kept raw.
@@ -58,6 +60,7 @@ impl Flag {
         match self {
             Self::Redacted => "redacted",
             Self::Decoded => "decoded",
+            Self::HeadOnly => "head_only",
             Self::BodyLost => "body_lost",
             Self::RecognitionFailed => "recognition_failed",
             Self::OffChannel => "off_channel",

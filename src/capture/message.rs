@@ -13,12 +13,12 @@ use super::observe::{Scene, Sighting};
 use super::outcome::Open;
 use super::recognizer::Purpose;
 use super::seal::SealingError;
-use super::write::refusal;
+use super::write::{refusal, sealing_refusal};
 use super::{Answer, Gap, GapCause, NoAnswer, Refusal, RefusalReason};
 use crate::archive::Submission;
 use crate::exchange::{Connection, Message, Opcode, RequestHead, Scrub, ScrubbedMessage};
 use crate::ledger::{Actor, Draft, EntryType};
-use crate::recognize::{Plan, Recognition};
+use crate::recognize::{Channel, Keep, Outbound, Plan, Recognition};
 use crate::record::{AdvisorId, Direction, FieldName};
 
 /// A message with what the rules say about it.
@@ -37,6 +37,9 @@ impl Core {
         head: &RequestHead,
         message: Message,
     ) -> Result<(), Refusal> {
+        if !self.is_wanted(head, message.direction) {
+            return Ok(());
+        }
         if message.direction == Direction::Inbound {
             self.see(Sighting::Message(Arc::clone(connection), Box::new(head.clone()), message));
             return Ok(());
@@ -48,6 +51,17 @@ impl Core {
             self.gap(Gap::on(GapCause::WriteRefused, connection).exchange(exchange));
         }
         kept
+    }
+
+    /// Whether the rules want messages of this direction at all; of a channel without rules they want the outbound ones.
+    fn is_wanted(&self, head: &RequestHead, direction: Direction) -> bool {
+        let rules = self.rules();
+        match (rules.set.plan(head, &rules.listed), direction) {
+            (Plan::Messages(Channel { outbound, .. }), Direction::Outbound) => outbound == Outbound::Hold,
+            (Plan::Messages(Channel { inbound, .. }), Direction::Inbound) => inbound,
+            // The rules changed while the channel was open: let the new ones say.
+            _ => true,
+        }
     }
 
     async fn keep_outbound(
@@ -70,8 +84,8 @@ impl Core {
             let streams = streams.clone();
             move |core| core.seal_message(&connection, &message, &heard, streams)
         });
-        let (submission, secret) = sealed.await.map_err(|error| Refusal::of(RefusalReason::SealingFailed, &error))?;
-        let open = Open { capture: submission.draft.id, secret, streams, exchange: None, network };
+        let (submission, secret) = sealed.await.map_err(|error| sealing_refusal(&error))?;
+        let open = Open { capture: submission.draft.id, secret, streams, exchange: None, network, keep: Keep::Whole };
         self.open.lock().insert(open.capture);
         let core = Arc::clone(self);
         // Goes on when the one who asked has left, like any write.

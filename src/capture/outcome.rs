@@ -17,7 +17,7 @@ use super::{Answer, Gap, GapCause, NoAnswer};
 use crate::archive::Submission;
 use crate::exchange::{Body, Exchange, Response, Scrubbed};
 use crate::ledger::{Actor, Draft, EntryType};
-use crate::recognize::{Outcome, Recognition, Verdict};
+use crate::recognize::{Keep, Outcome, Recognition, Verdict};
 use crate::record::{AdvisorId, EntryId, FieldName, Part, Word};
 
 /// A durable capture whose answer is awaited.
@@ -28,6 +28,8 @@ pub(crate) struct Open {
     /// The request, to read its answer by; none when there was no room to keep it so long.
     pub(crate) exchange: Option<Exchange>,
     pub(crate) network: Option<Arc<str>>,
+    /// How much of it is kept.
+    pub(crate) keep: Keep,
 }
 
 /// What the entry says in the clear.
@@ -76,7 +78,7 @@ impl Core {
     }
 
     async fn outcome_entry(self: &Arc<Self>, open: Open, answer: Answer) -> Result<Submission, SealingError> {
-        let response = match answer {
+        let mut response = match answer {
             Answer::None(why) => {
                 let said = Said { state: state_of(why), cause: Some(why.as_str()), status: None, size: None };
                 return self.seal_outcome(&open, None, &Recognition::default(), &said);
@@ -85,6 +87,9 @@ impl Core {
         };
         let status = response.head.status.as_u16();
         let size = response.body.size();
+        if open.keep == Keep::Head {
+            response.body = Body::Empty;
+        }
         let cut = (!response.complete).then_some("incomplete");
         // With no time left, HTTP's own word has to do.
         let Some(exchange) = open.exchange.clone().filter(|_| !self.hurry.is_cancelled()) else {
@@ -123,8 +128,12 @@ impl Core {
         let known = network.map(|network| self.accounts.acting(actor, network, self.now())).unwrap_or_default();
         let json = scrubbed.json(&known, &self.limits);
         let (recognition, _failed) = self.recognize(Purpose::Answer, &rules, connection, json).await;
-        self.learn(actor, network, recognition.account.as_ref());
-        if let (Some(network), Some(outcome)) = (network, &recognition.outcome) {
+        let outcome = recognition.outcome.as_ref();
+        // An account that the device only claims to be is not its own: the origin has to have taken it.
+        if outcome.is_some_and(|outcome| outcome.verdict == Verdict::Accepted) {
+            self.learn(actor, network, recognition.account.as_ref());
+        }
+        if let (Some(network), Some(outcome)) = (network, outcome) {
             // Before the entry is written: the device may read its own item back at any moment.
             let items = outcome.items.iter().filter_map(|item| item.item.as_deref());
             self.seen.captured(network, items, self.now());

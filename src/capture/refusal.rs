@@ -13,6 +13,8 @@ words! {
         Rejected = "rejected",
         /// The held body cannot be read back.
         BodyUnreadable = "body_unreadable",
+        /// The store for large content cannot be written, or a held body not be read: is a disk full?
+        StorageUnavailable = "storage_unavailable",
         /// The content could not be sealed.
         SealingFailed = "sealing_failed",
         /// More than can be worked on at once.

@@ -20,7 +20,7 @@ use super::retry::Retries;
 use super::seal::Sealer;
 use super::seen::Seen;
 use super::spool::Spool;
-use super::{Blobs, Entropy, Gap, Recall, RecallError, Receipt, Recorder, Refusal};
+use super::{Blobs, Entropy, Gap, Recall, Receipt, Recorder, Refusal};
 use crate::archive::Submission;
 use crate::exchange::{Connection, Exchange, Limits, Message, RequestHead, ScrubKey};
 use crate::ledger::{Actor, Commitments, Draft, EntryType};
@@ -36,8 +36,6 @@ const LATE_ANSWERS: usize = 65_536;
 const READS_AT_ONCE: usize = 8;
 const READS: usize = 4096;
 const READ_BYTES: u32 = 128 << 20;
-/// How long to wait for what is on record about accounts before starting without it.
-const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long things may take that no device waits for.
 #[derive(Debug, Clone, Copy)]
@@ -100,11 +98,10 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Starts every background task, and takes over what is on record about accounts.
-    ///
-    /// # Errors
-    /// When the archive could not be asked for accounts. Capture works nevertheless and learns them again.
-    pub async fn start(parts: CaptureParts) -> (Self, Result<(), RecallError>) {
+    /// Starts every background task, and takes over what is on record about accounts. Where the archive is away, that is made up
+    /// for when it is back.
+    #[must_use]
+    pub async fn start(parts: CaptureParts) -> Self {
         let (answers, answers_end) = lane(ANSWERS, ANSWER_BYTES);
         let (late_answers, late_end) = lane(LATE_ANSWERS, u32::try_from(LATE_ANSWERS).unwrap_or(u32::MAX));
         let (reads, reads_end) = lane(READS, READ_BYTES);
@@ -137,10 +134,7 @@ impl Capture {
             appends: TaskTracker::new(),
             hurry: CancellationToken::new(),
         });
-        let restored = tokio::time::timeout(RESTORE_TIMEOUT, core.recall.accounts()).await;
-        let restored = restored.unwrap_or_else(|_| Err(RecallError("no answer in time".to_owned())));
-        let restored = restored.map(|known| core.accounts.restore(known));
-
+        let restored = core.restore_accounts().await;
         let (endless, lanes) = (TaskTracker::new(), TaskTracker::new());
         for end in [answers_end, late_end] {
             let core = Arc::clone(&core);
@@ -158,12 +152,12 @@ impl Capture {
             let (core, stop) = (Arc::clone(&core), stop_replay.clone());
             async move { core.spool.run(stop).await }
         });
-        endless.spawn(Arc::clone(&core).close_unfinished(stop_closing.clone()));
+        endless.spawn(Arc::clone(&core).close_unfinished(restored, stop_closing.clone()));
         endless.spawn({
             let (core, stop) = (Arc::clone(&core), stop_gaps.clone());
             async move { core.write_gaps(stop).await }
         });
-        (Self { core, endless, lanes, stop_closing, stop_gaps, stop_replay }, restored)
+        Self { core, endless, lanes, stop_closing, stop_gaps, stop_replay }
     }
 
     /// Takes over new rules, all or nothing; that they changed goes on record. What is under way ends under the old ones.

@@ -18,12 +18,13 @@ use super::{Answer, Gap, GapCause, NoAnswer, Receipt, Refusal, RefusalReason};
 use crate::archive::{AppendError, Submission};
 use crate::exchange::{Body, Exchange, Scrubbed};
 use crate::ledger::{Actor, Draft, EntryType};
-use crate::recognize::{Party, Plan, Recognition};
-use crate::record::{AdvisorId, Digest, FieldName, Timestamp};
+use crate::recognize::{Keep, Party, Plan, Recognition};
+use crate::record::{AdvisorId, Digest, FieldName, SealError, Timestamp};
 
 /// A write that is understood and waits to be sealed.
 struct Understood {
     exchange: Exchange,
+    keep: Keep,
     scrubbed: Scrubbed,
     recognition: Recognition,
     failed: bool,
@@ -52,9 +53,14 @@ impl Core {
         written
     }
 
-    async fn write_or_say_why(self: &Arc<Self>, exchange: Exchange) -> Result<Receipt, Refusal> {
+    async fn write_or_say_why(self: &Arc<Self>, mut exchange: Exchange) -> Result<Receipt, Refusal> {
         let rules = self.rules();
-        let network = network(&rules, &exchange);
+        let (network, keep) = plan(&rules, &exchange);
+        if keep == Keep::Head {
+            // The proxy has dropped it already; what looks like a login is not kept whatever comes.
+            exchange.request.body = Body::Empty;
+            exchange.request.trailers = None;
+        }
         let scrubbed = self.scrub(&rules, &exchange).await;
         let scrubbed = scrubbed.map_err(|error| Refusal::of(RefusalReason::BodyUnreadable, &error))?;
         let connection = &exchange.connection;
@@ -67,21 +73,20 @@ impl Core {
         if recognition.ignored {
             return Ok(Receipt::nothing());
         }
-        self.learn(actor, network.as_ref(), recognition.account.as_ref());
         let acting = recognition.account.clone().or(if known.len() == 1 { known.into_iter().next() } else { None });
         let now = self.now();
         let streams = self.accounts.streams(connection.advisor, network.as_ref(), &recognition.communications, now);
         let rules = recognition.rule_set.unwrap_or_else(|| rules.set.digest());
         let size = exchange.request.body.size();
         let understood =
-            Understood { exchange: exchange.clone(), scrubbed, recognition, failed, acting, streams, rules, now };
+            Understood { exchange: exchange.clone(), keep, scrubbed, recognition, failed, acting, streams, rules, now };
         let ready = self.seal(size, move |core| core.seal_write(understood)).await;
-        let ready = ready.map_err(|error| Refusal::of(RefusalReason::SealingFailed, &error))?;
-        self.append_write(exchange, ready, network).await
+        let ready = ready.map_err(|error| sealing_refusal(&error))?;
+        self.append_write(exchange, keep, ready, network).await
     }
 
     fn seal_write(&self, understood: Understood) -> Result<Ready, SealingError> {
-        let Understood { exchange, scrubbed, recognition, failed, acting, streams, rules, now } = understood;
+        let Understood { exchange, keep, scrubbed, recognition, failed, acting, streams, rules, now } = understood;
         let request = &scrubbed.request;
         let (secret, key) = self.sealer.record()?;
         let mut envelope = self.sealer.envelope(&secret);
@@ -108,6 +113,7 @@ impl Core {
         let flags = [
             (Flag::Redacted, !scrubbed.redactions.is_empty()),
             (Flag::Decoded, request.body.decoded),
+            (Flag::HeadOnly, keep == Keep::Head),
             (Flag::BodyLost, request.body.lost.is_some()),
             (Flag::RecognitionFailed, failed),
         ];
@@ -146,6 +152,7 @@ impl Core {
     async fn append_write(
         self: &Arc<Self>,
         exchange: Exchange,
+        keep: Keep,
         ready: Ready,
         network: Option<Arc<str>>,
     ) -> Result<Receipt, Refusal> {
@@ -157,6 +164,7 @@ impl Core {
             streams: submission.draft.streams.clone(),
             exchange: Some(exchange),
             network,
+            keep,
         };
         let core = Arc::clone(self);
         core.open.lock().insert(open.capture);
@@ -181,14 +189,23 @@ impl Core {
     }
 }
 
-/// The network whose rule takes this request.
-fn network(rules: &Rules, exchange: &Exchange) -> Option<Arc<str>> {
+/// The network whose rule takes this request, and how much of it is kept.
+fn plan(rules: &Rules, exchange: &Exchange) -> (Option<Arc<str>>, Keep) {
     match rules.set.plan(&exchange.request.head, &rules.listed) {
-        Plan::Hold(hold) => hold.network,
-        Plan::Tee(tee) => Some(tee.network),
-        Plan::Messages(channel) => channel.network,
-        Plan::Forward | Plan::Credential => None,
+        Plan::Hold(hold) => (hold.network, hold.keep),
+        Plan::Tee(tee) => (Some(tee.network), Keep::Whole),
+        Plan::Messages(channel) => (channel.network, Keep::Whole),
+        Plan::Forward => (None, Keep::Whole),
+        Plan::Credential => (None, Keep::Head),
     }
+}
+
+pub(super) fn sealing_refusal(error: &SealingError) -> Refusal {
+    let reason = match error {
+        SealingError::Seal(SealError::Io(_)) => RefusalReason::StorageUnavailable,
+        SealingError::Entropy(_) | SealingError::Wrap(_) | SealingError::Seal(_) => RefusalReason::SealingFailed,
+    };
+    Refusal::of(reason, error)
 }
 
 pub(super) fn refusal(error: &KeepError) -> Refusal {

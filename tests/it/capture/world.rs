@@ -93,7 +93,7 @@ impl Ground {
             ids: Arc::clone(&self.ids) as Arc<_>,
             metrics: Arc::clone(&metrics),
         }));
-        let (capture, restored) = Capture::start(CaptureParts {
+        let capture = Capture::start(CaptureParts {
             rules: RuleSet::load(&sources()).unwrap(),
             listed: ListedHosts::default(),
             recognizer,
@@ -110,7 +110,6 @@ impl Ground {
             metrics,
         })
         .await;
-        restored.unwrap();
         World { ground: self, capture }
     }
 }

@@ -323,3 +323,53 @@ async fn receipts_for_nothing_need_no_answer() {
     let ground = world.end().await;
     assert!(ground.ledger.entries().is_empty());
 }
+
+#[tokio::test]
+async fn p3_what_looks_like_a_login_on_an_unknown_host_keeps_its_head_only() {
+    let world = world().await;
+    let mut exchange =
+        world.exchange(Method::POST, "/oauth/token?code=s3cr3t-code-01234567", "grant=s3cr3t-grant-0123");
+    exchange.request.head.authority = "other.example:443".parse().unwrap();
+    let receipt = world.capture.write(exchange).await.unwrap();
+    world.answer(receipt, 200, &json!({"granted": "s3cr3t-granted-0123456789"}));
+    world.until_count(EntryType::Outcome, 1).await;
+    let capture = &world.entries(EntryType::Capture)[0];
+    assert_eq!(
+        (said(capture, "network"), said(capture, "kinds")),
+        ("unknown".to_owned(), "[\"unclassified\"]".to_owned())
+    );
+    assert!(said(capture, "flags").contains("head_only"));
+    assert!(!contains(&world.everything(), "s3cr3t"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_account_that_the_origin_did_not_take_is_not_the_advisors() {
+    let world = world().await;
+    for (text, answer) in [("one", json!({"ok": false})), ("two", json!({"ok": true, "id": "p-1"}))] {
+        let receipt = world.post(json!({"text": text, "as": format!("did:{text}")})).await.unwrap();
+        world.answer(receipt, 200, &answer);
+    }
+    world.until_count(EntryType::Identity, 1).await;
+    let ground = world.end().await;
+    let identities = ground.ledger.entries_of(EntryType::Identity);
+    assert_eq!(identities.len(), 1);
+    assert_eq!(ground.ledger.text(&identities[0], "id").unwrap(), "did:two");
+}
+
+#[tokio::test]
+async fn p1_a_full_blob_store_refuses_what_needs_it_and_nothing_else() {
+    let world = world().await;
+    // A file where the store's directory should be: no blob can be begun, whoever runs this test.
+    let unfinished = world.ground.blobs.path().join("unfinished");
+    std::fs::remove_dir_all(&unfinished).unwrap();
+    std::fs::write(&unfinished, b"").unwrap();
+    let large = world.exchange(Method::POST, "/media", &"x".repeat(1 << 20));
+    let refusal = world.capture.write(large).await.unwrap_err();
+    assert_eq!(refusal.reason(), RefusalReason::StorageUnavailable);
+    assert!(refusal.may_pass());
+    drop(world.post(json!({"text": "small"})).await.unwrap());
+    let ground = world.end().await;
+    assert_eq!(ground.ledger.entries_of(EntryType::Capture).len(), 1);
+    assert!(ground.ledger.entries_of(EntryType::Gap).iter().any(|gap| said(gap, "cause") == "write_refused"));
+}
