@@ -140,3 +140,14 @@ fn comments_and_layout_do_not_change_the_digest_and_content_does() {
     assert_eq!(digest(base), digest(&format!("# note\n{}", base.replace(" = ", "="))));
     assert_ne!(digest(base), digest(&base.replace("\"N\"", "\"M\"")));
 }
+
+#[test]
+fn the_example_in_the_documentation_is_a_rule_file() {
+    let text = include_str!("../../../docs/RULES.md");
+    let example = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let set = set(example).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut comment = head("POST", "www.social.example/api/posts/7/comments?act=create");
+    comment.headers.insert("x-mode", "Quick".parse().unwrap());
+    let rule = set.first_rule(&comment, &listed(&[])).map(|(_network, rule)| rule.id.to_string());
+    assert_eq!(rule.as_deref(), Some("example/comment"));
+}
