@@ -42,6 +42,8 @@ pub mod capture;
 #[cfg(feature = "service")]
 pub mod exchange;
 #[cfg(feature = "service")]
+pub mod proxy;
+#[cfg(feature = "service")]
 pub mod recognize;
 #[cfg(feature = "service")]
 pub mod settings;

@@ -20,6 +20,8 @@ words! {
         ClearTextAfterConnect = "clear_text_after_connect",
         /// After CONNECT to an intercepted host came neither TLS nor HTTP.
         UnknownProtocol = "unknown_protocol",
+        /// The origin did not prove who it is, so nothing was sent to it.
+        OriginUnproved = "origin_unproved",
         /// The connection was switched to a protocol that cannot be read.
         UnknownUpgrade = "unknown_upgrade",
         /// What came is not HTTP as the standards write it, and was refused.

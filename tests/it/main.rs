@@ -14,5 +14,6 @@ mod capture;
 mod cli;
 mod compose;
 mod evidence;
+mod proxy;
 mod settings;
 mod support;

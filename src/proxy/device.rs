@@ -1,0 +1,234 @@
+//! Which device is it? Answers from a credential, remembered briefly, with a brake on guessing.
+//!
+//! Invariant: a password is compared by [`Devices`] alone (argon2, in constant time); here only a keyed digest of one that was
+//! right is kept, for a minute, and thrown away whenever the directory changes. Other proofs (client certificate, the device's
+//! own host name) are further kinds of [`Credential`].
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::future::BoxFuture;
+use moka::sync::Cache;
+use parking_lot::Mutex;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::refuse::{Refuse, Refused};
+use crate::record::{AdvisorId, DeviceId};
+
+/// How long a right credential is believed without asking again.
+const BELIEVED: Duration = Duration::from_secs(60);
+/// Wrong credentials an address may show within [`WINDOW`].
+const FAILURES: u32 = 20;
+/// The time over which failures are counted.
+const WINDOW: Duration = Duration::from_secs(60);
+/// argon2 costs memory and a core: this many at once, others wait.
+const VERIFICATIONS: usize = 2;
+/// Longest user name and password, together.
+const LONGEST: usize = 1024;
+
+/// What a device shows.
+#[non_exhaustive]
+pub enum Credential {
+    /// User name and password (RFC 7617).
+    Basic {
+        /// The device's user name.
+        user: String,
+        /// Its password.
+        password: SecretString,
+    },
+}
+
+/// A device that proved itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Device {
+    /// The device.
+    pub id: DeviceId,
+    /// Whose it is.
+    pub advisor: AdvisorId,
+}
+
+/// The directory cannot be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the directory of devices cannot be asked: {0}")]
+pub struct DevicesError(pub String);
+
+/// The directory of devices.
+pub trait Devices: Send + Sync {
+    /// Which device has this credential; none when no device has. Takes as long for an unknown user as for a wrong password.
+    fn verify<'a>(&'a self, credential: &'a Credential) -> BoxFuture<'a, Result<Option<Device>, DevicesError>>;
+
+    /// Changes with every device that is added, changed or revoked: an answer from before is not believed after.
+    fn generation(&self) -> u64;
+}
+
+struct Failures {
+    count: u32,
+    since: Instant,
+}
+
+/// Asks the directory, and remembers.
+pub(crate) struct Gate {
+    devices: Arc<dyn Devices>,
+    key: hmac::Key,
+    believed: Cache<[u8; 32], (u64, Device)>,
+    failures: Cache<IpAddr, Arc<Mutex<Failures>>>,
+    verifications: Semaphore,
+}
+
+impl Gate {
+    pub(crate) fn new(devices: Arc<dyn Devices>) -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let mut key = [0; 32];
+        aws_lc_rs::rand::fill(&mut key)?;
+        Ok(Self {
+            devices,
+            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            believed: Cache::builder().max_capacity(10_000).time_to_live(BELIEVED).build(),
+            failures: Cache::builder().max_capacity(100_000).time_to_live(WINDOW).build(),
+            verifications: Semaphore::new(VERIFICATIONS),
+        })
+    }
+
+    /// Which device shows this `Proxy-Authorization`.
+    pub(crate) async fn admit(&self, from: IpAddr, value: &[u8]) -> Result<Device, Refused> {
+        let credential = basic(value).ok_or_else(|| Refused::new(Refuse::WrongCredential))?;
+        let Credential::Basic { user, password } = &credential;
+        let digest = self.digest(user, password);
+        let generation = self.devices.generation();
+        if let Some((believed_at, device)) = self.believed.get(&digest)
+            && believed_at == generation
+        {
+            return Ok(device);
+        }
+        if self.is_braked(from) {
+            return Err(Refuse::TooManyFailures.into());
+        }
+        let permit = self.verifications.acquire().await.map_err(|_closed| Refused::new(Refuse::Stopping))?;
+        let found = self.devices.verify(&credential).await;
+        drop(permit);
+        match found {
+            Ok(Some(device)) => {
+                self.believed.insert(digest, (generation, device));
+                Ok(device)
+            }
+            Ok(None) => {
+                self.note_failure(from);
+                Err(Refuse::WrongCredential.into())
+            }
+            Err(error) => Err(Refused::because(Refuse::DirectoryUnavailable, &error)),
+        }
+    }
+
+    fn digest(&self, user: &str, password: &SecretString) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        // The length keeps `a` + `bc` apart from `ab` + `c`.
+        context.update(&(user.len() as u64).to_be_bytes());
+        context.update(user.as_bytes());
+        context.update(password.expose_secret().as_bytes());
+        <[u8; 32]>::try_from(context.sign().as_ref()).unwrap_or_default()
+    }
+
+    fn is_braked(&self, from: IpAddr) -> bool {
+        self.failures.get(&from).is_some_and(|failures| {
+            let failures = failures.lock();
+            failures.count >= FAILURES && failures.since.elapsed() < WINDOW
+        })
+    }
+
+    fn note_failure(&self, from: IpAddr) {
+        let fresh = || Arc::new(Mutex::new(Failures { count: 0, since: Instant::now() }));
+        let failures = self.failures.get_with(from, fresh);
+        let mut failures = failures.lock();
+        if failures.since.elapsed() >= WINDOW {
+            *failures = Failures { count: 0, since: Instant::now() };
+        }
+        failures.count = failures.count.saturating_add(1);
+    }
+}
+
+/// Reads `Basic <base64>` (RFC 7617).
+fn basic(value: &[u8]) -> Option<Credential> {
+    let (scheme, rest) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") || rest.len() > LONGEST {
+        return None;
+    }
+    let decoded = STANDARD.decode(rest.trim_ascii()).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some(Credential::Basic { user: user.to_owned(), password: password.to_owned().into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct One {
+        asked: AtomicU32,
+        generation: AtomicU64,
+    }
+
+    impl Devices for One {
+        fn verify<'a>(&'a self, credential: &'a Credential) -> BoxFuture<'a, Result<Option<Device>, DevicesError>> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let Credential::Basic { user, password } = credential;
+            let right = user == "laptop" && password.expose_secret() == "pass:word";
+            let device = Device { id: DeviceId::new(Uuid::nil()), advisor: AdvisorId::new(Uuid::nil()) };
+            Box::pin(async move { Ok(right.then_some(device)) })
+        }
+
+        fn generation(&self) -> u64 {
+            self.generation.load(Ordering::Relaxed)
+        }
+    }
+
+    fn shown(user: &str, password: &str) -> Vec<u8> {
+        format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))).into_bytes()
+    }
+
+    const FROM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[tokio::test]
+    async fn a_right_credential_is_asked_once_and_a_revocation_asks_again() {
+        let devices = Arc::new(One::default());
+        let gate = Gate::new(devices.clone()).unwrap();
+        for _ in 0..5 {
+            gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap();
+        }
+        assert_eq!(devices.asked.load(Ordering::Relaxed), 1);
+        devices.generation.fetch_add(1, Ordering::Relaxed);
+        gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap();
+        assert_eq!(devices.asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn guessing_is_braked_for_the_guesser_and_not_for_a_known_device() {
+        let gate = Gate::new(Arc::new(One::default())).unwrap();
+        gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap();
+        for guess in 0..FAILURES {
+            let refused = gate.admit(FROM, &shown("laptop", &guess.to_string())).await.unwrap_err();
+            assert_eq!(refused.why, Refuse::WrongCredential);
+        }
+        assert_eq!(gate.admit(FROM, &shown("laptop", "x")).await.unwrap_err().why, Refuse::TooManyFailures);
+        gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap();
+        let elsewhere = "127.0.0.2".parse().unwrap();
+        assert_eq!(gate.admit(elsewhere, &shown("laptop", "x")).await.unwrap_err().why, Refuse::WrongCredential);
+    }
+
+    #[test]
+    fn what_is_not_basic_is_no_credential() {
+        for value in ["", "Basic", "Basic ", "Bearer abc", "Basic !!!", "Basic bm9jb2xvbg==", "basic"] {
+            assert!(basic(value.as_bytes()).is_none(), "{value}");
+        }
+        assert!(basic(&shown("a", "")).is_some());
+    }
+}

@@ -1,0 +1,95 @@
+//! One origin as one device reaches it: the target of a tunnel, or of an absolute-form request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::capture::{Gap, GapCause};
+use crate::exchange::{Authority, Connection, Protocol, Scheme, UpstreamFacts};
+use crate::proxy::device::Device;
+use crate::proxy::shared::Shared;
+use crate::proxy::upstream::Upstreams;
+
+/// What a connection's exchanges have in common.
+pub(crate) struct Site {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) scheme: Scheme,
+    /// Whether its exchanges are looked at. Unlisted ones reach this place in absolute form only, and are forwarded.
+    pub(crate) listed: bool,
+    pub(crate) upstreams: Upstreams,
+    connection: Mutex<Arc<Connection>>,
+}
+
+impl Site {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        device: Device,
+        device_address: SocketAddr,
+        scheme: Scheme,
+        authority: Authority,
+        protocol: Protocol,
+        listed: bool,
+    ) -> Self {
+        let upstreams = Upstreams::new(
+            Arc::clone(&shared.dialler),
+            shared.drivers.clone(),
+            authority.clone(),
+            scheme == Scheme::Https,
+        );
+        let connection = Connection {
+            device: device.id,
+            advisor: device.advisor,
+            device_address,
+            authority,
+            protocol,
+            upstream: None,
+        };
+        Self { shared, scheme, listed, upstreams, connection: Mutex::new(Arc::new(connection)) }
+    }
+
+    pub(crate) fn connection(&self) -> Arc<Connection> {
+        Arc::clone(&self.connection.lock())
+    }
+
+    /// Whether it is this place, looked at in this way.
+    pub(crate) fn is(&self, scheme: Scheme, authority: &Authority, listed: bool) -> bool {
+        self.scheme == scheme && self.listed == listed && self.connection.lock().authority == *authority
+    }
+
+    /// The device leg's protocol, once it is negotiated.
+    pub(crate) fn speaks(&self, protocol: Protocol) {
+        let mut connection = self.connection.lock();
+        if connection.protocol != protocol {
+            let changed = Connection { protocol, ..(**connection).clone() };
+            *connection = Arc::new(changed);
+        }
+    }
+
+    /// The connection with what this upstream showed.
+    pub(crate) fn reached(&self, facts: &UpstreamFacts) -> Arc<Connection> {
+        let mut connection = self.connection.lock();
+        let known = connection
+            .upstream
+            .as_ref()
+            .is_some_and(|known| known.address == facts.address && known.chain_digest == facts.chain_digest);
+        if !known {
+            let changed = Connection { upstream: Some(facts.clone()), ..(**connection).clone() };
+            *connection = Arc::new(changed);
+        }
+        Arc::clone(&connection)
+    }
+
+    /// Notes a gap, on a listed host; of the others nothing is known, and nothing is missing.
+    pub(crate) fn gap(&self, cause: GapCause) {
+        if self.listed {
+            self.note(Gap::on(cause, &self.connection()));
+        }
+    }
+
+    pub(crate) fn note(&self, gap: Gap) {
+        if self.listed {
+            self.shared.recorder.gap(gap);
+        }
+    }
+}

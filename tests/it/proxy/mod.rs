@@ -1,0 +1,4 @@
+//! The proxy, driven by devices of every kind against real origins.
+
+mod connect;
+mod support;
