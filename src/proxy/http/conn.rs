@@ -114,9 +114,12 @@ impl Conn {
             if self.input.capacity() == 0 {
                 self.input.reserve(READ);
             }
-            if ready!(self.poll_fill(cx, READ))? == 0 {
-                let nothing = self.input.is_empty();
-                return Poll::Ready(if nothing { Ok(None) } else { Err(Fault::Truncated) });
+            match ready!(self.poll_fill(cx, READ)) {
+                Ok(1..) => {}
+                // Between messages, however the peer leaves is a way to leave: with close_notify, without, with a reset.
+                Ok(_) | Err(_) if self.input.is_empty() => return Poll::Ready(Ok(None)),
+                Ok(_) => return Poll::Ready(Err(Fault::Truncated)),
+                Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
     }

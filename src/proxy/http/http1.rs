@@ -35,11 +35,8 @@ pub(crate) async fn next_request(
     patience.allow(if first { limits.head_timeout } else { limits.idle_timeout });
     let mut begun = first;
     poll_fn(|cx| {
-        match conn.poll_request(cx) {
-            // Between requests, however the device leaves is a way to leave.
-            Poll::Ready(Err(Fault::Io(_) | Fault::Truncated)) if !conn.has_input() => return Poll::Ready(Ok(None)),
-            Poll::Ready(read) => return Poll::Ready(read),
-            Poll::Pending => {}
+        if let Poll::Ready(read) = conn.poll_request(cx) {
+            return Poll::Ready(read);
         }
         if !begun && conn.has_input() {
             begun = true;

@@ -116,7 +116,10 @@ fn a_connection_persists_as_its_version_and_options_say() {
     assert!(persists("HTTP/1.0", "Proxy-Connection: keep-alive\r\n"));
 }
 
-fn decode(framing: Framing, parts: &[&[u8]]) -> Result<(Vec<u8>, Option<http::HeaderMap>, bool, Vec<u8>), Shape> {
+/// Body, trailers, whether it ended, and what is left over.
+type Decoded = (Vec<u8>, Option<http::HeaderMap>, bool, Vec<u8>);
+
+fn decode(framing: Framing, parts: &[&[u8]]) -> Result<Decoded, Shape> {
     let (mut decoder, mut buffer) = (Decoder::new(framing), BytesMut::new());
     let (mut body, mut trailers, mut ended) = (Vec::new(), None, false);
     for part in parts {
@@ -184,8 +187,11 @@ fn cut<'b>(bytes: &'b [u8], places: &[usize]) -> Vec<&'b [u8]> {
     parts
 }
 
+/// Head and body, and what is left over.
+type ReadInParts = (Option<(Bytes, Vec<u8>)>, Vec<u8>);
+
 /// Reads one head and its body from bytes that arrive in parts: what was read, and what is left over.
-fn read_in_parts(parts: &[&[u8]]) -> Result<(Option<(Bytes, Vec<u8>)>, Vec<u8>), Shape> {
+fn read_in_parts(parts: &[&[u8]]) -> Result<ReadInParts, Shape> {
     let (mut buffer, mut progress) = (BytesMut::new(), Progress::default());
     let mut parts = parts.iter();
     let head = loop {

@@ -80,7 +80,7 @@ impl World {
     pub(crate) async fn tunnel(&self, host: &str, choice: Choice) -> Tunnel {
         let tcp = self.open(host).await;
         let name = ServerName::try_from(host.to_owned()).unwrap();
-        let config = client_config(&[self.firm_root.clone()], choice);
+        let config = client_config(std::slice::from_ref(&self.firm_root), choice);
         TlsConnector::from(config).connect(name, tcp).await.unwrap()
     }
 

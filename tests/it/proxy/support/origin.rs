@@ -33,6 +33,7 @@ impl OriginRoot {
     pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "Root of the test's origins");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let certificate = params.self_signed(&key).unwrap();
@@ -120,6 +121,7 @@ fn whole(bytes: impl Into<Bytes>) -> Body {
 async fn answer(request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen>>>) -> Result<Response<Body>, Infallible> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
+    let is_head = parts.method == http::Method::HEAD;
     let (body, trailers) = match body.collect().await {
         Ok(collected) => {
             let trailers = collected.trailers().cloned();
@@ -137,6 +139,11 @@ async fn answer(request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen>>>) -> Resu
     });
     let number = path.rsplit('/').next().and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
     let response = Response::builder().header("content-type", "text/plain");
+    if is_head {
+        // hyper would send the body of an answer to HEAD over HTTP/2.
+        let answer = response.header("content-length", number).body(http_body_util::Empty::new().boxed_unsync());
+        return Ok(answer.unwrap());
+    }
     Ok(match path.as_str() {
         path if path.contains("/bytes/") => response.body(whole(vec![b'x'; number])),
         path if path.contains("/stream/") => {
@@ -167,9 +174,9 @@ async fn answer(request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen>>>) -> Resu
         }
         path if path.contains("/alt-svc") => response.header("alt-svc", "h3=\":443\"").body(whole("here")),
         path if path.contains("/echo") => response.body(whole(body)),
-        path if path.contains("/status/") => {
-            response.status(u16::try_from(number).unwrap()).body(whole(if number == 204 { "" } else { "status" }))
-        }
+        path if path.contains("/status/") => response
+            .status(u16::try_from(number).unwrap())
+            .body(whole(if matches!(number, 204 | 304) { "" } else { "status" })),
         path if path.contains("/none") => response.body(http_body_util::Empty::new().boxed_unsync()),
         _ => response.status(StatusCode::CREATED).body(whole(format!("{{\"received\":{}}}", body.len()))),
     }
