@@ -10,7 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Entropy, EntropyError};
-use crate::archive::{self, BlobDigest, BlobStore, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
+use crate::archive::{
+    self, ArchiveError, BlobDigest, BlobStore, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission,
+};
 use crate::exchange::Body;
 use crate::ledger::{Commitments, Draft};
 use crate::record::{
@@ -40,13 +42,21 @@ impl From<io::Error> for SealingError {
 
 impl Blobs for BlobStore {
     fn create(&self) -> io::Result<Box<dyn BlobWriter>> {
-        Ok(Box::new(self.writer().map_err(io::Error::other)?))
+        Ok(Box::new(self.writer().map_err(as_io)?))
+    }
+}
+
+/// Keeps the kind: a full disk is told from a broken one.
+fn as_io(error: ArchiveError) -> io::Error {
+    match error {
+        ArchiveError::Io { source, .. } => source,
+        other => io::Error::other(other),
     }
 }
 
 impl BlobWriter for archive::BlobWriter {
     fn finish(self: Box<Self>) -> io::Result<(BlobDigest, u64)> {
-        Self::finish(*self).map_err(io::Error::other)
+        Self::finish(*self).map_err(as_io)
     }
 }
 

@@ -71,22 +71,31 @@ impl Spool {
             self.metrics.gap(GapCause::SpoolDamaged.as_str());
             self.lost.store(0, Ordering::Relaxed);
         }
+        // At least once before the gate: nobody waits there for an archive that is still away.
+        self.replay_oldest(progress).await?;
         while self.backlog().frames > LAST {
             self.replay_oldest(progress).await?;
+        }
+        if self.backlog() == Backlog::default() {
+            self.end_outage().await?;
         }
         // From here on nothing new goes in. What waits at the gate waits for this little rest only, or for one timeout.
         let _gate = self.gate.write().await;
         while self.backlog() != Backlog::default() {
             self.replay_oldest(progress).await?;
         }
-        let outage = *self.outage.lock();
-        if let Some(Outage { from, spooled, ended }) = outage {
-            self.to_archive(self.gap(ended, GapCause::ArchiveUnavailable, spooled, from)).await?;
-            tracing::info!(count = spooled, "the archive is back, the spool is replayed");
-        }
-        *self.outage.lock() = None;
+        self.end_outage().await?;
+        let spooled = self.outage.lock().take().map_or(0, |outage| outage.spooled);
+        tracing::info!(count = spooled, "the archive is back, the spool is replayed");
         self.away.store(false, Ordering::Release);
         Ok(())
+    }
+
+    /// Puts the outage on record with its period and how much was spooled. Asked twice it says so once: the id is the same.
+    async fn end_outage(&self) -> Result<(), KeepError> {
+        let outage = *self.outage.lock();
+        let Some(Outage { from, spooled, ended }) = outage else { return Ok(()) };
+        self.to_archive(self.gap(ended, GapCause::ArchiveUnavailable, spooled, from)).await
     }
 
     /// Replays and removes one segment.

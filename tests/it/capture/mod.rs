@@ -5,6 +5,7 @@ mod gaps;
 mod journal;
 mod kill;
 mod observe;
+mod postgres;
 mod spool;
 mod support;
 mod workers;

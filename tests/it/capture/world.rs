@@ -73,7 +73,7 @@ impl Ground {
     }
 
     pub(crate) async fn start(self) -> World {
-        let recognizer = Arc::new(InlineRecognizer::new(RuleSet::load(&sources()).unwrap()));
+        let recognizer = Arc::new(InlineRecognizer::start(RuleSet::load(&sources()).unwrap()).unwrap());
         self.start_with(recognizer).await
     }
 
