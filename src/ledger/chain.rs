@@ -39,12 +39,11 @@ impl Link {
     /// When the bytes are not an entry in canonical form.
     pub fn read(bytes: &[u8]) -> Result<Self, EntryError> {
         let scanned = scan(bytes)?;
-        let at = scanned.at.as_bytes().try_into();
         Ok(Self {
             id: EntryId::new(Uuid::from_u128(scanned.id)),
             index: scanned.index,
             previous: scanned.previous,
-            at: at.map_err(|_source| EntryError::Form { at: 0, expected: "a time" })?,
+            at: *scanned.at,
             source: SourceId::new(Uuid::from_u128(scanned.source)),
             source_index: scanned.source_index,
             streams: Streams::new(scanned.streams)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::tree::{leaf_hash, root_of};
-use crate::record::{Commitment, FieldName};
+use crate::record::{Commitment, Digest, FieldName};
 
 /// The most commitments an entry lists; with more it carries the root of a tree over them.
 pub const LISTED_MAX: usize = 256;
@@ -71,6 +71,11 @@ pub struct CommitmentsRoot {
     pub count: u64,
     /// The root, written like a commitment.
     pub root: Commitment,
+}
+
+impl CommitmentsRoot {
+    /// The root of nothing that anybody commits to.
+    pub(super) const NONE: Commitment = Commitment::from_digest(Digest::ZERO);
 }
 
 /// What stands in an entry.

@@ -13,7 +13,7 @@ use crate::record::is_word;
 pub(crate) enum Token<'a> {
     Bool(bool),
     Count(u64),
-    Text(&'a str),
+    Text(&'a [u8]),
     /// What stands between the brackets.
     List(&'a [u8]),
 }
@@ -202,12 +202,16 @@ pub const fn keys(entry_type: EntryType) -> Option<&'static [Key]> {
     }
 }
 
-fn is_uuid(text: &str) -> bool {
-    <&[u8; 36]>::try_from(text.as_bytes()).is_ok_and(|text| parse_uuid(text).is_some())
+fn is_uuid(text: &[u8]) -> bool {
+    text.try_into().is_ok_and(|text| parse_uuid(text).is_some())
+}
+
+fn is_one_of(words: &[&str], text: &[u8]) -> bool {
+    words.iter().any(|word| word.as_bytes() == text)
 }
 
 /// The strings of a scanned list.
-pub(crate) fn each_element(inside: &[u8]) -> impl Iterator<Item = &str> {
+pub(crate) fn each_element(inside: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut cursor = Cursor::new(inside);
     std::iter::from_fn(move || {
         cursor.skip(",");
@@ -222,17 +226,15 @@ impl Shape {
             (Self::Bool, Token::Bool(_)) | (Self::Count, Token::Count(_)) => (true, ""),
             (Self::Uuid, Token::Text(text)) => (is_uuid(text), "is not a lower-case uuid"),
             (Self::Digest, Token::Text(text)) => {
-                let digest = <&[u8; 64]>::try_from(text.as_bytes()).ok().and_then(parse_digest);
+                let digest = <&[u8; 64]>::try_from(*text).ok().and_then(parse_digest);
                 (digest.is_some(), "is not 64 lower-case hex digits")
             }
-            (Self::Time, Token::Text(text)) => (is_time(text.as_bytes()), "is not a time"),
-            (Self::Word, Token::Text(text)) => (is_word(text.as_bytes()), "is not a word"),
-            (Self::OneOf(words), Token::Text(text)) => (words.contains(text), "is not one of its words"),
-            (Self::Words, Token::List(list)) => {
-                (each_element(list).all(|word| is_word(word.as_bytes())), "holds what is not a word")
-            }
+            (Self::Time, Token::Text(text)) => ((*text).try_into().is_ok_and(is_time), "is not a time"),
+            (Self::Word, Token::Text(text)) => (is_word(text), "is not a word"),
+            (Self::OneOf(words), Token::Text(text)) => (is_one_of(words, text), "is not one of its words"),
+            (Self::Words, Token::List(list)) => (each_element(list).all(is_word), "holds what is not a word"),
             (Self::ListOf(words), Token::List(list)) => {
-                (each_element(list).all(|word| words.contains(&word)), "holds what is not one of its words")
+                (each_element(list).all(|word| is_one_of(words, word)), "holds what is not one of its words")
             }
             (Self::Uuids, Token::List(list)) => (each_element(list).all(is_uuid), "holds what is not a uuid"),
             _ => (false, "has another shape"),
@@ -243,7 +245,7 @@ impl Shape {
     /// Reserved types: any shape there is.
     fn check_any(token: &Token<'_>) -> Result<(), &'static str> {
         match token {
-            Token::Text(text) if is_time(text.as_bytes()) => Ok(()),
+            Token::Text(text) if (*text).try_into().is_ok_and(is_time) => Ok(()),
             Token::Text(_) => Self::Word.check(token),
             Token::List(_) => Self::Words.check(token),
             Token::Bool(_) | Token::Count(_) => Ok(()),
@@ -263,22 +265,22 @@ impl Check {
         Self { entry_type, keys: keys(entry_type) }
     }
 
-    fn error(&self, key: &str, problem: &'static str) -> EntryError {
-        EntryError::Detail { entry_type: self.entry_type, key: key.chars().take(64).collect(), problem }
+    fn error(&self, key: &[u8], problem: &'static str) -> EntryError {
+        EntryError::Detail { entry_type: self.entry_type, key: String::from_utf8_lossy(key).into_owned(), problem }
     }
 
-    pub(crate) fn member(&mut self, name: &str, token: &Token<'_>) -> Result<(), EntryError> {
+    pub(crate) fn member(&mut self, name: &[u8], token: &Token<'_>) -> Result<(), EntryError> {
         let Some(mut keys) = self.keys else {
             return Shape::check_any(token).map_err(|problem| self.error(name, problem));
         };
         while let Some((key, rest)) = keys.split_first() {
             keys = rest;
-            if key.name == name {
+            if key.name.as_bytes() == name {
                 self.keys = Some(rest);
                 return key.shape.check(token).map_err(|problem| self.error(name, problem));
             }
             if key.required {
-                return Err(self.error(key.name, "is missing"));
+                return Err(self.error(key.name.as_bytes(), "is missing"));
             }
         }
         Err(self.error(name, "is not known"))
@@ -286,7 +288,7 @@ impl Check {
 
     pub(crate) fn finish(self) -> Result<(), EntryError> {
         match self.keys.unwrap_or_default().iter().find(|key| key.required) {
-            Some(key) => Err(self.error(key.name, "is missing")),
+            Some(key) => Err(self.error(key.name.as_bytes(), "is missing")),
             None => Ok(()),
         }
     }

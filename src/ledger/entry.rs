@@ -2,6 +2,9 @@
 //!
 //! Invariant: an `Entry` holds bytes in canonical form and fields read from those bytes; there is no other way to make one.
 
+use std::str::FromStr;
+use std::sync::OnceLock;
+
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -36,8 +39,9 @@ pub struct Entry {
     actor: Actor,
     record: Option<RecordId>,
     streams: Vec<StreamPosition>,
-    committed: Committed,
-    detail: Map<String, Value>,
+    /// Read from the bytes when they are first asked for: a writer never asks, and appending must not wait for it.
+    committed: OnceLock<Committed>,
+    detail: OnceLock<Map<String, Value>>,
 }
 
 impl Entry {
@@ -55,18 +59,11 @@ impl Entry {
     /// See [`Entry::parse`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, EntryError> {
         let scanned = scan(&bytes)?;
-        let form = |expected| move || EntryError::Form { at: 0, expected };
-        let time = |text: &str| text.parse::<Timestamp>().map_err(|_source| form("a time")());
+        let time = |bytes: &[u8; 27]| read_text(bytes).ok_or(EntryError::Form { at: 0, expected: "a time" });
+        let actor = read_text(scanned.actor).ok_or(EntryError::Form { at: 0, expected: "an actor" })?;
         let streams = Streams::new(scanned.streams)
             .map(|(id, index)| StreamPosition { id: AdvisorId::new(Uuid::from_u128(id)), index })
             .collect();
-        let committed = match scanned.committed {
-            ScannedCommitted::Listed(inside) => Committed::Listed(read_commitments(inside)?),
-            ScannedCommitted::Root { count, root } => {
-                let root = root.parse().map_err(|_source| form("a root")())?;
-                Committed::Root(CommitmentsRoot { count, root })
-            }
-        };
         Ok(Self {
             leaf: leaf_hash(&bytes),
             id: EntryId::new(Uuid::from_u128(scanned.id)),
@@ -77,11 +74,11 @@ impl Entry {
             source: SourceId::new(Uuid::from_u128(scanned.source)),
             source_index: scanned.source_index,
             entry_type: scanned.entry_type,
-            actor: scanned.actor.parse().map_err(|_source| form("an actor")())?,
+            actor,
             record: scanned.record.map(|id| RecordId::new(Uuid::from_u128(id))),
             streams,
-            committed,
-            detail: read_detail(scanned.detail)?,
+            committed: OnceLock::new(),
+            detail: OnceLock::new(),
             bytes,
         })
     }
@@ -172,14 +169,14 @@ impl Entry {
 
     /// What it commits to.
     #[must_use]
-    pub const fn committed(&self) -> &Committed {
-        &self.committed
+    pub fn committed(&self) -> &Committed {
+        self.committed.get_or_init(|| read_committed(&self.bytes))
     }
 
     /// What its type adds.
     #[must_use]
-    pub const fn detail(&self) -> &Map<String, Value> {
-        &self.detail
+    pub fn detail(&self) -> &Map<String, Value> {
+        self.detail.get_or_init(|| read_detail(&self.bytes))
     }
 }
 
@@ -189,29 +186,47 @@ impl AsRef<[u8]> for Entry {
     }
 }
 
-fn read_commitments(inside: &[u8]) -> Result<Commitments, EntryError> {
-    let error = || EntryError::Form { at: 0, expected: "a commitment" };
-    let mut cursor = Cursor::new(inside);
-    let mut all = Commitments::new();
-    while !cursor.is_at_end() {
-        cursor.skip(",");
-        let field = cursor.field_name()?.parse().map_err(|_source| error())?;
-        cursor.expect(":")?;
-        all.insert(field, cursor.commitment()?.parse().map_err(|_source| error())?);
+// The bytes below were scanned when the entry was made, so nothing in them can fail to be read.
+
+fn read_committed(bytes: &[u8]) -> Committed {
+    match scan(bytes).map(|scanned| scanned.committed) {
+        Ok(ScannedCommitted::Listed(inside)) => Committed::Listed(read_commitments(inside)),
+        Ok(ScannedCommitted::Root { count, root }) => {
+            Committed::Root(CommitmentsRoot { count, root: read_text(root).unwrap_or(CommitmentsRoot::NONE) })
+        }
+        Err(_) => Committed::Listed(Commitments::new()),
     }
-    Ok(all)
 }
 
-fn read_detail(object: &[u8]) -> Result<Map<String, Value>, EntryError> {
+fn read_text<T: FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+fn read_commitments(inside: &[u8]) -> Commitments {
+    let mut cursor = Cursor::new(inside);
+    let member = || {
+        cursor.skip(",");
+        let field = read_text(cursor.field_name().ok()?)?;
+        cursor.expect(":").ok()?;
+        Some((field, read_text(cursor.commitment().ok()?)?))
+    };
+    std::iter::from_fn(member).collect()
+}
+
+fn read_detail(bytes: &[u8]) -> Map<String, Value> {
     let mut map = Map::new();
-    each_detail(object, |key, token| {
-        let value = match token {
-            Token::Bool(value) => Value::Bool(value),
-            Token::Count(value) => Value::from(value),
-            Token::Text(text) => Value::from(text),
-            Token::List(inside) => each_element(inside).collect(),
-        };
-        map.insert(key.to_owned(), value);
-    })?;
-    Ok(map)
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let read = scan(bytes).and_then(|scanned| {
+        each_detail(scanned.detail, |key, token| {
+            let value = match token {
+                Token::Bool(value) => Value::Bool(value),
+                Token::Count(value) => Value::from(value),
+                Token::Text(bytes) => Value::String(text(bytes)),
+                Token::List(inside) => each_element(inside).map(text).collect(),
+            };
+            map.insert(text(key), value);
+        })
+    });
+    debug_assert!(read.is_ok());
+    map
 }

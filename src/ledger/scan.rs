@@ -20,9 +20,9 @@ pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// What one pass over the bytes finds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scanned<'a> {
-    pub(crate) actor: &'a str,
-    pub(crate) at: &'a str,
-    pub(crate) captured_at: &'a str,
+    pub(crate) actor: &'a [u8],
+    pub(crate) at: &'a [u8; 27],
+    pub(crate) captured_at: &'a [u8; 27],
     pub(crate) committed: ScannedCommitted<'a>,
     /// The object, braces included.
     pub(crate) detail: &'a [u8],
@@ -44,7 +44,7 @@ pub(crate) enum ScannedCommitted<'a> {
     Listed(&'a [u8]),
     Root {
         count: u64,
-        root: &'a str,
+        root: &'a [u8; 43],
     },
 }
 
@@ -75,6 +75,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Steps over `literal` if it stands here.
+    #[inline]
     pub(crate) fn skip(&mut self, literal: &'static str) -> bool {
         match self.rest.strip_prefix(literal.as_bytes()) {
             Some(rest) => {
@@ -85,21 +86,20 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn expect(&mut self, literal: &'static str) -> Result<(), EntryError> {
         if self.skip(literal) { Ok(()) } else { Err(self.error(literal)) }
     }
 
     /// A quoted string of printable ASCII without `"` and `\`.
-    pub(crate) fn string(&mut self) -> Result<&'a str, EntryError> {
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<&'a [u8], EntryError> {
         self.expect("\"")?;
-        let plain = self.rest.iter().take_while(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')).count();
+        // Every string here is short, and most are shorter than a search is worth setting up.
+        let plain = self.rest.iter().take_while(|b| is_plain(**b)).count();
         let (text, rest) = self.rest.split_at_checked(plain).unwrap_or_default();
-        let Some(rest) = rest.strip_prefix(b"\"") else {
-            self.rest = rest;
-            return Err(self.error("printable ascii without escapes, then \""));
-        };
         self.rest = rest;
-        std::str::from_utf8(text).map_err(|_source| self.error("ascii"))
+        if self.skip("\"") { Ok(text) } else { Err(self.error("printable ascii without escapes, then \"")) }
     }
 
     /// An integer from 0 to 2^53 - 1, without leading zeros.
@@ -116,20 +116,21 @@ impl<'a> Cursor<'a> {
         Ok(value)
     }
 
-    /// `N` bytes as they are.
-    fn take<const N: usize>(&mut self, expected: &'static str) -> Result<&'a [u8; N], EntryError> {
-        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or_else(|| self.error(expected))?;
-        self.rest = rest;
-        Ok(taken)
+    /// A quoted text of `N` bytes, whatever they are.
+    #[inline]
+    fn quoted<const N: usize>(&mut self, expected: &'static str) -> Result<&'a [u8; N], EntryError> {
+        let start = *self;
+        let error = || start.error(expected);
+        let rest = self.rest.strip_prefix(b"\"").ok_or_else(error)?;
+        let (text, rest) = rest.split_first_chunk::<N>().ok_or_else(error)?;
+        self.rest = rest.strip_prefix(b"\"").ok_or_else(error)?;
+        Ok(text)
     }
 
     pub(crate) fn uuid(&mut self) -> Result<u128, EntryError> {
+        const EXPECTED: &str = "a lower-case hyphenated uuid";
         let start = *self;
-        self.expect("\"")?;
-        let text = self.take::<36>("a lower-case hyphenated uuid")?;
-        let value = parse_uuid(text).ok_or_else(|| start.error("a lower-case hyphenated uuid"))?;
-        self.expect("\"")?;
-        Ok(value)
+        parse_uuid(self.quoted(EXPECTED)?).ok_or_else(|| start.error(EXPECTED))
     }
 
     fn uuid_v7(&mut self) -> Result<u128, EntryError> {
@@ -139,42 +140,38 @@ impl<'a> Cursor<'a> {
     }
 
     fn digest(&mut self) -> Result<Digest, EntryError> {
+        const EXPECTED: &str = "64 lower-case hex digits";
         let start = *self;
-        self.expect("\"")?;
-        let text = self.take::<64>("64 lower-case hex digits")?;
-        let digest = parse_digest(text).ok_or_else(|| start.error("64 lower-case hex digits"))?;
-        self.expect("\"")?;
-        Ok(digest)
+        parse_digest(self.quoted(EXPECTED)?).ok_or_else(|| start.error(EXPECTED))
     }
 
-    fn time(&mut self) -> Result<&'a str, EntryError> {
+    fn time(&mut self) -> Result<&'a [u8; 27], EntryError> {
+        const EXPECTED: &str = "a time like 2026-11-21T20:00:00.000000Z";
         let start = *self;
-        let text = self.string()?;
-        if is_time(text.as_bytes()) { Ok(text) } else { Err(start.error("a time like 2026-11-21T20:00:00.000000Z")) }
+        let text = self.quoted(EXPECTED)?;
+        if is_time(text) { Ok(text) } else { Err(start.error(EXPECTED)) }
     }
 
     /// 43 characters of base64url whose spare bits are zero.
-    pub(crate) fn commitment(&mut self) -> Result<&'a str, EntryError> {
+    pub(crate) fn commitment(&mut self) -> Result<&'a [u8; 43], EntryError> {
+        const EXPECTED: &str = "43 characters of unpadded base64url";
         let start = *self;
-        self.expect("\"")?;
-        let text = self.take::<43>("43 characters of unpadded base64url")?;
-        let canonical = text.iter().all(|b| matches!(b, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
-            && text.last().is_some_and(|b| SPARE_BITS_ZERO.contains(b));
-        let text = std::str::from_utf8(text).ok().filter(|_text| canonical);
-        let text = text.ok_or_else(|| start.error("43 characters of unpadded base64url"))?;
-        self.expect("\"")?;
-        Ok(text)
+        let text: &[u8; 43] = self.quoted(EXPECTED)?;
+        // No early end: without one, the compiler looks at many bytes at a time.
+        let plain = text.iter().fold(true, |ok, b| ok & (b.is_ascii_alphanumeric() | (*b == b'-') | (*b == b'_')));
+        let whole = text.last().is_some_and(|last| SPARE_BITS_ZERO.contains(last));
+        if plain && whole { Ok(text) } else { Err(start.error(EXPECTED)) }
     }
 
     /// A field name with its quotes.
-    pub(crate) fn field_name(&mut self) -> Result<&'a str, EntryError> {
+    #[inline]
+    pub(crate) fn field_name(&mut self) -> Result<&'a [u8], EntryError> {
         let start = *self;
-        let text = self.string()?;
-        if (1..=64).contains(&text.len()) && text.bytes().all(is_field_byte) {
-            Ok(text)
-        } else {
-            Err(start.error("a field name"))
-        }
+        self.expect("\"")?;
+        let size = self.rest.iter().take(65).take_while(|b| is_field_byte(**b)).count();
+        let (name, rest) = self.rest.split_at_checked(size).unwrap_or_default();
+        self.rest = rest;
+        if (1..=64).contains(&size) && self.skip("\"") { Ok(name) } else { Err(start.error("a field name")) }
     }
 
     /// One value of `detail`.
@@ -208,11 +205,11 @@ impl<'a> Cursor<'a> {
     /// Calls `each` for every member of an object, whose keys must rise.
     fn members(
         &mut self,
-        mut each: impl FnMut(&mut Self, &'a str) -> Result<(), EntryError>,
+        mut each: impl FnMut(&mut Self, &'a [u8]) -> Result<(), EntryError>,
     ) -> Result<usize, EntryError> {
         self.expect("{")?;
         let mut count = 0_usize;
-        let mut before: Option<&str> = None;
+        let mut before: Option<&[u8]> = None;
         while !self.skip("}") {
             if before.is_some() {
                 self.expect(",")?;
@@ -234,27 +231,50 @@ impl<'a> Cursor<'a> {
 /// Last characters of 43 whose two spare bits are zero.
 const SPARE_BITS_ZERO: &[u8] = b"AEIMQUYcgkosw048";
 
-const fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
+}
+
+/// Eight lower-case hex digits as a number, and whether they are that. All eight at once, because an entry has hundreds.
+const fn unhex(digits: [u8; 8]) -> (u32, bool) {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let text = u64::from_be_bytes(digits);
+    // A letter has the bit 40; its low half counts from 1, which stands for ten.
+    let letters = text >> 6 & EACH;
+    let values = (text & (0x0f * EACH)).wrapping_add(letters.wrapping_mul(9));
+    // Whatever was not a digit does not come out again as it went in.
+    let above_nine = values.wrapping_add(6 * EACH) >> 4 & EACH;
+    let again = values.wrapping_add(0x30 * EACH).wrapping_add(above_nine.wrapping_mul(0x27));
+    let fits = again == text && values & (0xf0 * EACH) == 0;
+    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    ((fours | fours >> 16) as u32, fits)
 }
 
 /// A uuid as lower-case hex digits with hyphens.
 pub(crate) fn parse_uuid(text: &[u8; 36]) -> Option<u128> {
-    let mut value = 0_u128;
-    for (at, byte) in text.iter().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if *byte != b'-' {
-                return None;
-            }
-        } else {
-            value = value << 4 | u128::from(nibble(*byte)?);
-        }
+    let [a0, a1, a2, a3, a4, a5, a6, a7, h0, rest @ ..] = *text;
+    let [b0, b1, b2, b3, h1, c0, c1, c2, c3, h2, rest @ ..] = rest;
+    let [d0, d1, d2, d3, h3, e0, e1, e2, e3, f @ ..] = rest;
+    let (a, a_fits) = unhex([a0, a1, a2, a3, a4, a5, a6, a7]);
+    let (b, b_fits) = unhex([b0, b1, b2, b3, c0, c1, c2, c3]);
+    let (d, d_fits) = unhex([d0, d1, d2, d3, e0, e1, e2, e3]);
+    let (f, f_fits) = unhex(f);
+    let fits = a_fits & b_fits & d_fits & f_fits & ([h0, h1, h2, h3] == *b"----");
+    fits.then_some(u128::from(a) << 96 | u128::from(b) << 64 | u128::from(d) << 32 | u128::from(f))
+}
+
+/// A digest as 64 lower-case hex digits.
+pub(crate) fn parse_digest(text: &[u8; 64]) -> Option<Digest> {
+    let (groups, _rest) = text.as_chunks::<8>();
+    let mut bytes = [0; 32];
+    let mut fits = true;
+    for (to, digits) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(groups) {
+        let (value, good) = unhex(*digits);
+        *to = value.to_be_bytes();
+        fits &= good;
     }
-    Some(value)
+    fits.then_some(Digest(bytes))
 }
 
 /// Version 7 of RFC 9562, with its variant.
@@ -262,29 +282,14 @@ pub(crate) const fn is_v7(uuid: u128) -> bool {
     uuid >> 76 & 0xf == 7 && uuid >> 62 & 0b11 == 0b10
 }
 
-/// A digest as 64 lower-case hex digits.
-pub(crate) fn parse_digest(text: &[u8; 64]) -> Option<Digest> {
-    let mut bytes = [0; 32];
-    let (pairs, _rest) = text.as_chunks::<2>();
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
-    }
-    Some(Digest(bytes))
-}
-
 /// `YYYY-MM-DDThh:mm:ss.ffffffZ`, a moment that exists (no leap seconds).
-pub(crate) fn is_time(text: &[u8]) -> bool {
+pub(crate) fn is_time(text: &[u8; 27]) -> bool {
     const SHAPE: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
-    let fits = text.len() == SHAPE.len()
-        && text.iter().zip(SHAPE).all(|(b, s)| if *s == b'0' { b.is_ascii_digit() } else { b == s });
-    if !fits {
-        return false;
-    }
-    let number = |from: usize, to: usize| {
-        let digits = text.get(from..to).unwrap_or_default();
-        digits.iter().fold(0_u32, |sum, d| sum * 10 + u32::from(d - b'0'))
-    };
-    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
+    let fits =
+        text.iter().zip(SHAPE).fold(true, |ok, (b, s)| ok & if *s == b'0' { b.is_ascii_digit() } else { b == s });
+    let [y0, y1, y2, y3, _, m0, m1, _, d0, d1, _, h0, h1, _, n0, n1, _, s0, s1, ..] = text;
+    let number = |tens: &u8, ones: &u8| u32::from(tens & 0xf) * 10 + u32::from(ones & 0xf);
+    let (year, month, day) = (number(y0, y1) * 100 + number(y2, y3), number(m0, m1), number(d0, d1));
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let days = match month {
         4 | 6 | 9 | 11 => 30,
@@ -293,19 +298,23 @@ pub(crate) fn is_time(text: &[u8]) -> bool {
         1..=12 => 31,
         _ => 0,
     };
-    (1..=days).contains(&day) && number(11, 13) < 24 && number(14, 16) < 60 && number(17, 19) < 60
+    fits && (1..=days).contains(&day) && number(h0, h1) < 24 && number(n0, n1) < 60 && number(s0, s1) < 60
 }
 
 /// `device:<uuid>`, `advisor:<uuid>`, `officer:<uuid>` or `service:<word>`.
-fn is_actor(text: &str) -> bool {
-    let Some((sort, id)) = text.split_once(':') else { return false };
-    match sort {
-        "device" | "advisor" | "officer" => {
-            <&[u8; 36]>::try_from(id.as_bytes()).is_ok_and(|id| parse_uuid(id).is_some())
-        }
-        "service" => is_word(id.as_bytes()),
-        _ => false,
+fn is_actor(text: &[u8]) -> bool {
+    let person = [&b"device:"[..], b"advisor:", b"officer:"].into_iter().find_map(|sort| text.strip_prefix(sort));
+    match person {
+        Some(id) => id.try_into().is_ok_and(|id| parse_uuid(id).is_some()),
+        None => text.strip_prefix(b"service:").is_some_and(is_word),
     }
+}
+
+/// The type, which stands at the end, so that `detail` can be read with its type known.
+fn find_type(bytes: &[u8]) -> Option<EntryType> {
+    let rest = bytes.strip_suffix(b"\",\"v\":1}")?;
+    let word = rest.rsplit(|b| *b == b'"').next()?;
+    std::str::from_utf8(word).ok()?.parse().ok()
 }
 
 /// Reads an entry.
@@ -315,6 +324,8 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, EntryError> {
     }
     let mut cursor = Cursor::new(bytes);
     let c = &mut cursor;
+    let entry_type = find_type(bytes)
+        .ok_or(EntryError::Form { at: bytes.len(), expected: "a type of entry and version 1 before the end" })?;
     c.expect("{\"actor\":")?;
     let start = *c;
     let actor = c.string()?;
@@ -328,7 +339,12 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, EntryError> {
     let committed = scan_committed(c)?;
     c.expect(",\"detail\":")?;
     let start = *c;
-    c.members(|c, _key| c.token().map(|_token| ()))?;
+    let mut check = detail::Check::new(entry_type);
+    c.members(|c, key| {
+        let token = c.token()?;
+        check.member(key, &token)
+    })?;
+    check.finish()?;
     let detail = c.since(&start);
     c.expect(",\"id\":")?;
     let id = c.uuid_v7()?;
@@ -344,13 +360,15 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, EntryError> {
     c.expect(",\"streams\":[")?;
     let streams = scan_streams(c)?;
     c.expect("],\"type\":")?;
+    // What was found from the end must be what stands here.
     let start = *c;
-    let entry_type = c.string()?.parse().map_err(|_source| start.error("a type of entry"))?;
+    if c.string()? != entry_type.as_str().as_bytes() {
+        return Err(start.error("the type that stands before the end"));
+    }
     c.expect(",\"v\":1}")?;
     if !c.is_at_end() {
         return Err(c.error("the end"));
     }
-    check_detail(entry_type, detail)?;
     Ok(Scanned {
         actor,
         at,
@@ -443,21 +461,44 @@ impl Iterator for Streams<'_> {
     }
 }
 
-/// Checks every member of a scanned `detail` against its type.
-fn check_detail(entry_type: EntryType, object: &[u8]) -> Result<(), EntryError> {
-    let mut check = detail::Check::new(entry_type);
-    Cursor::new(object).members(|c, key| {
-        let token = c.token()?;
-        check.member(key, &token)
-    })?;
-    check.finish()
-}
-
 /// Calls `each` for every member of a scanned `detail`.
-pub(crate) fn each_detail<'a>(object: &'a [u8], mut each: impl FnMut(&'a str, Token<'a>)) -> Result<(), EntryError> {
+pub(crate) fn each_detail<'a>(object: &'a [u8], mut each: impl FnMut(&'a [u8], Token<'a>)) -> Result<(), EntryError> {
     Cursor::new(object).members(|c, key| {
         each(key, c.token()?);
         Ok(())
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_at_every_place_of_a_hex_number_counts() {
+        for place in 0..8 {
+            for byte in 0..=u8::MAX {
+                let mut digits = *b"0a9f1b2e";
+                digits[place] = byte;
+                let text = std::str::from_utf8(&digits).ok();
+                let lower = |text: &&str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                let expected = text.filter(lower).and_then(|text| u32::from_str_radix(text, 16).ok());
+                let (value, fits) = unhex(digits);
+                assert_eq!(fits.then_some(value), expected, "{byte:#x} at {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_uuid_is_read_as_it_is_written() {
+        let text = b"0198c0de-1234-7abc-8def-00ad0f1e2d3c";
+        assert_eq!(parse_uuid(text), Some(0x0198_c0de_1234_7abc_8def_00ad_0f1e_2d3c));
+        for at in 0..36 {
+            for wrong in [b'-', b'g', b'A', b'0' - 1, 0xff] {
+                let mut other = *text;
+                other[at] = wrong;
+                assert_eq!(parse_uuid(&other).is_some(), other == *text, "{at}");
+            }
+        }
+    }
 }

@@ -72,7 +72,9 @@ impl fmt::Debug for Committer {
 
 impl fmt::Display for Commitment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0.as_bytes()))
+        let mut text = [0; 43];
+        URL_SAFE_NO_PAD.encode_slice(self.0.as_bytes(), &mut text).map_err(|_source| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text).map_err(|_source| fmt::Error)?)
     }
 }
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::copy::{fields, unescape, unescape_bytea};
 use super::history::{CheckedRow, CheckpointRow, History, Place, Row};
 use super::report::{Failure, HistoryReport};
-use crate::ledger::{INTEGER_MAX, VerifyingKey, parse_decimal, parse_uuid};
+use crate::ledger::{INTEGER_MAX, VerifyingKey, parse_decimal, parse_digest, parse_uuid};
 
 /// A dump could not be read. What is wrong inside it is a failure of the report, not this.
 #[derive(Debug, thiserror::Error)]
@@ -123,8 +123,8 @@ fn read_entry(line: &[u8]) -> Result<CheckedRow, &'static str> {
     let index = index.ok_or("cannot be read: index is not a count")?;
     let id = id.try_into().ok().and_then(parse_uuid).ok_or("cannot be read: id is not a uuid")?;
     let id = Uuid::from_u128(id);
-    let leaf = text(leaf).and_then(|leaf| leaf.parse().ok()).ok_or("cannot be read: leaf is not 64 hex digits")?;
-    if !body.contains(&b'\\') {
+    let leaf = leaf.try_into().ok().and_then(parse_digest).ok_or("cannot be read: leaf is not 64 hex digits")?;
+    if memchr::memchr(b'\\', body).is_none() {
         // An entry that nobody touched holds nothing that either escape changes.
         return Ok(CheckedRow::of(&Row { index, id, leaf, body }));
     }
