@@ -8,5 +8,6 @@ mod format_document;
 mod lean;
 mod ledger;
 mod promises;
+mod psql;
 mod python;
 mod vectors;
