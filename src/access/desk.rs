@@ -5,17 +5,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
 use super::{AccessError, Operation, Purpose, Role};
-use crate::archive::{Append, SealedField, Stored, Submission};
-use crate::capture::Entropy;
+use crate::archive::{Append, Submission};
+use crate::capture::{Blobs, Entropy, Sealer};
 use crate::ledger::{Actor, Commitments, Draft, EntryType};
-use crate::record::{
-    AdvisorId, Clock, Commitment, EntryId, FieldName, Ids, MasterKey, OfficerId, RecordId, RecordKey, seal,
-};
+use crate::record::{AdvisorId, Clock, EntryId, FieldName, Ids, MasterKey, OfficerId, RecordId};
 
 /// Record ids an entry names at most; a page is never longer.
 const NAMED: usize = 512;
@@ -85,8 +81,7 @@ pub struct Desk {
     append: Arc<dyn Append>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
-    entropy: Arc<dyn Entropy>,
-    master: MasterKey,
+    sealer: Sealer,
 }
 
 impl Desk {
@@ -97,8 +92,10 @@ impl Desk {
         ids: Arc<dyn Ids>,
         entropy: Arc<dyn Entropy>,
         master: MasterKey,
+        blobs: Arc<dyn Blobs>,
     ) -> Self {
-        Self { append, clock, ids, entropy, master }
+        let sealer = Sealer { master, entropy, ids: Arc::clone(&ids), blobs };
+        Self { append, clock, ids, sealer }
     }
 
     /// Decides whether the officer may look. A refusal is on record too: who tried what is worth knowing.
@@ -140,56 +137,45 @@ impl Desk {
     }
 
     fn submission(&self, admission: &Admission, seen: &Seen, allowed: bool) -> Result<Submission, AccessError> {
-        let entry = EntryId::new(self.ids.fresh());
-        let mut detail = Map::from_iter([
-            ("allowed".to_owned(), Value::from(allowed)),
-            ("count".to_owned(), Value::from(if allowed { seen.count } else { 0 })),
-            ("operation".to_owned(), Value::from(admission.operation.as_str())),
-        ]);
-        if let Some(advisor) = seen.advisor {
-            detail.insert("advisor".to_owned(), Value::from(advisor.to_string()));
-        }
-        if !seen.records.is_empty() {
-            let named = seen.records.iter().take(NAMED).map(|id| Value::from(id.to_string()));
-            detail.insert("records".to_owned(), Value::Array(named.collect()));
-        }
-        let mut draft = Draft {
-            id: entry,
+        let detail = detail(admission.operation, seen, allowed);
+        let draft = |id, commitments| Draft {
+            id,
             entry_type: EntryType::Access,
             actor: Actor::Officer(admission.officer),
             captured_at: self.clock.now(),
             record: None,
             streams: Vec::new(),
-            commitments: Commitments::new(),
+            commitments,
             detail,
         };
         let purpose = admission.purpose.as_ref().map(|purpose| (FieldName::PURPOSE, purpose.as_bytes()));
         let query = seen.query.as_ref().map(|query| (FieldName::QUERY, query.as_bytes()));
-        let fields: Vec<_> = purpose.into_iter().chain(query).collect();
-        if fields.is_empty() {
-            return Ok(Submission::plain(draft));
+        let mut fields = purpose.into_iter().chain(query).peekable();
+        if fields.peek().is_none() {
+            return Ok(Submission::plain(draft(EntryId::new(self.ids.fresh()), Commitments::new())));
         }
         // The officer's words get a record of their own, so that they can be shown or disposed of like any other content.
-        let record = RecordId::new(self.ids.fresh());
-        let mut random = Zeroizing::new([0; 44]);
-        self.entropy.fill(random.as_mut_slice())?;
-        let (key, nonce) = split(&random);
-        let key = RecordKey::new(key);
-        let mut sealed = Vec::with_capacity(fields.len());
+        let (secret, key) = self.sealer.record()?;
+        let mut envelope = self.sealer.envelope(&secret);
         for (name, value) in fields {
-            draft.commitments.insert(name.clone(), Commitment::to(&key.salt(entry, &name), value));
-            let ciphertext = Bytes::from(seal(&key.sealing_key(entry, &name), value)?);
-            sealed.push(SealedField { name, ciphertext: Stored::Inline(ciphertext) });
+            envelope.put(name, value)?;
         }
-        draft.record = Some(record);
-        let wrapped = self.master.wrap_key(record, &key, nonce)?;
-        Ok(Submission { draft, key: Some((record, wrapped)), sealed })
+        Ok(envelope.close().submit(Some(key), draft))
     }
 }
 
-/// 32 bytes of key, 12 of nonce.
-fn split(random: &[u8; 44]) -> ([u8; 32], [u8; 12]) {
-    let mut bytes = random.iter().copied();
-    let mut take = || bytes.next().unwrap_or_default();
-    (std::array::from_fn(|_| take()), std::array::from_fn(|_| take()))
+fn detail(operation: Operation, seen: &Seen, allowed: bool) -> Map<String, Value> {
+    let mut detail = Map::from_iter([
+        ("allowed".to_owned(), Value::from(allowed)),
+        ("count".to_owned(), Value::from(if allowed { seen.count } else { 0 })),
+        ("operation".to_owned(), Value::from(operation.as_str())),
+    ]);
+    if let Some(advisor) = seen.advisor {
+        detail.insert("advisor".to_owned(), Value::from(advisor.to_string()));
+    }
+    if !seen.records.is_empty() {
+        let named = seen.records.iter().take(NAMED).map(|id| Value::from(id.to_string()));
+        detail.insert("records".to_owned(), Value::Array(named.collect()));
+    }
+    detail
 }

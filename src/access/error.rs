@@ -2,8 +2,7 @@
 
 use super::Operation;
 use crate::archive::AppendError;
-use crate::capture::EntropyError;
-use crate::record::{SealError, WrapError};
+use crate::capture::SealingError;
 
 /// The look did not go ahead.
 #[derive(Debug, thiserror::Error)]
@@ -25,11 +24,5 @@ pub enum AccessError {
     Append(#[from] AppendError),
     /// The purpose could not be sealed.
     #[error("the purpose could not be sealed")]
-    Seal(#[from] SealError),
-    /// The key that seals it could not be wrapped.
-    #[error("the key of the purpose could not be wrapped")]
-    Wrap(#[from] WrapError),
-    /// No random bytes.
-    #[error(transparent)]
-    Entropy(#[from] EntropyError),
+    Seal(#[from] SealingError),
 }

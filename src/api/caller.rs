@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use super::problem::{Problem, ProblemKind};
 use super::serve::Arrival;
 use super::state::{Api, Asked};
-use crate::access::{Admission, Officer, Operation, Purpose, Seen, Token, Withheld};
+use crate::access::{Admission, Officer, Operation, Permission, Purpose, Role, Seen, Token};
 use crate::settings::is_trusted_plain;
 
 /// The header that says why somebody looks.
@@ -53,11 +53,12 @@ impl Caller {
     pub(super) async fn admit(&self, api: &Api, operation: Operation, asked: &Seen) -> Result<Admission, Problem> {
         Ok(api.desk.admit(&self.officer, operation, self.purpose.clone(), asked).await?)
     }
-}
 
-impl Api {
-    /// Writes the look down and hands out the answer.
-    pub(super) async fn show<T>(&self, admission: Admission, seen: &Seen, answer: Withheld<T>) -> Result<T, Problem> {
-        Ok(self.desk.show(admission, seen, answer).await?)
+    /// For what says nothing about anybody, and so is not written down: the permission alone.
+    pub(super) fn require(&self, permission: Permission) -> Result<(), Problem> {
+        if self.officer.roles.iter().any(|role| role.may(permission)) {
+            return Ok(());
+        }
+        Err(Problem::role_missing(permission.as_str(), permission.roles().map(Role::as_str).collect()))
     }
 }

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 use super::query::{FromParameters, Parameters};
+use crate::archive::Slice;
 
 /// Items on a page when nobody says.
 const USUAL: u32 = 50;
@@ -66,6 +67,20 @@ impl Page {
         let after = after.map(u64::try_from).transpose();
         let after = after.map_err(|_negative| Problem::parameter("after", "write the `next` of the page before"))?;
         Ok(Self { limit, after, order: parameters.take("order")?.unwrap_or_default() })
+    }
+}
+
+impl From<Page> for Slice {
+    fn from(page: Page) -> Self {
+        Self { after: page.after, newest_first: page.order == Order::Newest, limit: page.limit }
+    }
+}
+
+impl Page {
+    /// Where the next page goes on: none when this one was not full.
+    pub(super) fn next<T>(&self, items: &[T], index: impl Fn(&T) -> u64) -> Option<u64> {
+        let full = u32::try_from(items.len()).is_ok_and(|count| count >= self.limit);
+        items.last().filter(|_| full).map(index)
     }
 }
 

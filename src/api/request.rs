@@ -27,7 +27,7 @@ pub(super) async fn envelope(State(api): State<Arc<Api>>, mut request: Request, 
     let id = api.ids.fresh();
     let started = Instant::now();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| api.route(path.as_str())).unwrap_or("unknown");
+    let route = request.extensions().get::<MatchedPath>().map(|path| Api::route(path.as_str())).unwrap_or("unknown");
     let mut response = match api.slots.try_acquire() {
         // Health and metrics are answered however busy it is: they say that it is busy.
         Err(_full) if !route.starts_with("/v1/") => bounded(&api, request, next).await,

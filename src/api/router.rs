@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::request::{envelope, method_not_allowed, not_found};
-use super::{Api, problem, service};
+use super::{Api, problem, service, v1};
 
 /// The document, but for the paths.
 #[derive(OpenApi)]
@@ -51,6 +51,24 @@ fn routes() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(service::metrics))
         .routes(routes!(service::openapi))
         .routes(routes!(problem::explain))
+        // Officers: each of these needs a permission, and writes down that somebody looked.
+        .routes(routes!(v1::records::list::list))
+        .routes(routes!(v1::records::get::get))
+        .routes(routes!(v1::records::field::get))
+        .routes(routes!(v1::records::attachment::get))
+        .routes(routes!(v1::entries::get::get))
+        .routes(routes!(v1::advisors::list::list))
+        .routes(routes!(v1::devices::list::list))
+        .routes(routes!(v1::accounts::list::list))
+        .routes(routes!(v1::gaps::list::list))
+        .routes(routes!(v1::tiles::get::get))
+        // Officers too, but these say nothing about anybody: digests, sizes, counts.
+        .routes(routes!(v1::tiles::checkpoint::checkpoint))
+        .routes(routes!(v1::checkpoints::list::list))
+        .routes(routes!(v1::checkpoints::latest::latest))
+        .routes(routes!(v1::proofs::inclusion::inclusion))
+        .routes(routes!(v1::proofs::consistency::consistency))
+        .routes(routes!(v1::integrity::get::get))
         .split_for_parts()
 }
 
@@ -72,4 +90,26 @@ pub fn router(api: Arc<Api>) -> Router {
 }
 
 /// Every template, for logs and metrics. A test compares it with the document.
-pub(super) const ROUTES: &[&str] = &["/health", "/ready", "/metrics", "/openapi.json", "/problems/{name}"];
+pub(super) const ROUTES: &[&str] = &[
+    "/health",
+    "/ready",
+    "/metrics",
+    "/openapi.json",
+    "/problems/{name}",
+    "/v1/records",
+    "/v1/records/{id}",
+    "/v1/records/{id}/fields/{index}/{name}",
+    "/v1/records/{id}/attachments/{number}/{position}",
+    "/v1/entries/{index}",
+    "/v1/advisors",
+    "/v1/devices",
+    "/v1/accounts",
+    "/v1/gaps",
+    "/v1/tile/{*path}",
+    "/v1/checkpoint",
+    "/v1/checkpoints",
+    "/v1/checkpoints/latest",
+    "/v1/proofs/inclusion",
+    "/v1/proofs/consistency",
+    "/v1/integrity",
+];

@@ -31,13 +31,16 @@ pub(super) async fn health() -> Json<Health> {
     Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
-/// Whether work is taken.
+/// Work is taken.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ready {
-    /// `ready` or `not_ready`.
+    /// Always `ready`: otherwise the answer is a problem.
+    #[schema(example = "ready")]
     status: &'static str,
+    /// Entries in the ledger.
+    entries: u64,
     /// Entries waiting in the spool.
-    spool_entries: u64,
+    spooled: u64,
 }
 
 /// Metrics in OpenMetrics form
@@ -57,6 +60,10 @@ pub(super) async fn openapi(Extension(document): Extension<Arc<utoipa::openapi::
 ///
 /// For a load balancer. 503 while the archive does not answer.
 #[utoipa::path(get, path = "/ready", tag = "service", responses((status = 200, body = Ready), (status = 503, body = ProblemBody)))]
-pub(super) async fn ready(State(_api): State<Arc<Api>>) -> Result<Json<Ready>, Problem> {
-    Ok(Json(Ready { status: "ready", spool_entries: 0 }))
+pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<Json<Ready>, Problem> {
+    if api.draining.is_cancelled() {
+        return Err(Problem::new(ProblemKind::Busy).detail("the service is shutting down"));
+    }
+    let entries = api.archive.head_size().await?;
+    Ok(Json(Ready { status: "ready", entries, spooled: api.spool.backlog().frames }))
 }

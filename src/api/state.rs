@@ -4,20 +4,29 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use crate::access::Desk;
-use crate::record::{Clock, Ids, OfficerId};
+use super::problem::{Problem, ProblemKind};
+use crate::access::{Admission, Desk, Officer, Role, Seen, Token, Withheld};
+use crate::archive::{Archive, Content};
+use crate::capture::spool::Spool;
+use crate::ledger::Entry;
+use crate::record::{Clock, Ids, OfficerId, RecordId};
 use crate::settings::Cidr;
 use crate::telemetry::Metrics;
 
 /// The API's parts, shared by all requests.
 pub struct Api {
+    /// Where everything is read.
+    pub archive: Archive,
+    /// How much waits for the archive.
+    pub spool: Arc<Spool>,
+    /// Where looks are admitted and written down.
+    pub desk: Desk,
     /// For request ids.
     pub ids: Arc<dyn Ids>,
     /// For ages.
     pub clock: Arc<dyn Clock>,
-    /// Where looks are admitted and written down.
-    pub desk: Desk,
     /// Counted here, shown at `/metrics`.
     pub metrics: Arc<Metrics>,
     /// Networks, besides loopback, whose plain connections may carry a token.
@@ -26,16 +35,43 @@ pub struct Api {
     pub timeout: Duration,
     /// Requests served at once.
     pub slots: Semaphore,
+    /// Cancelled once the service takes nothing new.
+    pub draining: CancellationToken,
 }
 
 /// Filled in by whoever finds out who asks, so that the request's log line has it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asked(pub(super) Arc<OnceLock<OfficerId>>);
 
-/// Route templates by their text, so that logs and metrics carry a template and never a path.
 impl Api {
-    /// The template as a word known at compile time.
-    pub(super) fn route(&self, template: &str) -> &'static str {
+    /// Route templates by their text, so that logs and metrics carry a template and never a path.
+    pub(super) fn route(template: &str) -> &'static str {
         super::router::ROUTES.iter().find(|route| **route == template).copied().unwrap_or("unknown")
+    }
+
+    /// Whose token it is.
+    pub(super) async fn officer(&self, token: &Token) -> Result<Officer, Problem> {
+        let row = self.archive.officer_by_token(token.digest()).await?;
+        let row = row.ok_or(Problem::new(ProblemKind::NotAuthenticated))?;
+        if row.revoked_index.is_some() {
+            return Err(Problem::new(ProblemKind::TokenRevoked));
+        }
+        // A role that an older or newer program gave means nothing here, and so allows nothing.
+        let roles = row.roles.iter().filter_map(|role| role.parse::<Role>().ok()).collect();
+        Ok(Officer { id: row.officer, roles })
+    }
+
+    /// Writes the look down and hands out the answer.
+    pub(super) async fn show<T>(&self, admission: Admission, seen: &Seen, answer: Withheld<T>) -> Result<T, Problem> {
+        Ok(self.desk.show(admission, seen, answer).await?)
+    }
+
+    /// The content of an entry, or the problem that it was disposed of.
+    pub(super) async fn opened(&self, entry: &Entry, record: RecordId) -> Result<Content, Problem> {
+        if let Some(content) = self.archive.content(entry).await? {
+            return Ok(content);
+        }
+        let row = self.archive.record(record).await?;
+        Err(row.and_then(|row| row.disposed).map_or(Problem::new(ProblemKind::NotFound), Problem::disposed))
     }
 }

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
 use super::database::Database;
 use super::{AppError, Home, SystemClock, SystemIds};
 use crate::archive::{Archive, Options};
 use crate::capture::{Entropy, SystemEntropy};
+use crate::exchange::ScrubKey;
 use crate::ledger::SigningKey;
+use crate::proxy::{Authority, Lock};
 use crate::record::{Clock, Ids, MasterKey};
-use crate::settings::{Postgres, Settings};
+use crate::settings::Settings;
 use crate::telemetry::Metrics;
 
 /// Built once, by the command that runs.
@@ -62,8 +68,21 @@ impl Context {
         Ok(Archive::open(options).await?)
     }
 
-    /// Whether the private Postgres is used.
-    pub(super) const fn is_embedded(&self) -> bool {
-        matches!(self.settings.archive.postgres, Postgres::Embedded { .. })
+    /// Digests credentials, so that the same one is recognised without being kept. Another key than anything else's.
+    pub(super) fn scrub_key(&self) -> Result<ScrubKey, AppError> {
+        let mut key = Zeroizing::new([0; 32]);
+        let derived = Hkdf::<Sha256>::new(None, self.master.as_bytes());
+        derived.expand(b"muniment redaction v1", key.as_mut_slice()).map_err(|_length| AppError::Derive)?;
+        Ok(ScrubKey::new(*key))
+    }
+
+    /// The firm CA, made at first start, fit to speak for these hosts.
+    pub(super) fn authority(&self, hosts: &[String]) -> Result<Authority, AppError> {
+        let lock = match &self.settings.ca_passphrase {
+            Some(passphrase) => Lock::Passphrase(passphrase.clone()),
+            None => Lock::Master(self.master.clone()),
+        };
+        let firm = &self.settings.firm.name;
+        Ok(Authority::open(&self.home.path("ca"), lock, firm, hosts, Arc::clone(&self.clock))?)
     }
 }

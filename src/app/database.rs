@@ -72,11 +72,6 @@ impl Database {
         &self.owner
     }
 
-    /// The private server, where there is one.
-    pub(super) const fn embedded(&self) -> Option<&Embedded> {
-        self.embedded.as_ref()
-    }
-
     /// Stops the private server if it is ours.
     pub(super) async fn close(self) {
         if let Some(embedded) = self.embedded {

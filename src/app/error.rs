@@ -7,9 +7,12 @@ use super::HomeError;
 use super::tls::TlsError;
 use crate::archive::embedded::EmbeddedError;
 use crate::archive::{AppendError, ArchiveError};
-use crate::recognize::RuleErrors;
+use crate::capture::spool::JournalError;
+use crate::capture::{EntropyError, ReloadError, SealingError};
+use crate::proxy::{AuthorityError, ProxyError};
 use crate::recognize::worker::WorkerError;
-use crate::record::CanonicalError;
+use crate::recognize::{HostPatternError, RuleErrors};
+use crate::record::{AdvisorId, CanonicalError, DeviceId, OfficerId, WordError};
 use crate::settings::SettingsError;
 use crate::telemetry::LogError;
 
@@ -76,6 +79,70 @@ pub enum AppError {
     /// A recognition worker lost its pipe.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// A name that is none.
+    #[error("a name has 1 to 200 characters, none of them a control character")]
+    Name,
+    /// Nobody has this id.
+    #[error("there is no active advisor {0}")]
+    NoSuchAdvisor(AdvisorId),
+    /// Nothing has this id.
+    #[error("there is no device {0}")]
+    NoSuchDevice(DeviceId),
+    /// Nobody has this id.
+    #[error("there is no officer {0}")]
+    NoSuchOfficer(OfficerId),
+    /// It was revoked before.
+    #[error("it was revoked already")]
+    AlreadyRevoked,
+    /// The ledger is empty.
+    #[error("there is nothing to sign yet: the ledger has no entry")]
+    NothingToPublish,
+    /// A word of ours is not one.
+    #[error(transparent)]
+    Word(#[from] WordError),
+    /// No random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The spool cannot be opened.
+    #[error("the spool in {} cannot be opened", .dir.display())]
+    Spool {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The spool cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Recognition workers cannot be started.
+    #[error(transparent)]
+    Workers(#[from] ReloadError),
+    /// A listed host is none.
+    #[error(transparent)]
+    Host(#[from] HostPatternError),
+    /// What settings say could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealingError),
+    /// The proxy cannot start.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// The firm CA cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// No key could be derived from the master key.
+    #[error("a key cannot be derived from the master key")]
+    Derive,
+    /// The service found that it cannot go on.
+    #[error("the service could not go on; the log says why")]
+    Fatal,
+    /// A file cannot be written.
+    #[error("{} cannot be written", .path.display())]
+    Unwritable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Stopped by a signal before it was done.
     #[error("stopped by a signal")]
     Interrupted,
@@ -87,6 +154,9 @@ impl AppError {
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Settings(_) => Some("config/muniment.toml shows every key; `muniment check-config` tries a file"),
+            Self::NoSuchAdvisor(_) => Some("`muniment advisor list` shows who there is"),
+            Self::NoSuchDevice(_) => Some("`muniment device list` shows what there is"),
+            Self::NoSuchOfficer(_) => Some("`muniment officer list` shows who there is"),
             Self::Bind { .. } => {
                 Some("another process has it, or it is not an address of this machine; `muniment doctor` looks")
             }
@@ -98,7 +168,12 @@ impl AppError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) => 2,
+            Self::Settings(_)
+            | Self::Name
+            | Self::NoSuchAdvisor(_)
+            | Self::NoSuchDevice(_)
+            | Self::NoSuchOfficer(_)
+            | Self::AlreadyRevoked => 2,
             Self::Rules(_) => 3,
             _ => 1,
         }

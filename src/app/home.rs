@@ -96,6 +96,16 @@ impl Home {
         self.dir.join(name)
     }
 
+    /// A directory inside that is its owner's alone, made if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn dir(&self, name: &str) -> Result<PathBuf, HomeError> {
+        let dir = self.path(name);
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(HomeError::io(&dir))?;
+        Ok(dir)
+    }
+
     /// Reads the master key, or makes it where that is allowed.
     ///
     /// # Errors

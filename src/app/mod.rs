@@ -4,21 +4,21 @@
 
 mod arguments;
 mod command;
-#[expect(dead_code, reason = "`serve` lands next")]
 mod context;
-#[expect(dead_code, reason = "`serve` lands next")]
 mod database;
 pub mod demo;
 mod doctor;
 mod error;
 mod home;
-#[expect(dead_code, reason = "`serve` lands next")]
+mod in_force;
+mod join;
 mod lifecycle;
-#[expect(dead_code, reason = "`serve` lands next")]
 mod output;
+mod recognition;
 mod runtime;
+mod service;
 mod system;
-#[expect(dead_code, reason = "`serve` lands next")]
+mod tasks;
 mod tls;
 
 use std::ffi::OsString;
@@ -26,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use arguments::{Account, Advisor, Ca, Device, Officer};
 pub use arguments::{Arguments, Command};
 pub use error::AppError;
 pub use home::{Home, HomeError};
@@ -79,6 +80,19 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         }
         Command::RecognizeWorker(worker) => command::recognize_worker::run(worker.rules.as_deref(), worker.memory),
         Command::Migrate => runtime::block_on(command::migrate::run(&settings()?, output)),
+        Command::Ca(Ca::Export { form, out }) => command::ca::export(settings()?, *form, out.as_deref(), output),
+        Command::Serve => command::serve::run(settings()?),
+        Command::Advisor(Advisor::Add { name }) => command::advisor::add(settings()?, name, output),
+        Command::Advisor(Advisor::List) => command::advisor::list(settings()?, output),
+        Command::Device(Device::Add { advisor, name }) => command::device::add(settings()?, *advisor, name, output),
+        Command::Device(Device::List { advisor }) => command::device::list(settings()?, *advisor, output),
+        Command::Device(Device::Revoke { device }) => command::device::revoke(settings()?, *device, output),
+        Command::Account(Account::List) => command::account::list(settings()?, output),
+        Command::Officer(Officer::Add { name, roles }) => command::officer::add(settings()?, name, roles, output),
+        Command::Officer(Officer::List) => command::officer::list(settings()?, output),
+        Command::Officer(Officer::Revoke { officer }) => command::officer::revoke(settings()?, *officer, output),
+        Command::Checkpoint => command::checkpoint::run(settings()?, output),
+        Command::Rebuild => command::rebuild::run(settings()?, output),
         _ => Err(AppError::Interrupted),
     }
 }

@@ -20,7 +20,6 @@ mod roles;
 mod row;
 mod source;
 mod submission;
-mod verify;
 
 pub use blobs::{BlobStore, BlobWriter};
 pub use dispose::Disposal;
@@ -31,8 +30,7 @@ pub use people::{Directory, KnownDevice, Password, PasswordError, Registered};
 pub use project::{Rebuilt, rebuild};
 pub use publish::{Consistency, Guard, Inclusion, Published};
 pub use read::{
-    AccountRow, AdvisorRow, CommunicationRow, Content, DeviceRow, Field, GapRow, LookRow, OfficerRow, RecordFilter,
-    RecordRow, Slice,
+    AccountRow, AdvisorRow, CommunicationRow, Content, DeviceRow, Field, GapRow, ItemPlace, LookRow, OfficerRow,
+    OpenCapture, OwnedAccount, RecordFilter, RecordRow, Slice, VerificationRow,
 };
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
-pub use verify::{Finding, Progress, Scope, Verification, Verifier};

@@ -49,6 +49,7 @@ pub use receipt::{Answer, NoAnswer, Receipt};
 pub use recognizer::{Failure, Purpose, Question, Recognized, Recognizer, ReloadError};
 pub use recorder::Recorder;
 pub use refusal::{Refusal, RefusalReason};
+pub(crate) use seal::Sealer;
 pub use seal::{BlobWriter, Blobs, SealingError};
 pub use service::{Capture, CaptureParts, Pace};
 pub use workers::{WorkerCommand, Workers, WorkersSetting};

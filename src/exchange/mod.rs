@@ -28,6 +28,7 @@ pub use head::{RequestHead, ResponseHead, Scheme};
 pub use json::{JsonError, Step, check as check_json, locate as locate_json};
 pub use limits::Limits;
 pub use message::{Message, MessageData, Opcode};
+pub(crate) use multipart::{boundary as multipart_boundary, read as read_multipart};
 pub use redact::Redaction;
 pub use scrub::{Scrub, Scrubbed, ScrubbedBody, ScrubbedMessage, ScrubbedRequest, ScrubbedResponse};
 

@@ -35,6 +35,8 @@ pub struct Settings {
     pub archive: Archive,
     /// The master key.
     pub master_key: MasterKey,
+    /// Seals the key of the root certificate, where it is not the master key that does.
+    pub ca_passphrase: Option<SecretString>,
     /// How long backups of the archive are kept.
     pub backup_retention: Duration,
     /// In what time everything is verified again.
@@ -238,6 +240,7 @@ impl Settings {
             },
             archive,
             master_key,
+            ca_passphrase: environment.get("MUNIMENT_CA_PASSPHRASE").map(Into::into),
             backup_retention: file.backup.retention.0,
             verify_every: file.verification.every.0,
             log: Log { filter: file.log.filter.clone(), format: file.log.format },

@@ -282,12 +282,14 @@ fn the_image_is_built_from_what_is_here() {
         assert!(root.join(path).exists(), "{path}");
     }
     // Cargo reads the manifest whole: every target it names must be there, even those that are not built.
-    for target in ["bin", "test", "bench"] {
+    for (target, usual) in [("bin", "src/bin"), ("test", "tests"), ("bench", "benches")] {
         for item in manifest.get(target).and_then(toml::Value::as_array).into_iter().flatten() {
-            let path = item["path"].as_str().unwrap();
+            let name = item["name"].as_str().unwrap();
+            let path = item.get("path").map_or(format!("{usual}/{name}.rs"), |path| path.as_str().unwrap().to_owned());
             assert!(copied.iter().any(|copied| path.starts_with(copied)), "{path} is not copied into the image");
         }
     }
+    assert_eq!(copied.contains(&"build.rs"), root.join("build.rs").exists());
     for bin in manifest["bin"].as_array().unwrap() {
         let name = bin["name"].as_str().unwrap();
         assert!(dockerfile.contains(&format!("--bin {name}")), "{name}");

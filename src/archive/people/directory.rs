@@ -18,6 +18,7 @@ use super::credential::Password;
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::read::OfficerRow;
+use crate::archive::row::count;
 use crate::record::{AdvisorId, DeviceId, Digest};
 
 /// Devices and proofs remembered at most; beyond that memory starts afresh.
@@ -87,14 +88,14 @@ impl Archive {
         })
     }
 
-    /// The officer a token belongs to, by the token's SHA-256; none when it is unknown or revoked.
+    /// The officer a token belongs to, by the token's SHA-256; none when nobody has it. Whether the officer was revoked since
+    /// is in the row, so that a refusal can say so.
     ///
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn officer_by_token(&self, token: Digest) -> Result<Option<OfficerRow>, ArchiveError> {
         let row = sqlx::query(
-            "select o.* from people.tokens t join projection.officers o on o.officer = t.officer
-              where t.hash = $1 and o.revoked_index is null",
+            "select o.* from people.tokens t join projection.officers o on o.officer = t.officer where t.hash = $1",
         )
         .bind(token.as_bytes().as_slice())
         .fetch_optional(&self.parts.reader)
@@ -125,6 +126,22 @@ impl Directory {
         }
         proofs.extend(proof.map(|proof| (device, proof)));
         Ok(Some(KnownDevice { device, advisor }))
+    }
+
+    /// Changes with every device or advisor that is added or revoked, by whichever process: an answer from before need not hold
+    /// after.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn generation(&self) -> Result<u64, ArchiveError> {
+        let newest: i64 = sqlx::query_scalar(
+            "select coalesce(max(greatest(added_index, revoked_index)), 0)
+               from (select added_index, revoked_index from projection.devices
+                     union all select added_index, revoked_index from projection.advisors) people",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count(newest))
     }
 
     async fn entry(&self, device: DeviceId) -> Result<Option<Entry>, ArchiveError> {

@@ -34,6 +34,7 @@ pub(super) struct Communication {
     pub(super) edited_from: Option<String>,
     pub(super) visibility: Option<String>,
     pub(super) attachments: Option<String>,
+    pub(super) version: Option<String>,
 }
 
 /// Who somebody is to a network: written as JSON, or as plain text where only an id is known.
@@ -117,6 +118,7 @@ pub(super) fn communications(
             edited_from: take(Part::EditedFrom),
             visibility: fields.remove("visibility"),
             attachments: fields.remove("attachments"),
+            version: fields.remove("version"),
         }
     };
     (0..most).map(row).collect()

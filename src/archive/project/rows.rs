@@ -36,6 +36,7 @@ pub(super) struct Record {
     retry_of: Option<Uuid>,
     derived_from: Option<Uuid>,
     previous_version: Option<Uuid>,
+    source: Uuid,
 }
 
 #[derive(Debug, Serialize)]
@@ -182,6 +183,7 @@ impl Rows {
             rule: facts.text("rule"),
             method: facts.text("method"),
             exchange: facts.id("exchange"),
+            source: entry.source().uuid(),
             size: facts.count("size"),
             attachments: facts.count("attachments"),
             device: facts.device(),

@@ -14,10 +14,10 @@ insert into records select * from jsonb_populate_recordset(null::records, $1) on
 const COMMUNICATIONS: &str = "
 insert into communications (record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
                             account_id, account_handle, item, parent, root, conversation, permalink, occurred_at,
-                            edited_from, visibility, attachments)
+                            edited_from, visibility, attachments, version)
 select record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
        account_id, account_handle, item, parent, root, conversation, permalink, occurred_at, edited_from, visibility,
-       attachments
+       attachments, version
   from jsonb_populate_recordset(null::communications, $1) on conflict (record, number) do nothing";
 const RECORD_ENTRIES: &str = "
 insert into record_entries select * from jsonb_populate_recordset(null::record_entries, $1)";
@@ -43,11 +43,11 @@ update communications c
 const ATTRIBUTED: &str = "
 update records set advisors = (select array_agg(distinct a order by a) from unnest(advisors || $2) a) where record = $1";
 const DISPOSED: &[&str] = &[
-    "update records set disposed = $2, last_index = greatest(last_index, $2) where record = any ($1)",
+    "update records set disposed = $2 where record = any ($1)",
     "update communications
         set text = null, author_id = null, author_handle = null, author_name = null, account_id = null,
             account_handle = null, item = null, parent = null, root = null, conversation = null, permalink = null,
-            occurred_at = null, edited_from = null, visibility = null, attachments = null
+            occurred_at = null, edited_from = null, visibility = null, attachments = null, version = null
       where record = any ($1) and $2 >= 0",
     "update gaps set host = null where record = any ($1) and $2 >= 0",
     "update looks set purpose = null, query = null where record = any ($1) and $2 >= 0",

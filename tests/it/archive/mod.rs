@@ -8,4 +8,3 @@ mod people;
 mod projections;
 mod publish;
 mod roles;
-mod tampering;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub(crate) use curl::{Answer, Curl};
+pub(crate) use curl::Curl;
 pub(crate) use origin::{HOST, Origin, TOKEN};
 
 /// Longest a service may take to be ready, or to end.
@@ -59,10 +59,6 @@ impl Firm {
 
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
-    }
-
-    pub(crate) fn data(&self) -> PathBuf {
-        self.dir().join("data")
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -132,6 +128,18 @@ impl Firm {
 
     pub(crate) fn api(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.api)
+    }
+}
+
+/// Asks until the answer is there: projections follow the ledger, a moment behind.
+pub(crate) fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it never came");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

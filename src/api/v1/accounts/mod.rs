@@ -1,0 +1,3 @@
+//! The social-network accounts seen at work.
+
+pub(in crate::api) mod list;

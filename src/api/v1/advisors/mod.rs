@@ -1,0 +1,3 @@
+//! The people whose communications are kept.
+
+pub(in crate::api) mod list;

@@ -1,0 +1,25 @@
+//! The newest checkpoint, as signed.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use crate::access::Permission;
+use crate::api::caller::Caller;
+use crate::api::problem::{Problem, ProblemBody, ProblemKind};
+use crate::api::state::Api;
+
+/// The newest signed checkpoint (C2SP tlog-checkpoint), byte for byte
+///
+/// Keep it outside: whoever holds it can tell whether anything before it was ever changed. Looking at it is not written down, because
+/// it says nothing about anybody.
+#[utoipa::path(get, path = "/v1/checkpoints/latest", tag = "ledger", security(("token" = [])),
+    responses((status = 200, description = "The signed note", body = String, content_type = "text/plain"), (status = 401, body = ProblemBody),
+        (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub(in crate::api) async fn latest(State(api): State<Arc<Api>>, caller: Caller) -> Result<impl IntoResponse, Problem> {
+    caller.require(Permission::ReadLedger)?;
+    let published = api.archive.checkpoint(None).await?.ok_or(Problem::new(ProblemKind::NotPublished))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], published.note))
+}

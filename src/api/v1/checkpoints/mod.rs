@@ -1,0 +1,4 @@
+//! Signed checkpoints: what the ledger was, at which size.
+
+pub(in crate::api) mod latest;
+pub(in crate::api) mod list;

@@ -1,0 +1,3 @@
+//! The browsers and phones advisors use.
+
+pub(in crate::api) mod list;

@@ -1,0 +1,3 @@
+//! What was seen and could not be kept or read.
+
+pub(in crate::api) mod list;

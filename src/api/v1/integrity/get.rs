@@ -1,0 +1,86 @@
+//! How the archive is: how long, how far integrated, published and projected, and what verifying found.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::access::Permission;
+use crate::api::caller::Caller;
+use crate::api::problem::{Problem, ProblemBody};
+use crate::api::state::Api;
+use crate::archive::VerificationRow;
+use crate::record::Timestamp;
+
+/// How the archive is.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct Integrity {
+    /// `sound`, or `unsound` when anything that was verified is wrong or appending has stopped.
+    #[schema(example = "sound")]
+    state: &'static str,
+    /// Entries in the ledger: sequenced.
+    entries: u64,
+    /// Entries under a signed checkpoint: published.
+    published: u64,
+    /// When the newest checkpoint was published.
+    #[schema(value_type = Option<String>)]
+    published_at: Option<Timestamp>,
+    /// Entries in the projections that lists and search read.
+    projected: u64,
+    /// Why appending has stopped for good, if it has.
+    stopped: Option<String>,
+    /// The newest verification of each scope.
+    verifications: Vec<Verification>,
+}
+
+/// One verification.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct Verification {
+    /// Index of its entry.
+    index: u64,
+    /// When it went on record.
+    #[schema(value_type = String)]
+    at: Timestamp,
+    /// What was looked at: `all`, `entries`, `checkpoints`, `content`, `projections`.
+    scope: String,
+    /// `verified` or `failed`.
+    result: String,
+    /// How many failures.
+    failures: u64,
+    /// The first index that failed.
+    first_failure: Option<u64>,
+    /// From which index on.
+    from: u64,
+    /// Up to which index, not included.
+    until: u64,
+}
+
+impl From<VerificationRow> for Verification {
+    fn from(row: VerificationRow) -> Self {
+        let VerificationRow { index, at, scope, result, failures, first_failure, from, until } = row;
+        Self { index, at, scope, result, failures, first_failure, from, until }
+    }
+}
+
+/// How the archive is
+#[utoipa::path(get, path = "/v1/integrity", tag = "integrity", security(("token" = [])),
+    responses((status = 200, body = Integrity), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+        (status = 503, body = ProblemBody)))]
+pub(in crate::api) async fn get(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Integrity>, Problem> {
+    caller.require(Permission::ReadIntegrity)?;
+    let verifications = api.archive.verifications().await?;
+    let published = api.archive.checkpoint(None).await?;
+    let stopped = api.archive.stopped();
+    let sound = stopped.is_none() && verifications.iter().all(|row| row.failures == 0);
+    Ok(Json(Integrity {
+        state: if sound { "sound" } else { "unsound" },
+        entries: api.archive.head_size().await?,
+        published: published.as_ref().map_or(0, |published| published.checkpoint.size),
+        published_at: published.map(|published| published.at),
+        projected: api.archive.projected().await?,
+        stopped: stopped.map(|inconsistency| inconsistency.to_string()),
+        verifications: verifications.into_iter().map(Into::into).collect(),
+    }))
+}

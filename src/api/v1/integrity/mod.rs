@@ -1,0 +1,3 @@
+//! Whether what is there holds.
+
+pub(in crate::api) mod get;

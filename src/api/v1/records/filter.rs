@@ -1,0 +1,151 @@
+//! Which records: the filters of the list, as typed and as meant.
+
+use std::str::FromStr;
+
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::api::page::Page;
+use crate::api::problem::Problem;
+use crate::api::query::{FromParameters, Parameters};
+use crate::archive::RecordFilter;
+use crate::record::{Direction, Kind, Timestamp};
+
+/// Which records. Everything that is given must hold.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct RecordsQuery {
+    /// Only this network, by the name of its rules
+    #[param(example = "mastodon")]
+    pub(super) network: Option<String>,
+    /// Holding a communication of this kind
+    #[param(value_type = Option<String>, example = "reply")]
+    pub(super) kind: Option<Kind>,
+    /// `outbound` or `inbound`, seen from the advisor
+    #[param(value_type = Option<String>)]
+    pub(super) direction: Option<Direction>,
+    /// Of this advisor
+    pub(super) advisor: Option<Uuid>,
+    /// Through this device
+    pub(super) device: Option<Uuid>,
+    /// By this account (ours, see /v1/accounts)
+    pub(super) account: Option<Uuid>,
+    /// In this conversation, by the network's own id
+    pub(super) conversation: Option<String>,
+    /// About this item, by the network's own id
+    pub(super) item: Option<String>,
+    /// At or after this time: RFC 3339, or a date (its first moment, UTC)
+    #[param(value_type = Option<String>, example = "2026-11-21")]
+    pub(super) from: Option<Moment>,
+    /// Before this time
+    #[param(value_type = Option<String>, example = "2026-11-22")]
+    pub(super) to: Option<Moment>,
+    /// `accepted`, `refused`, `unknown`, or `none` for those without one
+    #[param(value_type = Option<String>)]
+    pub(super) outcome: Option<OutcomeWord>,
+    /// Holding this text, in any case. Needs the permission to read content, and a purpose
+    pub(super) text: Option<String>,
+    #[param(ignore)]
+    pub(super) page: Page,
+}
+
+impl FromParameters for RecordsQuery {
+    const NAMES: &'static [&'static str] = &[
+        "network",
+        "kind",
+        "direction",
+        "advisor",
+        "device",
+        "account",
+        "conversation",
+        "item",
+        "from",
+        "to",
+        "outcome",
+        "text",
+        "limit",
+        "after",
+        "order",
+    ];
+
+    fn from(parameters: &mut Parameters) -> Result<Self, Problem> {
+        const UUID: &str = "a uuid such as 0198c0de-0000-7000-8000-000000000000";
+        let query = Self {
+            network: parameters.take_as("network", "the name of a network's rules, such as mastodon")?,
+            kind: parameters.take_as("kind", &words(Kind::ALL.iter().map(|kind| kind.as_str())))?,
+            direction: parameters.take_as("direction", "outbound or inbound")?,
+            advisor: parameters.take_as("advisor", UUID)?,
+            device: parameters.take_as("device", UUID)?,
+            account: parameters.take_as("account", UUID)?,
+            conversation: parameters.take_as("conversation", "the network's id of a conversation")?,
+            item: parameters.take_as("item", "the network's id of an item")?,
+            from: parameters.take("from")?,
+            to: parameters.take("to")?,
+            outcome: parameters.take("outcome")?,
+            text: parameters.take_as("text", "what to look for")?,
+            page: Page::take(parameters)?,
+        };
+        if let (Some(from), Some(to)) = (&query.from, &query.to)
+            && from.0 >= to.0
+        {
+            return Err(Problem::parameter("to", "must be later than `from`"));
+        }
+        Ok(query)
+    }
+}
+
+impl From<&RecordsQuery> for RecordFilter {
+    fn from(query: &RecordsQuery) -> Self {
+        Self {
+            advisor: query.advisor.map(crate::record::AdvisorId::new),
+            device: query.device.map(crate::record::DeviceId::new),
+            network: query.network.clone(),
+            kind: query.kind.map(|kind| kind.as_str().to_owned()),
+            direction: query.direction.map(|direction| direction.as_str().to_owned()),
+            account: query.account.map(crate::record::AccountId::new),
+            conversation: query.conversation.clone(),
+            item: query.item.clone(),
+            state: query.outcome.map(|OutcomeWord(word)| word.to_owned()),
+            since: query.from.map(|moment| moment.0),
+            until: query.to.map(|moment| moment.0),
+            text: query.text.clone(),
+            words: None,
+        }
+    }
+}
+
+fn words<'a>(all: impl Iterator<Item = &'a str>) -> String {
+    format!("one of {}", all.collect::<Vec<_>>().join(", "))
+}
+
+/// A time as people write it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment(Timestamp);
+
+impl FromStr for Moment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let wrong = "write a time such as 2026-11-21T20:00:00Z, or a date such as 2026-11-21";
+        if let Ok(date) = Date::parse(text, format_description!("[year]-[month]-[day]")) {
+            return Ok(Self(Timestamp::new(date.midnight().assume_utc())));
+        }
+        OffsetDateTime::parse(text, &Rfc3339).map(|time| Self(Timestamp::new(time))).map_err(|_source| wrong)
+    }
+}
+
+/// How the origin took it, as a filter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OutcomeWord(&'static str);
+
+impl FromStr for OutcomeWord {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let known = ["accepted", "refused", "unknown", "none"].into_iter().find(|word| *word == text);
+        known.map(Self).ok_or("write accepted, refused, unknown or none")
+    }
+}

@@ -1,0 +1,53 @@
+//! Records by filter.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::filter::RecordsQuery;
+use super::summary::RecordSummary;
+use crate::access::{Operation, Seen, Withheld};
+use crate::api::caller::Caller;
+use crate::api::page::PageQuery;
+use crate::api::problem::{Problem, ProblemBody};
+use crate::api::query::Query;
+use crate::api::state::Api;
+use crate::archive::RecordFilter;
+
+/// A page of records.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct Records {
+    /// In ledger order.
+    records: Vec<RecordSummary>,
+    /// Pass it as `after` for the next page; none on the last.
+    next: Option<u64>,
+}
+
+/// List and filter records
+///
+/// Shows what was kept without showing what was said. Searching by `text` tells what was said, so it needs the permission to read
+/// content, and a purpose.
+#[utoipa::path(get, path = "/v1/records", tag = "records", security(("token" = [])),
+    params(RecordsQuery, PageQuery, ("Muniment-Purpose" = Option<String>, Header, description = "Why; required with `text`")),
+    responses((status = 200, body = Records), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
+        (status = 403, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub(in crate::api) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Query(query): Query<RecordsQuery>,
+    RawQuery(typed): RawQuery,
+) -> Result<Json<Records>, Problem> {
+    let operation = if query.text.is_some() { Operation::RecordsSearch } else { Operation::RecordsList };
+    let filter = RecordFilter::from(&query);
+    let mut seen = Seen { advisor: filter.advisor, query: typed, ..Seen::default() };
+    let admission = caller.admit(&api, operation, &seen).await?;
+    let rows = api.archive.records(&filter, query.page.into()).await?;
+    seen.count = rows.len();
+    seen.records = rows.iter().map(|row| row.record).collect();
+    let next = query.page.next(&rows, |row| row.index);
+    let answer = Withheld::new(Records { records: rows.into_iter().map(Into::into).collect(), next });
+    Ok(Json(api.show(admission, &seen, answer).await?))
+}

@@ -1,0 +1,10 @@
+//! What was kept: list and filter, one record with content and proof, its fields and attachments.
+
+pub(in crate::api) mod attachment;
+mod bytes;
+mod communication;
+pub(in crate::api) mod field;
+mod filter;
+pub(in crate::api) mod get;
+pub(in crate::api) mod list;
+mod summary;

@@ -1,0 +1,68 @@
+//! What is on record already, as capture asks for it.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::archive::{Archive, ArchiveError, ItemPlace, OwnedAccount};
+use crate::capture::{KnownAccount, KnownItem, Place, Recall, RecallError, Unfinished};
+use crate::recognize::Party;
+use crate::record::{Digest, Timestamp};
+
+/// See the module.
+pub(in crate::app) struct ArchiveRecall(pub(in crate::app) Archive);
+
+fn failed(error: ArchiveError) -> RecallError {
+    RecallError(error.to_string())
+}
+
+impl Recall for ArchiveRecall {
+    fn unfinished(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Unfinished>, RecallError>> {
+        Box::pin(async move {
+            // Projections follow the ledger; an outcome that is not projected yet would be given twice.
+            let size = self.0.head_size().await.map_err(failed)?;
+            self.0.project(size).await.map_err(failed)?;
+            let open = self.0.open_captures(before, limit).await.map_err(failed)?;
+            let open = open.into_iter();
+            Ok(open.map(|one| Unfinished { capture: one.entry, record: one.record, streams: one.advisors }).collect())
+        })
+    }
+
+    fn accounts(&self) -> BoxFuture<'_, Result<Vec<KnownAccount>, RecallError>> {
+        Box::pin(async move {
+            let owned = self.0.owned_accounts().await.map_err(failed)?;
+            Ok(owned.into_iter().map(known_account).collect())
+        })
+    }
+
+    fn item<'a>(
+        &'a self,
+        network: &'a str,
+        item: &'a str,
+        version: &'a Digest,
+    ) -> BoxFuture<'a, Result<KnownItem, RecallError>> {
+        Box::pin(async move {
+            let places = self.0.item_places(network, item, version).await.map_err(failed)?;
+            Ok(known_item(places))
+        })
+    }
+}
+
+fn known_account(owned: OwnedAccount) -> KnownAccount {
+    let OwnedAccount { account, advisor, network, network_id, handle, name } = owned;
+    let party = Party { id: network_id, handle, name, url: None };
+    KnownAccount { id: account, network: Arc::from(network), party, advisor }
+}
+
+/// The places come newest first.
+fn known_item(places: Vec<ItemPlace>) -> KnownItem {
+    let captured = places.iter().any(|place| place.captured);
+    let newest = places.iter().find(|place| !place.captured).map(|place| place.entry);
+    let this_version = places.into_iter().find(|place| !place.captured && place.same_version).map(|place| Place {
+        entry: place.entry,
+        record: place.record,
+        index: place.index,
+        streams: place.advisors,
+    });
+    KnownItem { captured, this_version, newest }
+}

@@ -1,0 +1,47 @@
+//! Rules and workers as settings say: what is intercepted, and by what it is understood.
+
+use super::AppError;
+use super::context::Context;
+use crate::capture::{WorkerCommand, Workers, WorkersSetting};
+use crate::proxy::InterceptedHosts;
+use crate::recognize::{HostPattern, ListedHosts, RuleSet, Source};
+use crate::settings::Settings;
+
+/// The rules, and the files they are made of.
+pub(super) fn load(settings: &Settings) -> Result<(RuleSet, Vec<Source>), AppError> {
+    let sources = match &settings.recognition.rules {
+        Some(directory) => Source::with_directory(directory)
+            .map_err(|source| AppError::RulesUnreadable { directory: directory.clone(), source })?,
+        None => Source::embedded(),
+    };
+    Ok((RuleSet::load(&sources)?, sources))
+}
+
+/// Hosts that settings list.
+pub(super) fn listed(settings: &Settings) -> Result<ListedHosts, AppError> {
+    let patterns = settings.intercept.extra_hosts.iter().map(|host| host.as_str().parse::<HostPattern>());
+    Ok(patterns.collect::<Result<ListedHosts, _>>()?)
+}
+
+/// Every host that is decrypted: what rules claim by name, and what settings list; without those settings exempt.
+pub(super) fn hosts(rules: &RuleSet, listed: &ListedHosts, settings: &Settings) -> InterceptedHosts {
+    let listed: Vec<HostPattern> = listed.patterns().collect();
+    let never = settings.intercept.never.iter().map(crate::settings::HostName::as_str);
+    InterceptedHosts::new(rules.hosts().chain(&listed), never)
+}
+
+/// Starts the workers: this program again, without keys, settings or database.
+pub(super) async fn workers(context: &Context, sources: &[Source]) -> Result<Workers, AppError> {
+    let recognition = &context.settings.recognition;
+    let setting = WorkersSetting {
+        command: WorkerCommand {
+            program: std::env::current_exe().map_err(AppError::System)?,
+            arguments: vec!["recognize-worker".into()],
+        },
+        count: recognition.workers,
+        memory: recognition.memory,
+        run_timeout: recognition.run_timeout,
+        scratch: context.home.dir("rules")?,
+    };
+    Ok(Workers::start(setting, sources, std::sync::Arc::clone(&context.metrics)).await?)
+}

@@ -1,0 +1,259 @@
+//! The service: builds every part, joins them, starts them from the bottom up and ends them from the top down.
+//!
+//! ```text
+//! start  database → archive → settings entry → workers → spool, capture → projector, publisher, watch → api → proxy
+//! stop   proxy (drains) → capture (works off, spools) → api → publisher, projector → archive → database
+//! ```
+//! Invariant: a part is started after everything it stands on and stopped before it. The proxy is the last to accept and the first
+//! to stop, so whatever it takes can be kept.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::context::Context;
+use super::database::Database;
+use super::join::{ArchiveBlobs, ArchiveDevices, ArchiveRecall};
+use super::lifecycle::Alarm;
+use super::{AppError, in_force, recognition, tasks, tls};
+use crate::access::Desk;
+use crate::api::{self, Api, Listening};
+use crate::archive::{Append, Archive};
+use crate::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
+use crate::capture::{Blobs, Capture, CaptureParts, Pace, Recorder, Workers};
+use crate::exchange::Limits;
+use crate::proxy::{Parts, Proxy};
+
+/// What capture may take, twice, to work off what waits at the end.
+const WORK_OFF: Duration = Duration::from_secs(10);
+
+/// A running service.
+pub(super) struct Service {
+    /// Where devices connect.
+    pub(super) proxy: SocketAddr,
+    /// Where officers connect.
+    pub(super) api: SocketAddr,
+    /// Raised when the service cannot go on.
+    pub(super) alarm: Alarm,
+    pub(super) archive: Archive,
+    database: Database,
+    capture: Arc<Capture>,
+    workers: Arc<Workers>,
+    proxy_task: Part,
+    api_task: Part,
+    background: Part,
+    /// Says that the service takes nothing new.
+    draining: CancellationToken,
+}
+
+/// A task, or several, that end together.
+#[derive(Default)]
+struct Part {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Part {
+    async fn end(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Service {
+    /// Starts everything. What was started is stopped again when a later part cannot be.
+    pub(super) async fn start(context: &Context) -> Result<Self, AppError> {
+        let settings = &context.settings;
+        // Bound first: that a port is taken is said at once, and not after a database was made.
+        let listening = Listening::bind(settings.api.listen).await;
+        let listening =
+            listening.map_err(|source| AppError::Bind { key: "api.listen", address: settings.api.listen, source })?;
+        let api_tls = settings.api.tls.as_ref().map(|tls| tls::server(&tls.certificate, &tls.key)).transpose()?;
+        let database = Database::host(settings).await?;
+        let archive = match context.archive(&database).await {
+            Ok(archive) => archive,
+            Err(error) => {
+                database.close().await;
+                return Err(error);
+            }
+        };
+        match Self::join(context, &archive, listening, api_tls).await {
+            Ok(joined) => Ok(joined.with(archive, database)),
+            Err(error) => {
+                archive.close().await;
+                database.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn join(
+        context: &Context,
+        archive: &Archive,
+        listening: Listening,
+        api_tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Result<Joined, AppError> {
+        let settings = &context.settings;
+        let (rules, sources) = recognition::load(settings)?;
+        let listed = recognition::listed(settings)?;
+        let hosts = recognition::hosts(&rules, &listed, settings);
+        let authority = Arc::new(context.authority(&hosts.names())?);
+        let blobs: Arc<dyn Blobs> = Arc::new(ArchiveBlobs(archive.blobs().clone()));
+        in_force::note(context, archive, Arc::clone(&blobs), rules.digest()).await?;
+        let workers = Arc::new(recognition::workers(context, &sources).await?);
+        let spool = Arc::new(spool(context, archive)?);
+        let capture = Capture::start(CaptureParts {
+            rules,
+            listed,
+            recognizer: Arc::<Workers>::clone(&workers),
+            spool: Arc::clone(&spool),
+            recall: Arc::new(ArchiveRecall(archive.clone())),
+            blobs: Arc::clone(&blobs),
+            master: context.master.clone(),
+            scrub_key: context.scrub_key()?,
+            limits: Limits::default(),
+            pace: Pace::default(),
+            clock: Arc::clone(&context.clock),
+            ids: Arc::clone(&context.ids),
+            entropy: Arc::clone(&context.entropy),
+            metrics: Arc::clone(&context.metrics),
+        })
+        .await;
+        let capture = Arc::new(capture);
+        let alarm = Alarm::default();
+        let devices = ArchiveDevices::new(archive.directory()?);
+        let background = Part::default();
+        let stop = || background.stop.clone();
+        background.tasks.spawn(tasks::project(archive.clone(), stop()));
+        background.tasks.spawn(tasks::publish(
+            archive.clone(),
+            settings.archive.checkpoint_every,
+            alarm.clone(),
+            stop(),
+        ));
+        background.tasks.spawn(tasks::watch(archive.clone(), alarm.clone(), stop()));
+        background.tasks.spawn(Arc::clone(&devices).watch(stop()));
+
+        let draining = CancellationToken::new();
+        let desk = Desk::new(
+            Arc::new(archive.clone()),
+            Arc::clone(&context.clock),
+            Arc::clone(&context.ids),
+            Arc::clone(&context.entropy),
+            context.master.clone(),
+            blobs,
+        );
+        let api = Arc::new(Api {
+            archive: archive.clone(),
+            spool,
+            desk,
+            ids: Arc::clone(&context.ids),
+            clock: Arc::clone(&context.clock),
+            metrics: Arc::clone(&context.metrics),
+            plain_networks: settings.api.plain_networks.clone(),
+            timeout: settings.api.timeout,
+            slots: Semaphore::new(settings.api.requests),
+            draining: draining.clone(),
+        });
+        let api_address = listening.address();
+
+        // The sender lives as long as the proxy: hosts change with the rules, which are read at start only.
+        let (hosts_sender, hosts) = watch::channel(Arc::new(hosts));
+        let proxy = Proxy::bind(Parts {
+            settings: settings.proxy.clone(),
+            upstream: settings.upstream.clone(),
+            own_addresses: vec![api_address],
+            scratch: context.home.dir("held")?,
+            hosts,
+            devices,
+            recorder: Arc::<Capture>::clone(&capture) as Arc<dyn Recorder>,
+            authority,
+            clock: Arc::clone(&context.clock),
+            ids: Arc::clone(&context.ids),
+            metrics: Arc::clone(&context.metrics),
+        })
+        .await?;
+        let proxy_address = proxy.address();
+        let (api_task, proxy_task) = (Part::default(), Part::default());
+        api_task.tasks.spawn(listening.serve(api::router(api), api_tls, api_task.stop.clone()));
+        let stop = proxy_task.stop.clone();
+        proxy_task.tasks.spawn(async move {
+            proxy.run(stop).await;
+            drop(hosts_sender);
+        });
+        Ok(Joined {
+            proxy: proxy_address,
+            api: api_address,
+            alarm,
+            capture,
+            workers,
+            proxy_task,
+            api_task,
+            background,
+            draining,
+        })
+    }
+
+    /// Drains and stops, from the top down.
+    pub(super) async fn stop(self) {
+        let Self { archive, database, capture, workers, proxy_task, api_task, background, draining, .. } = self;
+        draining.cancel();
+        proxy_task.end().await;
+        match Arc::into_inner(capture) {
+            Some(capture) => capture.shut_down(WORK_OFF).await,
+            // Whoever still holds it is cut off with the runtime; what waits is in the spool or closed at the next start.
+            None => tracing::error!("capture is still in use at the end and cannot be worked off"),
+        }
+        workers.shut_down().await;
+        api_task.end().await;
+        background.end().await;
+        archive.close().await;
+        database.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Everything but the archive, which outlives it.
+struct Joined {
+    proxy: SocketAddr,
+    api: SocketAddr,
+    alarm: Alarm,
+    capture: Arc<Capture>,
+    workers: Arc<Workers>,
+    proxy_task: Part,
+    api_task: Part,
+    background: Part,
+    draining: CancellationToken,
+}
+
+impl Joined {
+    fn with(self, archive: Archive, database: Database) -> Service {
+        let Self { proxy, api, alarm, capture, workers, proxy_task, api_task, background, draining } = self;
+        Service { proxy, api, alarm, archive, database, capture, workers, proxy_task, api_task, background, draining }
+    }
+}
+
+/// The archive with the journal in front of it.
+fn spool(context: &Context, archive: &Archive) -> Result<Spool, AppError> {
+    let settings = &context.settings.archive;
+    let dir = context.home.path("spool");
+    let directory = Directory::open(&dir).map_err(|source| AppError::Spool { dir, source })?;
+    let bounds = Bounds { total: settings.spool, ..Bounds::default() };
+    let key = SpoolKey::derive(context.master.as_bytes());
+    let (clock, entropy) = (Arc::clone(&context.clock), Arc::clone(&context.entropy));
+    let journal = Journal::open(Arc::new(directory), key, bounds, clock, entropy)?;
+    Ok(Spool::new(SpoolParts {
+        archive: Arc::new(archive.clone()) as Arc<dyn Append>,
+        journal,
+        when_unavailable: settings.when_unavailable,
+        append_timeout: settings.append_timeout,
+        clock: Arc::clone(&context.clock),
+        ids: Arc::clone(&context.ids),
+        metrics: Arc::clone(&context.metrics),
+    }))
+}
