@@ -4,6 +4,7 @@
 //! is still read. Iterative with a bound on nesting, so depth costs no stack.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// The bytes are no JSON text, or nest deeper than the bound.
@@ -302,7 +303,7 @@ pub(crate) fn text_of(raw: &[u8]) -> Cow<'_, str> {
 }
 
 /// One step of a path into a JSON text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step {
     /// An object's member.
     Key(String),
@@ -310,69 +311,130 @@ pub enum Step {
     Index(u64),
 }
 
-/// The span of the value at a path. Where an object repeats a key, the last one counts, as for jq.
+/// The spans of the values at some paths, found in one walk. Where an object repeats a key, the last one counts, as for jq.
 ///
 /// # Errors
 /// When the bytes are no JSON text.
-pub fn locate(bytes: &[u8], path: &[Step], depth: usize) -> Result<Option<Range<usize>>, JsonError> {
-    let mut span = 0..bytes.len();
-    for step in path {
-        let Some(inside) = bytes.get(span.clone()) else { return Ok(None) };
-        let Some(found) = child(inside, step, depth)? else { return Ok(None) };
-        span = span.start + found.start..span.start + found.end;
-    }
-    let inside = bytes.get(span.clone()).unwrap_or_default();
-    let lead = inside.len() - inside.trim_ascii_start().len();
-    Ok(Some(span.start + lead..span.start + lead + inside.trim_ascii().len()))
-}
-
-fn child(bytes: &[u8], step: &Step, depth: usize) -> Result<Option<Range<usize>>, JsonError> {
+pub fn locate(bytes: &[u8], paths: &[Vec<Step>], depth: usize) -> Result<Vec<Option<Range<usize>>>, JsonError> {
+    let mut wanted = Wanted::new(paths);
     let mut tokens = Tokens::new(bytes, depth);
-    let mut level = 0_usize;
-    let mut number = 0_u64;
-    let mut wanted = false;
-    let mut begin = None;
-    let mut found = None;
+    let mut open: Vec<Container> = Vec::new();
     while let Some((token, span)) = tokens.next()? {
-        // Strings are spanned without their quotes; a value's span has them.
-        let whole = if token == Token::String { span.start - 1..span.end + 1 } else { span.clone() };
-        let ends = match token {
+        match token {
             Token::Key => {
-                if level == 1 {
-                    let key = bytes.get(span).unwrap_or_default();
-                    wanted = matches!(step, Step::Key(name) if *name == text_of(key));
-                }
-                continue;
+                let Some(container) = open.last_mut() else { continue };
+                container.member = container.node.filter(|node| wanted.has_children(*node)).and_then(|node| {
+                    wanted.child(node, &Step::Key(text_of(bytes.get(span).unwrap_or_default()).into_owned()))
+                });
             }
             Token::Begin(shape) => {
-                if level == 0 {
-                    wanted = shape == Shape::Array && *step == Step::Index(0);
-                } else if level == 1 && wanted {
-                    begin = Some(whole.start);
-                }
-                level += 1;
-                false
+                let node = next_value(&mut open, &mut wanted);
+                open.push(Container { shape, node, begin: span.start, member: None, count: 0 });
             }
             Token::End(_) => {
-                level -= 1;
-                level == 1
+                if let Some(Container { node: Some(node), begin, .. }) = open.pop() {
+                    wanted.found(node, begin..span.end);
+                }
             }
             Token::String | Token::Number | Token::Word => {
-                if level == 1 && wanted {
-                    begin = Some(whole.start);
+                // Strings are spanned without their quotes; a value's span has them.
+                let whole = if token == Token::String { span.start - 1..span.end + 1 } else { span };
+                if let Some(node) = next_value(&mut open, &mut wanted) {
+                    wanted.found(node, whole);
                 }
-                level == 1
             }
-        };
-        if ends {
-            if let Some(begin) = begin.take() {
-                found = Some(begin..whole.end);
-            }
-            number += 1;
-            wanted = *step == Step::Index(number);
         }
     }
-    Ok(found)
+    Ok(wanted.spans)
+}
+
+/// An open object or array on the walk.
+struct Container {
+    shape: Shape,
+    /// Where the wanted paths stand at it, if any leads here.
+    node: Option<usize>,
+    begin: usize,
+    /// Of an object: where they stand at the member whose value comes next.
+    member: Option<usize>,
+    /// Of an array: elements before the next one.
+    count: u64,
+}
+
+/// Where the wanted paths stand at the value that begins now.
+fn next_value(open: &mut [Container], wanted: &mut Wanted) -> Option<usize> {
+    let Some(container) = open.last_mut() else { return Some(0) };
+    let node = match container.shape {
+        Shape::Object => container.member.take(),
+        Shape::Array => {
+            let index = Step::Index(container.count);
+            container.count += 1;
+            container.node.and_then(|node| wanted.child(node, &index))
+        }
+    };
+    if let Some(node) = node {
+        wanted.forget(node);
+    }
+    node
+}
+
+/// The wanted paths as a tree; node 0 is the whole text.
+struct Wanted {
+    children: Vec<HashMap<Step, usize>>,
+    /// Which paths end at a node.
+    ends: Vec<Vec<usize>>,
+    spans: Vec<Option<Range<usize>>>,
+}
+
+impl Wanted {
+    fn new(paths: &[Vec<Step>]) -> Self {
+        let mut wanted =
+            Self { children: vec![HashMap::new()], ends: vec![Vec::new()], spans: vec![None; paths.len()] };
+        for (number, path) in paths.iter().enumerate() {
+            let mut at = 0;
+            for step in path {
+                let fresh = wanted.children.len();
+                let Some(children) = wanted.children.get_mut(at) else { break };
+                at = *children.entry(step.clone()).or_insert(fresh);
+                if at == fresh {
+                    wanted.children.push(HashMap::new());
+                    wanted.ends.push(Vec::new());
+                }
+            }
+            if let Some(ends) = wanted.ends.get_mut(at) {
+                ends.push(number);
+            }
+        }
+        wanted
+    }
+
+    fn has_children(&self, node: usize) -> bool {
+        self.children.get(node).is_some_and(|children| !children.is_empty())
+    }
+
+    fn child(&self, node: usize, step: &Step) -> Option<usize> {
+        self.children.get(node)?.get(step).copied()
+    }
+
+    fn found(&mut self, node: usize, span: Range<usize>) {
+        for number in self.ends.get(node).into_iter().flatten() {
+            if let Some(slot) = self.spans.get_mut(*number) {
+                *slot = Some(span.clone());
+            }
+        }
+    }
+
+    /// A repeated key: what was found below the first one does not count.
+    fn forget(&mut self, node: usize) {
+        let mut below = vec![node];
+        while let Some(node) = below.pop() {
+            for number in self.ends.get(node).into_iter().flatten() {
+                if let Some(slot) = self.spans.get_mut(*number) {
+                    *slot = None;
+                }
+            }
+            below.extend(self.children.get(node).into_iter().flat_map(HashMap::values));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -380,7 +442,8 @@ mod tests {
     use super::*;
 
     fn at<'a>(text: &'a str, path: &[Step]) -> Option<&'a str> {
-        locate(text.as_bytes(), path, 64).unwrap().map(|span| text.get(span).unwrap())
+        let mut spans = locate(text.as_bytes(), &[vec![key("nowhere")], path.to_vec()], 64).unwrap();
+        spans.pop().unwrap().map(|span| text.get(span).unwrap())
     }
 
     fn key(name: &str) -> Step {
@@ -399,6 +462,7 @@ mod tests {
         assert_eq!(at(text, &[key("a"), Step::Index(3)]), None);
         assert_eq!(at(text, &[key("b")]), None);
         assert_eq!(at(r#"{"k":1,"k":[2]}"#, &[key("k")]), Some("[2]"), "the last of a repeated key counts");
+        assert_eq!(at(r#"{"k":{"a":1},"k":[2]}"#, &[key("k"), key("a")]), None, "also for what was below the first");
     }
 
     #[test]

@@ -279,12 +279,16 @@ impl Run<'_> {
 
     /// Items out of a response or message, each with its own bytes.
     fn received(&mut self, chosen: &Chosen<'_>, outputs: Outputs, direction: Direction) {
+        let mut drafts = Vec::new();
         for value in outputs.values {
-            let Some(draft) = Draft::parse(value) else {
-                self.problem(chosen.rule, ProblemKind::BadOutput);
-                continue;
-            };
-            let fragment = draft.fragment_path().and_then(|path| self.fragment(&path));
+            match Draft::parse(value) {
+                Some(draft) => drafts.push(draft),
+                None => self.problem(chosen.rule, ProblemKind::BadOutput),
+            }
+        }
+        let paths: Vec<_> = drafts.iter().map(Draft::fragment_path).collect();
+        let fragments = self.fragments(&paths);
+        for (draft, fragment) in drafts.into_iter().zip(fragments) {
             if fragment.is_none() {
                 self.problem(chosen.rule, ProblemKind::NoFragment);
             }
@@ -292,21 +296,45 @@ impl Run<'_> {
         }
     }
 
-    /// The bytes at a path; those of a string without its quotes and escapes, since that is a text inside the text.
-    fn fragment(&self, path: &[Step]) -> Option<String> {
-        let is_decoded =
-            |path: &[Step]| path.starts_with(&[Step::Key("response".to_owned()), Step::Key("json".to_owned())]);
-        let (source, path) = match &self.decoded {
-            Some(decoded) if is_decoded(path) => (decoded.as_slice(), path.get(2..)?),
-            _ => (self.exchange, path),
+    /// The bytes at each path; those of a string without its quotes and escapes, since that is a text inside the text.
+    fn fragments(&self, paths: &[Option<Vec<Step>>]) -> Vec<Option<String>> {
+        let decoded_root = [Step::Key("response".to_owned()), Step::Key("json".to_owned())];
+        let of_source = |source: &[u8], is_decoded: bool| {
+            // What does not stand in this source is looked for nowhere in it.
+            let nowhere = || vec![Step::Key(String::new()), Step::Index(0)];
+            let inside: Vec<_> = paths
+                .iter()
+                .map(|path| match path {
+                    Some(path) if self.decoded.is_some() && path.starts_with(&decoded_root) => {
+                        if is_decoded {
+                            path.get(2..).unwrap_or_default().to_vec()
+                        } else {
+                            nowhere()
+                        }
+                    }
+                    Some(path) if !is_decoded => path.clone(),
+                    _ => nowhere(),
+                })
+                .collect();
+            let spans = locate_json(source, &inside, MAX_DEPTH).unwrap_or_default();
+            spans.into_iter().map(|span| text_of(source.get(span?)?)).collect::<Vec<_>>()
         };
-        let span = locate_json(source, path, MAX_DEPTH).ok()??;
-        let bytes = source.get(span)?;
-        if bytes.starts_with(b"\"") {
-            return serde_json::from_slice(bytes).ok();
+        let mut found = of_source(self.exchange, false);
+        if let Some(decoded) = &self.decoded {
+            for (slot, in_decoded) in found.iter_mut().zip(of_source(decoded, true)) {
+                *slot = slot.take().or(in_decoded);
+            }
         }
-        Some(String::from_utf8_lossy(bytes).into_owned())
+        found.resize(paths.len(), None);
+        found
     }
+}
+
+fn text_of(bytes: &[u8]) -> Option<String> {
+    if bytes.starts_with(b"\"") {
+        return serde_json::from_slice(bytes).ok();
+    }
+    Some(String::from_utf8_lossy(bytes).into_owned())
 }
 
 fn holds(condition: &Condition, input: &Val) -> bool {
