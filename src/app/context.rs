@@ -12,7 +12,7 @@ use crate::archive::{Archive, Options};
 use crate::capture::{Entropy, SystemEntropy};
 use crate::exchange::ScrubKey;
 use crate::ledger::SigningKey;
-use crate::proxy::{Authority, Lock};
+use crate::proxy::intercept::authority::{Authority, Setup};
 use crate::record::{Clock, Ids, MasterKey};
 use crate::settings::Settings;
 use crate::telemetry::Metrics;
@@ -76,13 +76,14 @@ impl Context {
         Ok(ScrubKey::new(*key))
     }
 
-    /// The firm CA, made at first start, fit to speak for these hosts.
-    pub(super) fn authority(&self, hosts: &[String]) -> Result<Authority, AppError> {
-        let lock = match &self.settings.ca_passphrase {
-            Some(passphrase) => Lock::Passphrase(passphrase.clone()),
-            None => Lock::Master(self.master.clone()),
-        };
-        let firm = &self.settings.firm.name;
-        Ok(Authority::open(&self.home.path("ca"), lock, firm, hosts, Arc::clone(&self.clock))?)
+    /// The firm CA, made at first start.
+    pub(super) fn authority(&self) -> Result<Authority, AppError> {
+        Ok(Authority::open_or_create(Setup {
+            dir: self.home.path("ca"),
+            firm: self.settings.firm.name.clone(),
+            master: self.master.clone(),
+            passphrase: self.settings.ca_passphrase.clone(),
+            clock: Arc::clone(&self.clock),
+        })?)
     }
 }

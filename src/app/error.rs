@@ -9,7 +9,8 @@ use crate::archive::embedded::EmbeddedError;
 use crate::archive::{AppendError, ArchiveError};
 use crate::capture::spool::JournalError;
 use crate::capture::{EntropyError, ReloadError, SealingError};
-use crate::proxy::{AuthorityError, ProxyError};
+use crate::proxy::ProxyError;
+use crate::proxy::intercept::authority::AuthorityError;
 use crate::recognize::worker::WorkerError;
 use crate::recognize::{HostPatternError, RuleErrors};
 use crate::record::{AdvisorId, CanonicalError, DeviceId, OfficerId, WordError};
@@ -138,6 +139,14 @@ pub enum AppError {
     /// A file cannot be written.
     #[error("{} cannot be written", .path.display())]
     Unwritable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be read.
+    #[error("{} cannot be read", .path.display())]
+    Unreadable {
         /// Which.
         path: PathBuf,
         /// Why.

@@ -81,6 +81,8 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         Command::RecognizeWorker(worker) => command::recognize_worker::run(worker.rules.as_deref(), worker.memory),
         Command::Migrate => runtime::block_on(command::migrate::run(&settings()?, output)),
         Command::Ca(Ca::Export { form, out }) => command::ca::export(settings()?, *form, out.as_deref(), output),
+        Command::Ca(Ca::Import { certificate, key }) => command::ca::import(settings()?, certificate, key, output),
+        Command::Ca(Ca::Rotate) => command::ca::rotate(settings()?, output),
         Command::Serve => command::serve::run(settings()?),
         Command::Advisor(Advisor::Add { name }) => command::advisor::add(settings()?, name, output),
         Command::Advisor(Advisor::List) => command::advisor::list(settings()?, output),

@@ -26,6 +26,7 @@ use crate::archive::{Append, Archive};
 use crate::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use crate::capture::{Blobs, Capture, CaptureParts, Pace, Recorder, Workers};
 use crate::exchange::Limits;
+use crate::proxy::intercept::authority::Refreshed;
 use crate::proxy::{Parts, Proxy};
 
 /// What capture may take, twice, to work off what waits at the end.
@@ -102,7 +103,11 @@ impl Service {
         let (rules, sources) = recognition::load(settings)?;
         let listed = recognition::listed(settings)?;
         let hosts = recognition::hosts(&rules, &listed, settings);
-        let authority = Arc::new(context.authority(&hosts.names())?);
+        let authority = Arc::new(context.authority()?);
+        // Before the first connection: without an issuing certificate nothing could be intercepted.
+        if let Refreshed::Due(error) = authority.refresh(&hosts.names())? {
+            tracing::warn!(error = %error, "the issuing certificate in use goes on until it ends");
+        }
         let blobs: Arc<dyn Blobs> = Arc::new(ArchiveBlobs(archive.blobs().clone()));
         in_force::note(context, archive, Arc::clone(&blobs), rules.digest()).await?;
         let workers = Arc::new(recognition::workers(context, &sources).await?);

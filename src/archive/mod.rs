@@ -20,6 +20,7 @@ mod roles;
 mod row;
 mod source;
 mod submission;
+mod verify;
 
 pub use blobs::{BlobStore, BlobWriter};
 pub use dispose::Disposal;
@@ -34,3 +35,4 @@ pub use read::{
     OpenCapture, OwnedAccount, RecordFilter, RecordRow, Slice, VerificationRow,
 };
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
+pub use verify::{Finding, Progress, Scope, Verification, Verifier};

@@ -50,6 +50,24 @@ impl CheckedRow {
         let (stored, computed) = (row.leaf, leaf_hash(row.body));
         Self { index: row.index, id: row.id, stored, computed, link: Link::read(row.body) }
     }
+
+    /// Column `index`.
+    #[must_use]
+    pub const fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Hash of the body.
+    #[must_use]
+    pub const fn computed(&self) -> Digest {
+        self.computed
+    }
+
+    /// What the body says of its place; none where it is no entry.
+    #[must_use]
+    pub fn link(&self) -> Option<&Link> {
+        self.link.as_ref().ok()
+    }
 }
 
 /// One checkpoint of `ledger.checkpoints`, or one held outside, after the checks that need no tree.

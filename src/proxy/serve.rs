@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +19,8 @@ use tokio_util::task::TaskTracker;
 use super::decide::InterceptedHosts;
 use super::device::{Devices, Gate};
 use super::http::held::Scratch;
-use super::intercept::{Authority, Leaves};
+use super::intercept::authority::{Authority, REFRESH_EVERY, Refreshed};
+use super::intercept::{LeafError, Leaves};
 use super::listener::{self, Listener};
 use super::shared::Shared;
 use super::upstream::{Dialler, Drivers, TrustError};
@@ -28,8 +29,8 @@ use crate::record::{Clock, Ids};
 use crate::settings;
 use crate::telemetry::Metrics;
 
-/// How often the issuing certificate is looked at.
-const CARE: Duration = Duration::from_secs(30);
+/// How often a trouble that lasts is said again.
+const SAID_AGAIN: Duration = Duration::from_secs(3600);
 /// Time for tasks to notice that they are aborted.
 const ABORTING: Duration = Duration::from_secs(2);
 
@@ -55,6 +56,9 @@ pub enum ProxyError {
         /// What is wrong.
         wrong: String,
     },
+    /// TLS towards devices cannot be set up.
+    #[error(transparent)]
+    Leaves(#[from] LeafError),
     /// No random bytes.
     #[error("the system gives no random bytes")]
     NoRandomness,
@@ -126,7 +130,7 @@ impl Proxy {
             gate: Gate::new(parts.devices).map_err(|_source| ProxyError::NoRandomness)?,
             dialler: Arc::new(Dialler::new(parts.upstream, own)?),
             drivers,
-            leaves: Leaves::new(Arc::clone(&parts.authority), Arc::clone(&parts.clock), Arc::clone(&parts.metrics)),
+            leaves: Leaves::new(Arc::clone(&parts.authority), Arc::clone(&parts.clock), Arc::clone(&parts.metrics))?,
             recorder: parts.recorder,
             scratch: Scratch::new(parts.scratch),
             clock: parts.clock,
@@ -190,14 +194,24 @@ impl Proxy {
 /// Keeps the issuing certificate valid, and fitting the list of hosts.
 async fn care_for_issuing(shared: Arc<Shared>, authority: Arc<Authority>) {
     let mut hosts = shared.hosts.clone();
+    // What is wrong is said when it begins and once an hour, not at every look.
+    let mut said: Option<(String, Instant)> = None;
     loop {
         let names = hosts.borrow_and_update().names();
         let authority = Arc::clone(&authority);
-        // Files, and an argon2 where a passphrase opens the keys.
-        match tokio::task::spawn_blocking(move || authority.ensure(&names)).await {
-            Ok(Ok(_changed)) => {}
-            Ok(Err(error)) => tracing::error!(error = %error, "the issuing certificate needs care"),
-            Err(error) => tracing::error!(error = %error, "the issuing certificate could not be looked at"),
+        // Files, and an argon2 where a passphrase opens the root key.
+        let wrong = match tokio::task::spawn_blocking(move || authority.refresh(&names)).await {
+            Ok(Ok(Refreshed::Current | Refreshed::Replaced)) => None,
+            Ok(Ok(Refreshed::Due(error)) | Err(error)) => Some(error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        match wrong {
+            Some(wrong) if said.as_ref().is_none_or(|(last, at)| *last != wrong || at.elapsed() > SAID_AGAIN) => {
+                tracing::error!(error = %wrong, "the issuing certificate needs care");
+                said = Some((wrong, Instant::now()));
+            }
+            Some(_) => {}
+            None => said = None,
         }
         let changed = async {
             if hosts.changed().await.is_err() {
@@ -208,7 +222,7 @@ async fn care_for_issuing(shared: Arc<Shared>, authority: Arc<Authority>) {
         tokio::select! {
             () = shared.stop.cancelled() => return,
             () = changed => {}
-            () = tokio::time::sleep(CARE) => {}
+            () = tokio::time::sleep(REFRESH_EVERY) => {}
         }
     }
 }

@@ -5,11 +5,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::app::arguments::CertificateForm;
 use crate::app::context::Context;
 use crate::app::{AppError, Output, Verdict, recognition};
-use crate::record::Digest;
+use crate::proxy::intercept::authority::Authority;
+use crate::record::{Digest, Timestamp};
 use crate::settings::Settings;
 
 /// The hosts the issuing certificate may speak for, as `serve` would have it.
@@ -45,10 +47,8 @@ pub(in crate::app) fn export(
     out: Option<&Path>,
     output: Output,
 ) -> Result<Verdict, AppError> {
-    let names = names(&settings)?;
-    let context = Context::open(settings)?;
-    let authority = context.authority(&names)?;
-    let (der, pem) = (authority.root(), authority.root_pem());
+    let authority = Context::open(settings)?.authority()?;
+    let (der, pem) = (authority.export_der(), authority.export_pem());
     let sha256 = Digest::of(&[&der]);
     let bytes = match form {
         CertificateForm::Pem => pem.as_bytes(),
@@ -69,5 +69,67 @@ pub(in crate::app) fn export(
         }
         (None, _) => output.print(&Exported { sha256, file: None, pem: Some(pem) })?,
     }
+    Ok(Verdict::Done)
+}
+
+#[derive(Serialize)]
+struct Changed {
+    /// What devices must trust from now on.
+    sha256: Digest,
+    /// The subject of the issuing certificate in use.
+    issuing: String,
+    /// When that one ends.
+    until: Timestamp,
+    /// Where the root that was replaced is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<PathBuf>,
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "issuing certificate `{}`, until {}", self.issuing, self.until)?;
+        match &self.replaced {
+            Some(path) => write!(
+                f,
+                "devices must trust the new root now (sha256 {}); the old one is kept in {}",
+                self.sha256,
+                path.display()
+            ),
+            None => write!(f, "devices need no change; a running `serve` takes it up within a minute"),
+        }
+    }
+}
+
+impl Changed {
+    fn of(authority: &Authority, replaced: Option<PathBuf>) -> Result<Self, AppError> {
+        let issuer = authority.issuer()?;
+        let sha256 = Digest::of(&[&authority.export_der()]);
+        Ok(Self { sha256, issuing: issuer.subject().to_owned(), until: issuer.until(), replaced })
+    }
+}
+
+pub(in crate::app) fn rotate(settings: Settings, output: Output) -> Result<Verdict, AppError> {
+    let names = names(&settings)?;
+    let authority = Context::open(settings)?.authority()?;
+    authority.rotate(&names)?;
+    output.print(&Changed::of(&authority, None)?)?;
+    Ok(Verdict::Done)
+}
+
+pub(in crate::app) fn import(
+    settings: Settings,
+    certificate: &Path,
+    key: &Path,
+    output: Output,
+) -> Result<Verdict, AppError> {
+    let read = |path: &Path| {
+        let wrong = |source| AppError::Unreadable { path: path.to_owned(), source };
+        std::fs::read_to_string(path).map(Zeroizing::new).map_err(wrong)
+    };
+    let (certificates, key) = (read(certificate)?, read(key)?);
+    let names = names(&settings)?;
+    let authority = Context::open(settings)?.authority()?;
+    let replaced = authority.import(&certificates, &key, &names)?.kept;
+    output.print(&Changed::of(&authority, replaced)?)?;
     Ok(Verdict::Done)
 }

@@ -22,6 +22,7 @@ use super::row::{count, number};
 use crate::record::MasterKey;
 
 pub use rebuild::{Rebuilt, rebuild};
+pub(super) use rebuild::{make, make_tables, schema_tables};
 
 /// Entries projected in one transaction.
 const CHUNK: u64 = 250;

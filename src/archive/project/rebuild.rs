@@ -39,7 +39,9 @@ pub async fn rebuild(
     sqlx::raw_sql(text).execute(&mut connection).await?;
     make_tables(&mut connection, "projection_next", "").await?;
     let projector = Projector { master, blobs };
-    let reached = make(&mut connection, &projector, |at, of| {
+    let row = sqlx::query("select size from ledger.head").fetch_one(&mut connection).await?;
+    let until = count(row.try_get("size")?);
+    let reached = make(&mut connection, &projector, until, |at, of| {
         progress(at, of);
         ControlFlow::Continue(())
     })
@@ -69,14 +71,14 @@ pub async fn rebuild(
 }
 
 /// Tables of the projections.
-async fn schema_tables(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+pub(in crate::archive) async fn schema_tables(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'projection' order by tablename")
         .fetch_all(connection)
         .await
 }
 
 /// Empty tables like those of the projections.
-async fn make_tables(
+pub(in crate::archive) async fn make_tables(
     connection: &mut PgConnection,
     schema: &'static str,
     sort: &'static str,
@@ -91,14 +93,13 @@ async fn make_tables(
     Ok(())
 }
 
-/// Fills empty tables up to the head as it is now; answers with how far they are.
-async fn make(
+/// Fills tables up to `until`; answers with how far they are.
+pub(in crate::archive) async fn make(
     connection: &mut PgConnection,
     projector: &Projector,
+    until: u64,
     mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<u64, ArchiveError> {
-    let row = sqlx::query("select size from ledger.head").fetch_one(&mut *connection).await?;
-    let until = count(row.try_get("size")?);
     let mut before = None;
     loop {
         let reached = projector.step(connection, until).await?;

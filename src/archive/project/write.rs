@@ -43,7 +43,7 @@ update communications c
 const ATTRIBUTED: &str = "
 update records set advisors = (select array_agg(distinct a order by a) from unnest(advisors || $2) a) where record = $1";
 const DISPOSED: &[&str] = &[
-    "update records set disposed = $2 where record = any ($1)",
+    "update records set disposed = $2, last_index = greatest(last_index, $2) where record = any ($1)",
     "update communications
         set text = null, author_id = null, author_handle = null, author_name = null, account_id = null,
             account_handle = null, item = null, parent = null, root = null, conversation = null, permalink = null,

@@ -25,15 +25,20 @@ impl Guard {
     /// # Errors
     /// When it cannot be read, or is not a checkpoint of ours: a guard that was tampered with guards nothing.
     pub fn load(&self) -> Result<Option<Checkpoint>, ArchiveError> {
-        let bytes = match std::fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(ArchiveError::io(&self.path)(error)),
-        };
+        let Some(bytes) = self.note()? else { return Ok(None) };
         let opened = Checkpoint::open(&bytes, std::slice::from_ref(&self.key));
         let (checkpoint, _vouched) =
             opened.map_err(|source| ArchiveError::Guard { path: self.path.clone(), source })?;
         Ok(Some(checkpoint))
+    }
+
+    /// The bytes in the file; none before the first.
+    pub(in crate::archive) fn note(&self) -> Result<Option<Vec<u8>>, ArchiveError> {
+        match std::fs::read(&self.path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ArchiveError::io(&self.path)(error)),
+        }
     }
 
     /// Replaces the checkpoint in the file; durable on return.

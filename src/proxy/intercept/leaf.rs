@@ -1,78 +1,118 @@
-//! Mints leaves: one host, one key, never longer than the issuer.
+//! Leaves in use: minted once per host, shared by every connection to it.
+//!
+//! Invariants: a hundred connections to a new host mint one leaf; a leaf of an issuer that was replaced is not given out again,
+//! while connections that have it keep it; the number of leaves is bounded; a leaf is renewed long before it ends. Failures are
+//! not remembered. TLS: ALPN `h2` and `http/1.1`, sessions may be resumed, early data is never accepted (a replayed request would
+//! be one more than recorded).
 
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, SanType,
-};
+use moka::future::Cache;
 use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use time::{Duration, OffsetDateTime};
+use rustls::server::ServerSessionMemoryCache;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-use super::AuthorityError;
-use super::authority::{Issuing, serial};
+use super::authority::{Authority, MintError};
+use crate::record::Clock;
+use crate::telemetry::Metrics;
 
-/// So long a leaf holds, at most.
-const LIFE: Duration = Duration::days(3);
-const BACKDATED: Duration = Duration::hours(1);
-/// RFC 5280: a common name has at most 64 characters.
-const COMMON_NAME: usize = 64;
+/// Most leaves kept.
+const MOST: u64 = 2048;
+/// A leaf serves this long, far less than it is valid.
+const SERVES: Duration = Duration::from_secs(24 * 3600);
+/// Sessions that can be taken up again with TLS 1.2.
+const SESSIONS: usize = 4096;
 
-/// A leaf, ready to be shown.
-pub(super) struct Leaf {
-    pub(super) config: Arc<ServerConfig>,
-    pub(super) not_after: OffsetDateTime,
+/// No leaf for this host.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LeafError {
+    /// It could not be minted.
+    #[error(transparent)]
+    Mint(Arc<MintError>),
+    /// The TLS library does not take it.
+    #[error("the tls library does not take the leaf: {0}")]
+    Library(rustls::Error),
 }
 
-/// Makes a certificate for one host.
-pub(super) fn certificate(
-    issuing: &Issuing,
-    host: &str,
-    now: OffsetDateTime,
-) -> Result<(CertificateDer<'static>, KeyPair, OffsetDateTime), AuthorityError> {
-    if issuing.not_after <= now {
-        return Err(AuthorityError::Expired);
-    }
-    let mut params = CertificateParams::default();
-    params.not_before = (now - BACKDATED).max(issuing.not_before);
-    params.not_after = (now + LIFE).min(issuing.not_after);
-    params.serial_number = Some(serial()?);
-    let mut subject = DistinguishedName::new();
-    let name = match host.parse::<IpAddr>() {
-        Ok(address) => SanType::IpAddress(address),
-        Err(_name) => SanType::DnsName(host.try_into()?),
-    };
-    // Without a subject the SAN is critical (RFC 5280 §4.2.1.6), which rcgen sees to. An address has none: OpenSSL would hold
-    // it against the constraints for DNS names.
-    if host.len() <= COMMON_NAME && matches!(name, SanType::DnsName(_)) {
-        subject.push(DnType::CommonName, host);
-    }
-    params.distinguished_name = subject;
-    params.subject_alt_names = vec![name];
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    // The issuer's own identifier, byte for byte, whoever computed it and how.
-    params.use_authority_key_identifier_extension = true;
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-    let certificate = params.signed_by(&key, &issuing.issuer)?;
-    Ok((certificate.der().clone(), key, params.not_after))
+#[derive(Clone)]
+struct Ready {
+    certified: Arc<CertifiedKey>,
+    config: Arc<ServerConfig>,
 }
 
-/// Mints a leaf, with what serves it.
-pub(super) fn mint(issuing: &Issuing, host: &str, now: OffsetDateTime) -> Result<Leaf, AuthorityError> {
-    let (certificate, key, not_after) = certificate(issuing, host, now)?;
-    let chain = std::iter::once(certificate).chain(issuing.chain.iter().cloned()).collect();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // One ticket is what a device uses; early data stays at zero: it can be replayed, and a record cannot.
-    config.send_tls13_tickets = 1;
-    config.max_early_data_size = 0;
-    Ok(Leaf { config: Arc::new(config), not_after })
+/// Issuer generation, period of time, host: a new issuer or a new day is another leaf.
+type Key = (u64, i64, Box<str>);
+
+/// Gives a leaf for each host.
+pub struct Leaves {
+    authority: Arc<Authority>,
+    clock: Arc<dyn Clock>,
+    base: ServerConfig,
+    ready: Cache<Key, Ready>,
+    metrics: Arc<Metrics>,
+}
+
+impl Leaves {
+    /// # Errors
+    /// When the TLS library refuses its own parameters.
+    pub fn new(authority: Arc<Authority>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, LeafError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut base = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(LeafError::Library)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(NoLeaf));
+        base.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        base.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        base.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(LeafError::Library)?;
+        base.max_early_data_size = 0;
+        // What a device uses.
+        base.send_tls13_tickets = 1;
+        let ready = Cache::builder().max_capacity(MOST).time_to_live(SERVES).build();
+        Ok(Self { authority, clock, base, ready, metrics })
+    }
+
+    /// The TLS side towards a device that asked for this host.
+    ///
+    /// # Errors
+    /// See [`LeafError`].
+    pub async fn config(&self, host: &str) -> Result<Arc<ServerConfig>, LeafError> {
+        self.ready(host).await.map(|ready| ready.config)
+    }
+
+    /// The leaf for this host, with its chain and key.
+    ///
+    /// # Errors
+    /// See [`LeafError`].
+    pub async fn certified(&self, host: &str) -> Result<Arc<CertifiedKey>, LeafError> {
+        self.ready(host).await.map(|ready| ready.certified)
+    }
+
+    async fn ready(&self, host: &str) -> Result<Ready, LeafError> {
+        let now = self.clock.now();
+        let issuer = self.authority.issuer().map_err(|error| LeafError::Mint(Arc::new(error.into())))?;
+        let period = now.date_time().unix_timestamp().div_euclid(SERVES.as_secs().cast_signed());
+        let key = (issuer.generation(), period, host.into());
+        let minted = self.ready.try_get_with(key, async move {
+            let leaf = issuer.mint(host, now).map_err(|error| LeafError::Mint(Arc::new(error)))?;
+            let key = rustls::crypto::aws_lc_rs::sign::any_ecdsa_type(&leaf.key.into()).map_err(LeafError::Library)?;
+            self.metrics.leaf_minted();
+            let certified = Arc::new(CertifiedKey::new(leaf.chain, key));
+            let mut config = self.base.clone();
+            config.cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&certified)));
+            Ok(Ready { certified, config: Arc::new(config) })
+        });
+        minted.await.map_err(|error: Arc<LeafError>| (*error).clone())
+    }
+}
+
+/// Stands in the configuration that others are copied from.
+#[derive(Debug)]
+struct NoLeaf;
+
+impl rustls::server::ResolvesServerCert for NoLeaf {
+    fn resolve(&self, _hello: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        None
+    }
 }

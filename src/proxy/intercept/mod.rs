@@ -3,16 +3,9 @@
 //! The origin was reached and has proved itself before this begins. Invariant: a leaf is minted for the host of the CONNECT
 //! target and for no other; a device that names another host in its ClientHello is refused.
 
-mod authority;
-mod cache;
+pub mod authority;
 mod client_hello;
-mod error;
-mod inspect;
 mod leaf;
-mod sealed_key;
-mod store;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -23,10 +16,7 @@ use rustls::server::Acceptor;
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 
-pub use authority::{Authority, Issuing};
-pub(crate) use cache::Leaves;
-pub use error::AuthorityError;
-pub use sealed_key::Lock;
+pub use leaf::{LeafError, Leaves};
 
 use self::client_hello::Spoken;
 use super::end::End;
@@ -111,7 +101,7 @@ async fn shake_hands(site: &Site, io: BoxIo) -> Result<(BoxIo, bool), End> {
         site.gap(GapCause::MalformedExchange);
         return Err(refused(site, Refuse::NameMismatch));
     }
-    let config = site.shared.leaves.for_host(host).await.map_err(|error| {
+    let config = site.shared.leaves.config(host).await.map_err(|error| {
         tracing::error!(upstream.authority = %connection.authority, error = %error, "no leaf can be minted");
         refused(site, Refuse::NoLeaf)
     })?;

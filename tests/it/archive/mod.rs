@@ -8,3 +8,4 @@ mod people;
 mod projections;
 mod publish;
 mod roles;
+mod tampering;

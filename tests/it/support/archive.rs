@@ -70,6 +70,18 @@ impl TestArchive {
         Self { archive, clock, ids, dir, database }
     }
 
+    /// The same archive in a copy of its database; this one must have been closed.
+    pub(crate) async fn copy(&self) -> Self {
+        let database = Database::copy_of(self.database.name()).await;
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["source", "checkpoint"] {
+            std::fs::copy(self.dir.path().join(file), dir.path().join(file)).unwrap();
+        }
+        let (clock, ids) = (Arc::clone(&self.clock), Arc::clone(&self.ids));
+        let archive = Archive::open(options(database.service(), dir.path(), &clock, &ids)).await.unwrap();
+        Self { archive, clock, ids, dir, database }
+    }
+
     /// Opens the same archive once more, as another process with its own data directory would.
     pub(crate) async fn open_again(&self, data_dir: &Path) -> Result<Archive, ArchiveError> {
         Archive::open(options(self.database.service(), data_dir, &self.clock, &self.ids)).await

@@ -2,7 +2,9 @@
 //! hash and the reader of entries.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use muniment::archive::{Finding, Verification};
 use muniment::ledger::{Entry, leaf_hash};
 use muniment::record::{AdvisorId, Digest, EntryId};
 use sqlx::Row as _;
@@ -74,5 +76,17 @@ pub(crate) async fn assert_sound(test: &TestArchive) -> Vec<Entry> {
             assert_eq!(content.0.into_keys().collect::<Vec<_>>(), names, "every commitment has its content");
         }
     }
+    let (found, verification) = verify(test).await;
+    assert!(verification.sound && found.is_empty(), "{found:#?}");
+    assert_eq!(verification.history.entries, entries.len() as u64);
     entries
+}
+
+/// Runs the archive's own verification; answers with what it found.
+pub(crate) async fn verify(test: &TestArchive) -> (Vec<Finding>, Verification) {
+    let found = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let sink = Arc::clone(&found);
+    let verification = test.archive.verifier().run(move |finding| sink.lock().push(finding), |_progress| ()).await;
+    let found = std::mem::take(&mut *found.lock());
+    (found, verification.unwrap())
 }

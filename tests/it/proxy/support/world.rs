@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
-use muniment::proxy::{Authority, Credential, Device, Devices, DevicesError, InterceptedHosts, Lock, Parts, Proxy};
+use muniment::proxy::intercept::authority::{Authority, Setup};
+use muniment::proxy::{Credential, Device, Devices, DevicesError, InterceptedHosts, Parts, Proxy};
 use muniment::recognize::HostPattern;
 use muniment::record::{AdvisorId, DeviceId, MasterKey};
 use muniment::settings::{self, ProxyLimits};
@@ -103,11 +104,16 @@ impl WorldBuilder {
         let patterns: Vec<HostPattern> = self.intercepted.iter().map(|host| host.parse().unwrap()).collect();
         let hosts = Arc::new(InterceptedHosts::new(&patterns, self.never.iter().map(String::as_str)));
         let clock = SteppingClock::new();
-        let lock = Lock::Master(MasterKey::new([7; 32]));
-        let authority = Arc::new(
-            Authority::open(&directory.path().join("ca"), lock, "Test Firm", &hosts.names(), clock.clone()).unwrap(),
-        );
-        let firm_root = authority.root_pem();
+        let setup = Setup {
+            dir: directory.path().join("ca"),
+            firm: "Test Firm".to_owned(),
+            master: MasterKey::new([7; 32]),
+            passphrase: None,
+            clock: clock.clone(),
+        };
+        let authority = Arc::new(Authority::open_or_create(setup).unwrap());
+        authority.refresh(&hosts.names()).unwrap();
+        let firm_root = authority.export_pem();
         let ca_file = directory.path().join("firm.pem");
         std::fs::write(&ca_file, &firm_root).unwrap();
         let recorder = TestRecorder::new();

@@ -1,0 +1,136 @@
+//! The tables beside the entries, read for each run of them: streams, sources, tiles, checkpoints, blobs, and rows that belong
+//! to no entry.
+
+use std::collections::BTreeSet;
+
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
+use sqlx::types::Uuid;
+
+use super::content::{BlobRow, BlobRows};
+use crate::archive::ArchiveError;
+use crate::archive::row::{count, digest, number};
+use crate::archive::submission::BlobDigest;
+use crate::bundle::CheckpointRow;
+use crate::ledger::{StreamPosition, VerifyingKey};
+use crate::record::{AdvisorId, Digest, RecordId, SourceId};
+
+/// What belongs to a run of entries.
+#[derive(Debug)]
+pub(super) struct Side {
+    /// Entry, stream, place in the stream.
+    pub(super) streams: BTreeSet<(u64, AdvisorId, u64)>,
+    /// Entry, source, its next count.
+    pub(super) sources: Vec<(u64, SourceId, u64)>,
+    /// Level, index, hashes: those whose last entry lies in this run.
+    pub(super) tiles: Vec<(u8, u64, Vec<Digest>)>,
+    /// Checkpoints of this run's sizes, with whether their numbers go on without a gap.
+    pub(super) checkpoints: Vec<CheckpointRow>,
+    /// Places that have content and no entry.
+    pub(super) strays: BTreeSet<u64>,
+}
+
+impl Side {
+    /// Takes a stream position off the list; false where the table does not have it.
+    pub(super) fn take_stream(&mut self, index: u64, position: &StreamPosition) -> bool {
+        self.streams.remove(&(index, position.id, position.index))
+    }
+}
+
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    from: u64,
+    until: u64,
+    keys: &[VerifyingKey],
+) -> Result<Side, ArchiveError> {
+    let (first, end) = (number(from), number(until));
+    let mut side = Side {
+        streams: BTreeSet::new(),
+        sources: Vec::new(),
+        tiles: Vec::new(),
+        checkpoints: Vec::new(),
+        strays: BTreeSet::new(),
+    };
+    let rows = sqlx::query(
+        "select stream, stream_index, entry_index from ledger.stream_entries where entry_index >= $1 and entry_index < $2",
+    );
+    for row in rows.bind(first).bind(end).fetch_all(&mut *connection).await? {
+        let stream = AdvisorId::new(row.try_get::<Uuid, _>("stream")?);
+        let place = (count(row.try_get("entry_index")?), stream, count(row.try_get("stream_index")?));
+        side.streams.insert(place);
+    }
+    let rows = sqlx::query(
+        "select source, next_index, entry_index from ledger.sources
+          where entry_index >= $1 and entry_index < $2 order by entry_index",
+    );
+    for row in rows.bind(first).bind(end).fetch_all(&mut *connection).await? {
+        let source = SourceId::new(row.try_get::<Uuid, _>("source")?);
+        side.sources.push((count(row.try_get("entry_index")?), source, count(row.try_get("next_index")?)));
+    }
+    side.tiles = tiles(connection, from, until).await?;
+    let rows = sqlx::query("select size, note from ledger.checkpoints where size > $1 and size <= $2 order by size");
+    for row in rows.bind(first).bind(end).fetch_all(&mut *connection).await? {
+        let note: String = row.try_get("note")?;
+        side.checkpoints.push(CheckpointRow::of(count(row.try_get("size")?), note.as_bytes(), keys));
+    }
+    let strays: Vec<i64> = sqlx::query_scalar(
+        "select c.entry_index
+           from (select entry_index from content.sealed where entry_index >= $1 and entry_index < $2
+                  union all
+                 select entry_index from content.blobs where entry_index >= $1 and entry_index < $2) c
+          where not exists (select from ledger.entries e where e.index = c.entry_index)",
+    )
+    .bind(first)
+    .bind(end)
+    .fetch_all(connection)
+    .await?;
+    side.strays.extend(strays.into_iter().map(count));
+    Ok(side)
+}
+
+/// Tiles of each level that are completed by an entry of the run.
+async fn tiles(
+    connection: &mut PgConnection,
+    from: u64,
+    until: u64,
+) -> Result<Vec<(u8, u64, Vec<Digest>)>, ArchiveError> {
+    let mut tiles = Vec::new();
+    for level in 0..7_u8 {
+        let span = 256_u64.pow(u32::from(level) + 1);
+        let (first, end) = (from / span, until / span);
+        let rows =
+            sqlx::query("select index, hashes from ledger.tiles where level = $1 and index >= $2 and index < $3");
+        for row in rows.bind(i16::from(level)).bind(number(first)).bind(number(end)).fetch_all(&mut *connection).await?
+        {
+            let hashes: &[u8] = row.try_get("hashes")?;
+            let (hashes, _rest) = hashes.as_chunks::<32>();
+            tiles.push((level, count(row.try_get("index")?), hashes.iter().map(|hash| Digest(*hash)).collect()));
+        }
+    }
+    Ok(tiles)
+}
+
+/// Blobs of a run of entries.
+pub(super) async fn blobs(connection: &mut PgConnection, from: u64, until: u64) -> Result<BlobRows, ArchiveError> {
+    let rows = sqlx::query(
+        "select b.entry_index, b.record, b.name, b.digest, b.size, k.wrapped
+           from content.blobs b left join content.keys k on k.record = b.record
+          where b.entry_index >= $1 and b.entry_index < $2",
+    )
+    .bind(number(from))
+    .bind(number(until))
+    .fetch_all(connection)
+    .await?;
+    let mut blobs = BlobRows::new();
+    for row in rows {
+        let blob = BlobRow {
+            record: RecordId::new(row.try_get("record")?),
+            name: row.try_get("name")?,
+            digest: BlobDigest(digest(&row, "digest")?),
+            size: count(row.try_get("size")?),
+            wrapped: row.try_get("wrapped")?,
+        };
+        blobs.entry(count(row.try_get("entry_index")?)).or_default().push(blob);
+    }
+    Ok(blobs)
+}

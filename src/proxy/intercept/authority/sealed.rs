@@ -1,0 +1,192 @@
+//! Private keys at rest.
+//!
+//! ```text
+//! -----BEGIN MUNIMENT SEALED KEY-----
+//! base64( 01 ‖ lock ‖ salt (32) ‖ nonce (12) ‖ AES-256-GCM ciphertext of the key's DER ‖ tag (16) )
+//! -----END MUNIMENT SEALED KEY-----
+//! ```
+//!
+//! `lock` is 01 for the firm's master key, 02 for a passphrase (stretched by Argon2id over the salt: 64 MiB, 3 passes, 1 lane).
+//! The sealing key is HKDF-SHA-256(salt, secret, `muniment ca key v1 ` ‖ purpose); the additional data is `01 ‖ lock ‖ purpose`.
+//! Invariant: a key sealed for one purpose (`root`, `issuing`) does not open as another, and nothing opens after a change.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hkdf::Hkdf;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::error::AuthorityError;
+use crate::record::MasterKey;
+
+const BEGIN: &str = "-----BEGIN MUNIMENT SEALED KEY-----";
+const END: &str = "-----END MUNIMENT SEALED KEY-----";
+const VERSION: u8 = 1;
+const MASTER: u8 = 1;
+const PASSPHRASE: u8 = 2;
+const SALT: usize = 32;
+const NONCE: usize = 12;
+const MEMORY_KIB: u32 = 64 * 1024;
+const PASSES: u32 = 3;
+
+/// What locks a key.
+pub(super) enum Lock<'a> {
+    Master(&'a MasterKey),
+    Passphrase(&'a SecretString),
+}
+
+/// Why a sealed key does not open.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unsealed {
+    /// The text is no sealed key.
+    Damaged,
+    /// A passphrase is needed.
+    PassphraseWanted,
+    /// It does not open.
+    Refused,
+}
+
+impl Lock<'_> {
+    const fn kind(&self) -> u8 {
+        match self {
+            Self::Master(_) => MASTER,
+            Self::Passphrase(_) => PASSPHRASE,
+        }
+    }
+
+    fn cipher(&self, salt: &[u8], purpose: &str) -> Option<LessSafeKey> {
+        let mut secret = Zeroizing::new([0; 32]);
+        match self {
+            Self::Master(key) => secret.copy_from_slice(key.as_bytes()),
+            Self::Passphrase(text) => {
+                let params = argon2::Params::new(MEMORY_KIB, PASSES, 1, Some(secret.len())).ok()?;
+                let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+                argon.hash_password_into(text.expose_secret().as_bytes(), salt, secret.as_mut_slice()).ok()?;
+            }
+        }
+        let mut key = Zeroizing::new([0; 32]);
+        let info: [&[u8]; 2] = [b"muniment ca key v1 ", purpose.as_bytes()];
+        Hkdf::<Sha256>::new(Some(salt), secret.as_slice()).expand_multi_info(&info, key.as_mut_slice()).ok()?;
+        Some(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_slice()).ok()?))
+    }
+
+    /// Seals a key for a purpose.
+    pub(super) fn seal(&self, purpose: &str, der: &[u8]) -> Result<String, AuthorityError> {
+        let mut random = [0; SALT + NONCE];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_unspecified| AuthorityError::Library("give random bytes"))?;
+        let (salt, nonce) = random.split_at(SALT);
+        let failed = || AuthorityError::Library("seal a key");
+        let cipher = self.cipher(salt, purpose).ok_or_else(failed)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_unspecified| failed())?;
+        let mut sealed = Zeroizing::new(der.to_vec());
+        let aad = [&[VERSION, self.kind()], purpose.as_bytes()].concat();
+        let tag = cipher
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), sealed.as_mut_slice())
+            .map_err(|_unspecified| failed())?;
+        let bytes = [&[VERSION, self.kind()], random.as_slice(), &sealed, tag.as_ref()].concat();
+        Ok(format!("{BEGIN}\n{}{END}\n", lines(&bytes)))
+    }
+}
+
+/// Opens the first sealed key of a text.
+pub(super) fn unseal(
+    text: &str,
+    purpose: &str,
+    master: &MasterKey,
+    passphrase: Option<&SecretString>,
+) -> Result<Zeroizing<Vec<u8>>, Unsealed> {
+    let (_before, rest) = text.split_once(BEGIN).ok_or(Unsealed::Damaged)?;
+    let (body, _after) = rest.split_once(END).ok_or(Unsealed::Damaged)?;
+    let body: String = body.split_ascii_whitespace().collect();
+    let bytes = STANDARD.decode(body).map_err(|_source| Unsealed::Damaged)?;
+    let (head, rest) = bytes.split_at_checked(2).ok_or(Unsealed::Damaged)?;
+    let (salt, rest) = rest.split_at_checked(SALT).ok_or(Unsealed::Damaged)?;
+    let (nonce, sealed) = rest.split_at_checked(NONCE).ok_or(Unsealed::Damaged)?;
+    let lock = match head {
+        [VERSION, MASTER] => Lock::Master(master),
+        [VERSION, PASSPHRASE] => Lock::Passphrase(passphrase.ok_or(Unsealed::PassphraseWanted)?),
+        _ => return Err(Unsealed::Damaged),
+    };
+    let cipher = lock.cipher(salt, purpose).ok_or(Unsealed::Refused)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_unspecified| Unsealed::Damaged)?;
+    let mut opened = Zeroizing::new(sealed.to_vec());
+    let aad = [head, purpose.as_bytes()].concat();
+    let size = cipher
+        .open_in_place(nonce, Aad::from(aad), opened.as_mut_slice())
+        .map_err(|_unspecified| Unsealed::Refused)?
+        .len();
+    opened.truncate(size);
+    Ok(opened)
+}
+
+/// Base64 in lines of 64, as PEM has it.
+pub(super) fn lines(bytes: &[u8]) -> String {
+    let text = STANDARD.encode(bytes);
+    let mut cut = String::with_capacity(text.len() + text.len() / 64 + 1);
+    let mut rest = text.as_str();
+    while let Some((line, after)) = rest.split_at_checked(64) {
+        cut.push_str(line);
+        cut.push('\n');
+        rest = after;
+    }
+    if !rest.is_empty() {
+        cut.push_str(rest);
+        cut.push('\n');
+    }
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_key_opens_for_its_purpose_with_its_secret_only() {
+        let master = MasterKey::new([7; 32]);
+        let other = MasterKey::new([8; 32]);
+        let right: SecretString = "correct horse".into();
+        let wrong: SecretString = "battery staple".into();
+        let text = Lock::Master(&master).seal("root", b"secret key").unwrap();
+        assert_eq!(*unseal(&text, "root", &master, None).unwrap(), b"secret key");
+        assert_eq!(unseal(&text, "issuing", &master, None).unwrap_err(), Unsealed::Refused);
+        assert_eq!(unseal(&text, "root", &other, None).unwrap_err(), Unsealed::Refused);
+
+        let text = Lock::Passphrase(&right).seal("root", b"secret key").unwrap();
+        assert!(!text.contains("secret"));
+        assert_eq!(*unseal(&text, "root", &other, Some(&right)).unwrap(), b"secret key");
+        assert_eq!(unseal(&text, "root", &master, Some(&wrong)).unwrap_err(), Unsealed::Refused);
+        assert_eq!(unseal(&text, "root", &master, None).unwrap_err(), Unsealed::PassphraseWanted);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_opens_by_chance(text in ".{0,200}", bytes in proptest::collection::vec(0_u8.., 0..200)) {
+            let master = MasterKey::new([7; 32]);
+            let head = format!("{BEGIN}{text}{END}");
+            let body = format!("{BEGIN}\n{}{END}", lines(&[&[VERSION, MASTER], bytes.as_slice()].concat()));
+            for text in [&text, &head, &body] {
+                proptest::prop_assert!(unseal(text, "root", &master, None).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn no_changed_sealed_key_opens() {
+        let master = MasterKey::new([7; 32]);
+        let text = Lock::Master(&master).seal("root", b"secret key").unwrap();
+        let body = text.replace(BEGIN, "").replace(END, "").replace('\n', "");
+        let bytes = STANDARD.decode(body).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            let text = format!("{BEGIN}\n{}{END}\n", lines(&changed));
+            assert!(unseal(&text, "root", &master, None).is_err(), "byte {at}");
+        }
+        for text in ["", BEGIN, &format!("{BEGIN}\n{END}"), &format!("{BEGIN}\n!!\n{END}"), &format!("{END}\n{BEGIN}")]
+        {
+            assert_eq!(unseal(text, "root", &master, None).unwrap_err(), Unsealed::Damaged);
+        }
+    }
+}
