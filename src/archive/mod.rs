@@ -5,6 +5,7 @@
 //! know HTTP, and decides nothing about what is kept.
 
 mod append;
+mod background;
 mod blobs;
 mod connect;
 mod dispose;
@@ -22,6 +23,7 @@ mod source;
 mod submission;
 mod verify;
 
+pub use background::{Alarm, Background, OnAlarm, Schedule};
 pub use blobs::{BlobStore, BlobWriter};
 pub use dispose::Disposal;
 pub use error::{AppendError, ArchiveError, Inconsistency};

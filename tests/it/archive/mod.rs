@@ -1,6 +1,7 @@
 //! The archive on a real Postgres.
 
 mod append;
+mod background;
 mod disposal;
 mod embedded;
 mod faults;

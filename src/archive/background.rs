@@ -1,0 +1,220 @@
+//! What runs beside the appends: publishing, projecting, sweeping, verifying on a schedule.
+//!
+//! Invariant: whoever starts it owns it, and [`Background::stop`] returns only when nothing of it runs any more. None of it is
+//! needed for an append to be durable; when one part fails it says so and tries again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::open::{Archive, service_word};
+use super::submission::{Append as _, Submission};
+use super::verify::{Finding, Verification};
+use super::{ArchiveError, Inconsistency};
+use crate::ledger::{Actor, EntryType};
+
+/// Entries that pile up are projected this often, and at once when the ledger grows.
+const PROJECT: Duration = Duration::from_secs(5);
+/// Files of disposed records are looked for this often.
+const SWEEP: Duration = Duration::from_secs(60);
+/// A part that failed rests this long.
+const REST: Duration = Duration::from_secs(2);
+
+/// How often.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    /// A checkpoint, where there is something new.
+    pub checkpoint: Duration,
+    /// Everything verified again.
+    pub verify: Duration,
+}
+
+/// What nobody may miss.
+#[derive(Debug, Clone)]
+pub enum Alarm {
+    /// Verification found something. Told for the first finding of a cycle, as it is found.
+    Finding(Finding),
+    /// The ledger is not what was signed or appended before: nothing is signed.
+    Inconsistent(Inconsistency),
+}
+
+/// Told every alarm, at once.
+pub type OnAlarm = Arc<dyn Fn(Alarm) + Send + Sync>;
+
+/// The running parts. Dropping it stops them without waiting.
+pub struct Background {
+    stopping: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl fmt::Debug for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Background").field("tasks", &self.tasks.len()).finish()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
+impl Background {
+    /// Starts all parts.
+    #[must_use]
+    pub fn start(archive: &Archive, schedule: Schedule, alarm: OnAlarm) -> Self {
+        let stopping = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(publish(archive.clone(), schedule.checkpoint, Arc::clone(&alarm), stopping.clone()));
+        tasks.spawn(project(archive.clone(), stopping.clone()));
+        tasks.spawn(sweep(archive.clone(), stopping.clone()));
+        tasks.spawn(verify(archive.clone(), schedule.verify, alarm, stopping.clone()));
+        Self { stopping, tasks }
+    }
+
+    /// Stops all parts and waits for them. What was under way is given up where it can be taken up again.
+    pub async fn stop(mut self) {
+        self.stopping.cancel();
+        while let Some(_ended) = self.tasks.join_next().await {}
+    }
+}
+
+async fn rest(stopping: &CancellationToken, pause: Duration) {
+    tokio::select! { () = stopping.cancelled() => {}, () = tokio::time::sleep(pause) => {} }
+}
+
+/// Signs what is new, as often as wanted. The last checkpoint is published when everything else has ended.
+async fn publish(archive: Archive, every: Duration, alarm: OnAlarm, stopping: CancellationToken) {
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut alarmed = None;
+    loop {
+        tokio::select! { () = stopping.cancelled() => {}, _ = tick.tick() => {} }
+        match archive.publish(false).await {
+            Ok(_published) => alarmed = None,
+            Err(ArchiveError::Inconsistent(inconsistency)) => {
+                // Once for each inconsistency: it does not go away by itself.
+                if alarmed.replace(inconsistency) != Some(inconsistency) {
+                    tracing::error!(reason = %inconsistency, "no checkpoint is signed");
+                    alarm(Alarm::Inconsistent(inconsistency));
+                }
+                rest(&stopping, REST).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no checkpoint could be published");
+                rest(&stopping, REST).await;
+            }
+        }
+        if stopping.is_cancelled() {
+            return;
+        }
+    }
+}
+
+/// Keeps the projections up with the ledger.
+async fn project(archive: Archive, stopping: CancellationToken) {
+    let mut size = archive.size();
+    loop {
+        let work = async {
+            let until = archive.head_size().await?;
+            archive.project(until).await
+        };
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            done = work => {
+                if let Err(error) = done {
+                    tracing::warn!(%error, "projections are behind");
+                    rest(&stopping, REST).await;
+                }
+            }
+        }
+        // Other processes append too; their entries are noticed with the next tick.
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            _ = size.changed() => {}
+            () = tokio::time::sleep(PROJECT) => {}
+        }
+    }
+}
+
+async fn sweep(archive: Archive, stopping: CancellationToken) {
+    loop {
+        if let Err(error) = archive.sweep().await {
+            tracing::warn!(%error, "files of disposed records could not be deleted");
+        }
+        rest(&stopping, SWEEP).await;
+        if stopping.is_cancelled() {
+            return;
+        }
+    }
+}
+
+/// Verifies everything, again and again, and puts each result on record. Begins one period after the start, so that a service
+/// that is started often is not busy with itself.
+async fn verify(archive: Archive, every: Duration, alarm: OnAlarm, stopping: CancellationToken) {
+    let mut next = Instant::now() + every;
+    loop {
+        tokio::select! { () = stopping.cancelled() => return, () = tokio::time::sleep_until(next) => {} }
+        next = Instant::now() + every;
+        let cycle = archive.verify_and_record(Arc::clone(&alarm));
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            done = cycle => {
+                if let Err(error) = done {
+                    tracing::error!(%error, "the archive could not be verified");
+                    rest(&stopping, REST).await;
+                }
+            }
+        }
+    }
+}
+
+impl Archive {
+    /// Verifies everything without pressing, raises the alarm at the first finding, and appends the result.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn verify_and_record(&self, alarm: OnAlarm) -> Result<Verification, ArchiveError> {
+        let mut raised = false;
+        let sink = move |finding: Finding| {
+            if !std::mem::replace(&mut raised, true) {
+                tracing::error!(entry.index = finding.from, reason = finding.check, "the archive is not sound");
+                alarm(Alarm::Finding(finding));
+            }
+        };
+        let verification = self.verifier().gentle().run(sink, |_progress| ()).await?;
+        self.parts.options.metrics.verified(verification.sound, self.parts.options.clock.now());
+        self.append(Submission::plain(self.draft(
+            EntryType::Verification,
+            Actor::Service(service_word()?),
+            detail(&verification),
+        )))
+        .await?;
+        Ok(verification)
+    }
+}
+
+fn detail(verification: &Verification) -> Map<String, Value> {
+    let failures: u64 = verification.failed.values().sum();
+    let mut detail: Map<String, Value> = [
+        ("contents", Value::from(verification.fields)),
+        ("entries", Value::from(verification.history.entries)),
+        ("failures", Value::from(failures)),
+        ("from", Value::from(0)),
+        ("result", Value::from(if verification.sound { "verified" } else { "failed" })),
+        ("scope", Value::from("all")),
+        ("until", Value::from(verification.history.entries)),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect();
+    if let Some(first) = verification.first {
+        detail.insert("first_failure".to_owned(), first.into());
+    }
+    detail
+}

@@ -1,0 +1,90 @@
+//! What runs beside the appends: checkpoints, projections, verification on a schedule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muniment::archive::{Alarm, Append as _, Background, Inconsistency, OnAlarm, Schedule};
+use muniment::ledger::EntryType;
+use tokio::sync::mpsc;
+
+use crate::support::archive::TestArchive;
+use crate::support::sound::assert_sound;
+use crate::support::submissions::{advisor, post};
+
+const SOON: Duration = Duration::from_millis(100);
+const NEVER: Duration = Duration::from_secs(3_600);
+/// A machine that is busy with other tests is slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn alarms() -> (OnAlarm, mpsc::UnboundedReceiver<Alarm>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Arc::new(move |alarm| drop(sender.send(alarm))), receiver)
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{what}");
+}
+
+#[tokio::test]
+async fn what_is_appended_is_soon_published_and_projected() {
+    let test = TestArchive::new().await;
+    let (alarm, _alarms) = alarms();
+    let background = Background::start(&test.archive, Schedule { checkpoint: SOON, verify: NEVER }, alarm);
+    let appended = test.archive.append(post(&test, advisor(1), "seen soon")).await.unwrap();
+    eventually("published", async || test.archive.inclusion(appended.index, None).await.unwrap().is_some()).await;
+    eventually("projected", async || test.archive.projected().await.unwrap() > appended.index).await;
+    let last = test.archive.append(post(&test, advisor(1), "just before the end")).await.unwrap();
+    background.stop().await;
+    assert!(test.archive.inclusion(last.index, None).await.unwrap().is_some(), "stopping publishes what is left");
+    assert_sound(&test).await;
+}
+
+#[tokio::test]
+async fn verification_on_a_schedule_is_on_record_and_raises_the_alarm() {
+    let test = TestArchive::new().await;
+    for number in 0..5 {
+        test.archive.append(post(&test, advisor(1), &format!("{number}"))).await.unwrap();
+    }
+    let (alarm, mut raised) = alarms();
+    let schedule = Schedule { checkpoint: NEVER, verify: SOON };
+    let background = Background::start(&test.archive, schedule, alarm);
+    let recorded = async || {
+        let entries = test.archive.entries(0..1_000).await.unwrap();
+        entries.into_iter().filter(|entry| entry.entry_type() == EntryType::Verification).next_back()
+    };
+    eventually("verified", async || recorded().await.is_some()).await;
+    assert_eq!(recorded().await.unwrap().detail()["result"], "verified");
+    assert!(raised.try_recv().is_err());
+
+    test.database.tamper("update content.sealed set ciphertexts[1] = sha256('x') where entry_index = 3").await;
+    let told = tokio::time::timeout(PATIENCE, raised.recv()).await.unwrap().unwrap();
+    assert!(matches!(&told, Alarm::Finding(finding) if finding.from == 3), "{told:?}");
+    eventually("failed", async || recorded().await.unwrap().detail()["result"] == "failed").await;
+    let entry = recorded().await.unwrap();
+    assert_eq!(entry.detail()["first_failure"], 3);
+    background.stop().await;
+}
+
+#[tokio::test]
+async fn p2_a_ledger_that_is_not_what_was_signed_raises_the_alarm_once() {
+    let test = TestArchive::new().await;
+    for number in 0..5 {
+        test.archive.append(post(&test, advisor(1), &format!("{number}"))).await.unwrap();
+    }
+    test.archive.publish(false).await.unwrap();
+    test.database
+        .tamper("delete from ledger.checkpoints; update ledger.entries set leaf = sha256(leaf) where index = 2")
+        .await;
+    let (alarm, mut raised) = alarms();
+    let background = Background::start(&test.archive, Schedule { checkpoint: SOON, verify: NEVER }, alarm);
+    let told = tokio::time::timeout(PATIENCE, raised.recv()).await.unwrap().unwrap();
+    assert!(matches!(told, Alarm::Inconsistent(Inconsistency::Forked { size: 6 })), "{told:?}");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    background.stop().await;
+    assert!(raised.try_recv().is_err(), "once is enough");
+}
