@@ -55,7 +55,7 @@ async fn verification_on_a_schedule_is_on_record_and_raises_the_alarm() {
     let background = Background::start(&test.archive, schedule, alarm);
     let recorded = async || {
         let entries = test.archive.entries(0..1_000).await.unwrap();
-        entries.into_iter().filter(|entry| entry.entry_type() == EntryType::Verification).next_back()
+        entries.into_iter().rfind(|entry| entry.entry_type() == EntryType::Verification)
     };
     eventually("verified", async || recorded().await.is_some()).await;
     assert_eq!(recorded().await.unwrap().detail()["result"], "verified");
