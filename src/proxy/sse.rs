@@ -32,6 +32,24 @@ pub(crate) struct Piece {
     pub(crate) data: Bytes,
 }
 
+impl Piece {
+    /// What it takes while it waits. Its name is a line like any other, and as long as one can be.
+    fn cost(&self) -> usize {
+        self.data.len() + self.event.as_ref().map_or(0, String::len) + OVERHEAD
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LongLine {
+    No,
+    /// Nothing is lost with it.
+    Comment,
+    Field,
+}
+
+/// Byte order mark: it may stand before the first line.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Takes bytes, gives messages.
 pub(crate) struct Splitter {
     cut: Cut,
@@ -40,7 +58,13 @@ pub(crate) struct Splitter {
     event: Option<String>,
     data: Vec<u8>,
     has_data: bool,
+    /// Largest line, and largest data of a message.
+    largest: usize,
+    /// The line so far is too long: nothing of it is kept.
+    long_line: LongLine,
+    /// Something of the message so far was not kept: its end is counted, not given.
     overflown: bool,
+    first_line: bool,
     waiting: VecDeque<Piece>,
     waiting_bytes: usize,
     dropped: u64,
@@ -55,7 +79,10 @@ impl Splitter {
             event: None,
             data: Vec::new(),
             has_data: false,
+            largest: LARGEST,
+            long_line: LongLine::No,
             overflown: false,
+            first_line: true,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             dropped: 0,
@@ -65,7 +92,7 @@ impl Splitter {
     /// The next finished message.
     pub(crate) fn take(&mut self) -> Option<Piece> {
         let piece = self.waiting.pop_front()?;
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(piece.data.len() + OVERHEAD);
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(piece.cost());
         Some(piece)
     }
 
@@ -113,28 +140,38 @@ impl Splitter {
     }
 
     fn extend_line(&mut self, part: &[u8]) {
-        if self.line.len() + part.len() > LARGEST {
-            self.overflown = true;
-            self.line.clear();
+        if self.long_line != LongLine::No {
+            return;
         }
-        if !self.overflown {
+        if self.line.len() + part.len() > self.largest {
+            let begin = self.line.first().or(part.first());
+            self.long_line = if begin == Some(&b':') { LongLine::Comment } else { LongLine::Field };
+            self.line.clear();
+        } else {
             self.line.extend_from_slice(part);
         }
     }
 
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
-        match self.cut {
-            Cut::Lines => {
-                let whole = line.strip_suffix(b"\r").unwrap_or(&line);
-                if self.overflown {
-                    self.drop_one();
-                } else if !whole.trim_ascii().is_empty() {
+        let long = std::mem::replace(&mut self.long_line, LongLine::No);
+        let mut whole = line.as_slice();
+        if std::mem::replace(&mut self.first_line, false) {
+            whole = whole.strip_prefix(MARK).unwrap_or(whole);
+        }
+        match (self.cut, long) {
+            (Cut::Events, LongLine::No) => self.end_event_line(whole),
+            (Cut::Events, LongLine::Comment) => {}
+            // The rest of this event would be taken for the whole of it: none of it is given.
+            (Cut::Events, LongLine::Field) => self.overflown = true,
+            (Cut::Lines, LongLine::No) => {
+                let whole = whole.strip_suffix(b"\r").unwrap_or(whole);
+                if !whole.trim_ascii().is_empty() {
                     let data = Bytes::copy_from_slice(whole);
                     self.give(Piece { event: None, data });
                 }
             }
-            Cut::Events => self.end_event_line(&line),
+            (Cut::Lines, LongLine::Comment | LongLine::Field) => self.dropped += 1,
         }
         // The line's memory is used again.
         self.line = line;
@@ -142,13 +179,8 @@ impl Splitter {
     }
 
     fn end_event_line(&mut self, line: &[u8]) {
-        if line.is_empty() && !self.overflown {
-            return self.dispatch();
-        }
         if line.is_empty() {
-            self.drop_one();
-            self.dispatch();
-            return;
+            return self.dispatch();
         }
         let (name, value) = match memchr::memchr(b':', line) {
             Some(colon) => (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default()),
@@ -156,12 +188,11 @@ impl Splitter {
         };
         let value = value.strip_prefix(b" ").unwrap_or(value);
         match name {
+            b"data" if self.data.len() + value.len() + usize::from(self.has_data) > self.largest => {
+                self.overflown = true;
+                self.data.clear();
+            }
             b"data" => {
-                if self.data.len() + value.len() > LARGEST {
-                    self.overflown = true;
-                    self.data.clear();
-                    return;
-                }
                 if self.has_data {
                     self.data.push(b'\n');
                 }
@@ -176,22 +207,17 @@ impl Splitter {
 
     fn dispatch(&mut self) {
         let event = self.event.take().filter(|name| !name.is_empty());
-        if self.has_data {
-            self.has_data = false;
-            let data = Bytes::from(std::mem::take(&mut self.data));
-            self.give(Piece { event, data });
+        let has_data = std::mem::replace(&mut self.has_data, false);
+        let data = std::mem::take(&mut self.data);
+        if std::mem::replace(&mut self.overflown, false) {
+            self.dropped += 1;
+        } else if has_data {
+            self.give(Piece { event, data: data.into() });
         }
     }
 
-    fn drop_one(&mut self) {
-        self.overflown = false;
-        self.has_data = false;
-        self.data.clear();
-        self.dropped += 1;
-    }
-
     fn give(&mut self, piece: Piece) {
-        let cost = piece.data.len() + OVERHEAD;
+        let cost = piece.cost();
         if self.waiting_bytes + cost > WAITING {
             self.dropped += 1;
         } else {
@@ -281,7 +307,84 @@ mod tests {
         assert!(splitter.take_dropped() > 900_000);
     }
 
+    #[test]
+    fn a_byte_order_mark_before_the_first_line_is_no_part_of_it() {
+        let marked = "\u{feff}data: a\n\n\u{feff}data: b\n\ndata: c\n\n".as_bytes();
+        assert_eq!(pieces(Cut::Events, &[marked]), [(None, "a".to_owned()), (None, "c".to_owned())]);
+        let parts: Vec<&[u8]> = marked.chunks(1).collect();
+        assert_eq!(pieces(Cut::Events, &parts), pieces(Cut::Events, &[marked]));
+        assert_eq!(pieces(Cut::Lines, &["\u{feff}{}\n".as_bytes()]), [(None, "{}".to_owned())]);
+    }
+
+    #[test]
+    fn what_follows_a_part_that_was_too_long_is_not_taken_for_the_whole_event() {
+        let long = "x".repeat(LARGEST);
+        for (stream, wanted, dropped) in [
+            (format!("data: {long}\ndata: tail\nevent: e\n\ndata: next\n\n"), &["next"][..], 1),
+            (format!("data: a\ndata: {long}\n\ndata: next\n\n"), &["next"], 1),
+            (format!("data: a\nevent: {long}\ndata: tail\n\ndata: next\n\n"), &["next"], 1),
+            (format!("data: a\n: {long}\ndata: b\n\n"), &["a\nb"], 0),
+        ] {
+            let mut splitter = Splitter::new(Cut::Events);
+            stream.as_bytes().chunks(50_000).for_each(|part| splitter.push(part));
+            let given: Vec<_> = std::iter::from_fn(|| splitter.take()).map(|piece| piece.data).collect();
+            assert_eq!(given, wanted);
+            assert_eq!(splitter.take_dropped(), dropped);
+        }
+    }
+
+    #[test]
+    fn long_names_of_events_do_not_pile_up_either() {
+        let mut splitter = Splitter::new(Cut::Events);
+        let event = format!("event: {}\ndata: x\n\n", "n".repeat(LARGEST / 2));
+        for _ in 0..64 {
+            splitter.push(event.as_bytes());
+        }
+        let kept: usize = splitter.waiting.iter().map(Piece::cost).sum();
+        assert!(kept <= WAITING && splitter.take_dropped() > 40, "{kept}");
+    }
+
+    /// Events of a whole text, by the book: none that has a part over the limit.
+    fn by_the_book(text: &str, largest: usize) -> (Vec<String>, u64) {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let lines: Vec<&str> = text.split('\n').collect();
+        let (mut given, mut dropped) = (Vec::new(), 0);
+        let (mut data, mut lost): (Option<String>, bool) = (None, false);
+        for line in lines.split_last().unwrap().1 {
+            if line.is_empty() {
+                match (std::mem::take(&mut lost), data.take()) {
+                    (true, _) => dropped += 1,
+                    (false, data) => given.extend(data),
+                }
+            } else if line.len() > largest {
+                lost |= !line.starts_with(':');
+            } else if let Some(value) = line.strip_prefix("data:") {
+                let value = value.strip_prefix(' ').unwrap_or(value);
+                let joined = data.take().map_or(value.to_owned(), |data| format!("{data}\n{value}"));
+                lost |= joined.len() > largest;
+                data = Some(joined);
+            }
+        }
+        (given, dropped)
+    }
+
     proptest! {
+        #[test]
+        fn an_event_is_given_whole_or_counted(
+            text in "(data: ?[a-z]{0,12}|event: [a-z]{0,9}|: [a-z]{0,12}|\r\n|\n|\r|\n\n){0,40}",
+            size in 1_usize..9,
+        ) {
+            let mut splitter = Splitter { largest: 10, ..Splitter::new(Cut::Events) };
+            text.as_bytes().chunks(size).for_each(|part| splitter.push(part));
+            let given: Vec<_> = std::iter::from_fn(|| splitter.take())
+                .map(|piece| String::from_utf8(piece.data.to_vec()).unwrap())
+                .collect();
+            let (wanted, dropped) = by_the_book(&text, 10);
+            prop_assert_eq!(given, wanted);
+            prop_assert_eq!(splitter.take_dropped(), dropped);
+            prop_assert!(splitter.line.capacity() < 64 && splitter.data.capacity() < 64);
+        }
+
         #[test]
         fn the_rhythm_of_arrival_does_not_matter(
             text in "(data: ?[a-z]{0,5}|event: [a-z]{0,3}|: c|\r\n|\n|\r){0,40}",

@@ -97,6 +97,22 @@ pub(super) fn take(buffer: &mut BytesMut, sender: Sender) -> Result<Option<Frame
     Ok(Some(Frame { kind: header.kind, last: header.last, wire, header: header.header, mask: header.mask }))
 }
 
+/// A frame too large to be read whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Oversized {
+    pub(super) kind: Kind,
+    pub(super) last: bool,
+    /// Header and payload.
+    pub(super) size: u64,
+}
+
+/// The frame at the front, where it is sound but too large: what is needed to let it pass.
+pub(super) fn oversized(bytes: &[u8], sender: Sender) -> Option<Oversized> {
+    let header = read_header(bytes, sender).ok()??;
+    let size = header.payload.saturating_add(header.header as u64);
+    (header.payload > FRAME_LIMIT).then_some(Oversized { kind: header.kind, last: header.last, size })
+}
+
 fn read_header(bytes: &[u8], sender: Sender) -> Result<Option<Header>, FrameError> {
     let [first, second, rest @ ..] = bytes else { return Ok(None) };
     if first & 0x70 != 0 {

@@ -22,6 +22,8 @@ use crate::record::Direction;
 const ROOM: usize = 16 * 1024;
 /// Largest message that is kept.
 const MESSAGE_LIMIT: u64 = FRAME_LIMIT;
+/// What a frame costs beside its payload: a message may be cut into any number of empty ones.
+const FRAME_COST: usize = 64;
 
 /// What becomes of what comes this way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +172,9 @@ impl<'a> Way<'a> {
                 Ok(None) => return Poll::Ready(Ok(())),
                 Err(error) if self.care == Care::Held => return Poll::Ready(Err(Stuck::Broken(error))),
                 Err(error) => {
-                    self.unheard(error);
+                    if let Err(error) = self.let_pass(error) {
+                        self.unheard(error);
+                    }
                     continue;
                 }
             };
@@ -192,6 +196,37 @@ impl<'a> Way<'a> {
         self.message = Vec::new();
     }
 
+    /// A frame that is too large has gone through; its message is given up, and the ones after it are heard.
+    fn let_pass(&mut self, error: FrameError) -> Result<(), FrameError> {
+        let Some(frame) = frame::oversized(&self.input, self.sender) else { return Err(error) };
+        self.begin(frame.kind)?;
+        self.message = Vec::new();
+        self.skip = frame.size.saturating_sub(self.input.len() as u64);
+        self.input.clear();
+        self.dropping = true;
+        if frame.last
+            && let Some(opcode) = self.opcode.take()
+        {
+            self.offer(opcode);
+        }
+        Ok(())
+    }
+
+    /// Whether a data frame may come now (RFC 6455 §5.4).
+    fn begin(&mut self, kind: Kind) -> Result<(), FrameError> {
+        let opcode = match kind {
+            Kind::Text => Opcode::Text,
+            Kind::Binary => Opcode::Binary,
+            _ if self.opcode.is_some() => return Ok(()),
+            _ => return Err(FrameError::Sequence),
+        };
+        if self.opcode.is_some() {
+            return Err(FrameError::Sequence);
+        }
+        self.opcode = Some(opcode);
+        Ok(())
+    }
+
     fn frame(&mut self, frame: Frame) -> Result<(), FrameError> {
         match frame.kind {
             // RFC 6455 §5.4: control frames may come between the fragments of a message, and go on between them.
@@ -201,13 +236,10 @@ impl<'a> Way<'a> {
                 }
                 return Ok(());
             }
-            Kind::Continuation if self.opcode.is_none() => return Err(FrameError::Sequence),
-            Kind::Continuation => {}
-            Kind::Text | Kind::Binary if self.opcode.is_some() => return Err(FrameError::Sequence),
-            Kind::Text => self.opcode = Some(Opcode::Text),
-            Kind::Binary => self.opcode = Some(Opcode::Binary),
+            kind => self.begin(kind)?,
         }
-        if (self.message.len() + frame.wire.len()) as u64 > MESSAGE_LIMIT {
+        let frames = self.held.len().saturating_mul(FRAME_COST);
+        if (self.message.len() + frame.wire.len()).saturating_add(frames) as u64 > MESSAGE_LIMIT {
             if self.care == Care::Held {
                 return Err(FrameError::TooLarge);
             }
@@ -274,3 +306,6 @@ impl<'a> Way<'a> {
         Poll::Ready(())
     }
 }
+
+#[cfg(test)]
+mod tests;
