@@ -51,8 +51,13 @@ impl Context {
     /// Opens the archive. On an embedded database a command shares the source of `serve`: the head's lock keeps their counts in
     /// one order.
     pub(super) async fn archive(&self, database: &Database) -> Result<Archive, AppError> {
+        Ok(Archive::open(self.options(database)).await?)
+    }
+
+    /// What the archive is opened, or verified, with.
+    pub(super) fn options(&self, database: &Database) -> Options {
         let archive = &self.settings.archive;
-        let options = Options {
+        Options {
             service: database.service().clone(),
             data_dir: self.settings.data_dir.clone(),
             blobs: archive.blobs.clone(),
@@ -64,8 +69,7 @@ impl Context {
             connections: archive.connections,
             append_timeout: archive.append_timeout,
             durable: true,
-        };
-        Ok(Archive::open(options).await?)
+        }
     }
 
     /// Digests credentials, so that the same one is recognised without being kept. Another key than anything else's.

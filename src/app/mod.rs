@@ -83,6 +83,7 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         Command::Ca(Ca::Export { form, out }) => command::ca::export(settings()?, *form, out.as_deref(), output),
         Command::Ca(Ca::Import { certificate, key }) => command::ca::import(settings()?, certificate, key, output),
         Command::Ca(Ca::Rotate) => command::ca::rotate(settings()?, output),
+        Command::Verify(verify) => command::verify::run(settings()?, &verify.against, output),
         Command::Serve => command::serve::run(settings()?),
         Command::Advisor(Advisor::Add { name }) => command::advisor::add(settings()?, name, output),
         Command::Advisor(Advisor::List) => command::advisor::list(settings()?, output),

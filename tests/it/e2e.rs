@@ -1,6 +1,7 @@
 //! The main job, end to end: an unmodified client posts through the proxy; the post is durable before it leaves, found by the
 //! API, proved by the verifier and by `psql` alone.
 
+use muniment::archive::embedded::Programs;
 use muniment::ledger::{Entry, TlogProof, VerifyingKey};
 use muniment::record::Digest;
 use serde_json::{Value, json};
@@ -65,5 +66,47 @@ fn a_post_through_the_proxy_is_kept_found_and_proved() {
 
     // The credential was neither kept nor shown.
     assert!(!record.to_string().contains(TOKEN));
+
+    // The verifier finds nothing wrong while the service runs, nor after it has stopped.
+    let held = firm.dir().join("checkpoint.txt");
+    std::fs::write(&held, text(&firm.ask(&["checkpoint"]), "note")).unwrap();
+    let verified = firm.ask(&["verify", "--against", held.to_str().unwrap()]);
+    assert_eq!(verified["sound"], true, "{verified}");
+    assert!(verified["fields"].as_u64().unwrap() > 5, "{verified}");
+    psql_finds_the_chain_whole(&firm);
     assert_eq!(service.stop(), 0);
+    assert_eq!(firm.ask(&["verify"])["sound"], true);
+}
+
+/// The auditor's check: `psql` and nothing of ours.
+fn psql_finds_the_chain_whole(firm: &Firm) {
+    const CHAIN: &str = "
+        select count(*), count(*) filter (where
+                   sha256('\\x00'::bytea || body) <> leaf
+                or (convert_from(body, 'UTF8')::json ->> 'index')::bigint <> index
+                or convert_from(body, 'UTF8')::json ->> 'previous'
+                   <> coalesce((select encode(before.leaf, 'hex') from ledger.entries before where before.index = e.index - 1),
+                               repeat('0', 64)))
+          from ledger.entries e";
+    let postgres = firm.dir().join("data/postgres");
+    let programs = Programs::find(None, std::env::var_os("PATH").as_deref(), &postgres.join("cluster")).unwrap();
+    let output = std::process::Command::new(programs.path("psql"))
+        .args([
+            "--no-psqlrc",
+            "--tuples-only",
+            "--no-align",
+            "--username=muniment",
+            "--dbname=muniment",
+            "--command",
+            CHAIN,
+        ])
+        .arg("--host")
+        .arg(postgres.join("socket"))
+        .env("PGPASSWORD", std::fs::read_to_string(postgres.join("owner.password")).unwrap().trim())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (entries, bad) = said.trim().split_once('|').unwrap_or_else(|| panic!("{said} {:?}", output.stderr));
+    assert!(entries.parse::<u64>().unwrap() > 5, "{said}");
+    assert_eq!(bad, "0", "{said}");
 }

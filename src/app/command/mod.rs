@@ -13,6 +13,7 @@ pub(super) mod recognize_worker;
 pub(super) mod rules;
 pub(super) mod serve;
 mod table;
+pub(super) mod verify;
 mod visit;
 
 use crate::app::AppError;

@@ -31,7 +31,8 @@ pub(super) struct Follower {
     findings: Findings,
     side: Option<Box<Side>>,
     /// The checkpoint kept in a file, until its size is reached.
-    outside: Option<CheckpointRow>,
+    /// Smallest first.
+    outside: Vec<CheckpointRow>,
     tree: Option<TileWatch>,
     /// Next count of each source, as entries say.
     sources: HashMap<SourceId, u64>,
@@ -51,14 +52,14 @@ impl Follower {
     pub(super) fn new(
         scratch: &Path,
         has_keys: bool,
-        outside: Option<CheckpointRow>,
+        outside: Vec<CheckpointRow>,
         published: u64,
         findings: Findings,
     ) -> Self {
         let sink = findings.clone();
         let sink: Box<dyn FnMut(Failure) + Send> = Box::new(move |failure| sink.add(failure.into()));
         Self {
-            history: History::new(scratch, has_keys, outside.is_some(), sink),
+            history: History::new(scratch, has_keys, !outside.is_empty(), sink),
             findings,
             side: None,
             outside,
@@ -114,8 +115,9 @@ impl Follower {
                 self.history.checkpoint(Place::Inside, &row);
             }
         }
-        if let Some(outside) = self.outside.take_if(|row| at_end || row.size() <= size) {
-            self.history.checkpoint(Place::Outside, &outside);
+        let due = self.outside.iter().take_while(|row| at_end || row.size() <= size).count();
+        for row in self.outside.drain(..due) {
+            self.history.checkpoint(Place::Outside, &row);
         }
     }
 

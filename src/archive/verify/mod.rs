@@ -24,7 +24,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use super::ArchiveError;
 use super::blobs::BlobStore;
 use super::connect::{self, Role};
-use super::open::Archive;
+use super::open::{Archive, Options};
 use super::publish::Guard;
 use super::row::{count, number};
 use crate::bundle::{CheckpointRow, HistoryReport};
@@ -41,6 +41,8 @@ pub struct Verifier {
     blobs: BlobStore,
     keys: Vec<VerifyingKey>,
     guard: Guard,
+    /// Checkpoints that somebody held outside, each with a name.
+    held: Vec<(String, Vec<u8>)>,
     /// Where ids are sorted that do not fit into memory.
     scratch: PathBuf,
     /// Threads that hash and open.
@@ -92,13 +94,27 @@ impl Archive {
     /// A verifier of this archive, with the running service's rights.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
-        let options = &self.parts.options;
-        Verifier {
+        Verifier::with(&self.parts.options, self.parts.blobs.clone())
+    }
+}
+
+impl Verifier {
+    /// A verifier of an archive that need not be one that could be opened: that it is damaged is what is to be found out.
+    ///
+    /// # Errors
+    /// When the directory of blobs cannot be read.
+    pub fn new(options: &Options) -> Result<Self, ArchiveError> {
+        Ok(Self::with(options, BlobStore::open(&options.blobs)?))
+    }
+
+    fn with(options: &Options, blobs: BlobStore) -> Self {
+        Self {
             login: options.service.clone(),
             master: options.master.clone(),
-            blobs: self.parts.blobs.clone(),
+            blobs,
             keys: vec![options.signing.verifying_key().clone()],
-            guard: self.guard(),
+            guard: Guard::new(&options.data_dir, options.signing.verifying_key().clone()),
+            held: Vec::new(),
             scratch: options.data_dir.clone(),
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             scope: Scope { content: true, projections: true },
@@ -108,6 +124,13 @@ impl Archive {
 }
 
 impl Verifier {
+    /// Checks the archive against this checkpoint too, which was held outside.
+    #[must_use]
+    pub fn against(mut self, name: &str, note: Vec<u8>) -> Self {
+        self.held.push((name.to_owned(), note));
+        self
+    }
+
     /// Checks only this besides the ledger.
     #[must_use]
     pub const fn scope(mut self, scope: Scope) -> Self {
@@ -157,15 +180,19 @@ impl Verifier {
         Ok(options.connect().await?)
     }
 
-    /// The checkpoint in our file. One that cannot be read is a finding: somebody changed what guards us.
-    fn outside(&self, findings: &Findings) -> Option<CheckpointRow> {
+    /// The checkpoint in our file, and those that were held elsewhere, smallest first. A file of ours that cannot be read is a
+    /// finding: somebody changed what guards us.
+    fn outside(&self, findings: &Findings) -> Vec<CheckpointRow> {
+        let held = self.held.iter().map(|(name, note)| CheckpointRow::held(name, note, &self.keys));
+        let mut outside: Vec<CheckpointRow> = held.collect();
         match self.guard.note() {
-            Ok(note) => note.map(|note| CheckpointRow::held("in the data directory", &note, &self.keys)),
-            Err(error) => {
-                findings.at("outside", 0, error.to_string());
-                None
+            Ok(note) => {
+                outside.extend(note.map(|note| CheckpointRow::held("in the data directory", &note, &self.keys)));
             }
+            Err(error) => findings.at("outside", 0, error.to_string()),
         }
+        outside.sort_by_key(CheckpointRow::size);
+        outside
     }
 }
 

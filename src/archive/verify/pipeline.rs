@@ -62,7 +62,7 @@ pub(super) async fn run(
     connection: &mut PgConnection,
     size: u64,
     published: u64,
-    outside: Option<CheckpointRow>,
+    outside: Vec<CheckpointRow>,
     findings: &Findings,
     progress: &mut (impl FnMut(Progress) + Send),
 ) -> Result<(HistoryReport, u64), ArchiveError> {
