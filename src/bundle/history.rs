@@ -13,11 +13,10 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use super::report::{Check, Failure, Failures, HistoryReport, Interval, Verdict, sum};
+use super::held::{CheckpointRow, Held, Place};
+use super::report::{Check, Failure, Failures, HistoryReport, Verdict, sum};
 use super::unique::Unique;
-use crate::ledger::{
-    Break, Chain, Checkpoint, CheckpointError, EntryError, Frontier, Link, Note, VerifyingKey, leaf_hash,
-};
+use crate::ledger::{Break, Chain, EntryError, Frontier, Link, leaf_hash};
 use crate::record::Digest;
 
 /// One row of `ledger.entries`.
@@ -68,97 +67,6 @@ impl CheckedRow {
     pub fn link(&self) -> Option<&Link> {
         self.link.as_ref().ok()
     }
-}
-
-/// One checkpoint of `ledger.checkpoints`, or one held outside, after the checks that need no tree.
-#[derive(Debug)]
-pub struct CheckpointRow {
-    /// What to call it.
-    name: String,
-    size: u64,
-    opened: Result<Checkpoint, CheckpointError>,
-    /// A key vouches for it.
-    signed: bool,
-}
-
-impl CheckpointRow {
-    /// Reads a row of `ledger.checkpoints` and checks its signatures. Without keys the signatures are left unchecked.
-    #[must_use]
-    pub fn of(size: u64, note: &[u8], keys: &[VerifyingKey]) -> Self {
-        Self::read(format!("checkpoint of size {size}"), Some(size), note, keys)
-    }
-
-    /// Reads a checkpoint that was kept by itself, under some name.
-    #[must_use]
-    pub fn held(name: &str, note: &[u8], keys: &[VerifyingKey]) -> Self {
-        Self::read(format!("checkpoint {name}"), None, note, keys)
-    }
-
-    fn read(name: String, size: Option<u64>, note: &[u8], keys: &[VerifyingKey]) -> Self {
-        let opened = if keys.is_empty() {
-            Note::parse(note).map_err(CheckpointError::from).and_then(|note| Checkpoint::parse(note.text()))
-        } else {
-            Checkpoint::open(note, keys).map(|(checkpoint, _vouched)| checkpoint)
-        };
-        let said = opened.as_ref().map_or(0, |checkpoint| checkpoint.size);
-        let (signed, opened) = match (size, opened) {
-            (Some(size), Ok(checkpoint)) if size != checkpoint.size => {
-                (false, Err(CheckpointError::Form("size is not the one that stands beside it")))
-            }
-            (_, opened) => (opened.is_ok() && !keys.is_empty(), opened),
-        };
-        Self { name, size: size.unwrap_or(said), opened, signed }
-    }
-
-    /// Number of entries it speaks of.
-    #[must_use]
-    pub const fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Has it the form of a checkpoint, and is it signed, as far as keys were given?
-    #[must_use]
-    pub const fn is_sound(&self) -> bool {
-        self.opened.is_ok()
-    }
-}
-
-/// Where a checkpoint was kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// With the entries: whoever can rewrite them can take it away, but not make it without the log's key.
-    Inside,
-    /// Somewhere else.
-    Outside,
-}
-
-impl Place {
-    const fn check(self) -> Check {
-        match self {
-            Self::Inside => Check::Checkpoints,
-            Self::Outside => Check::Outside,
-        }
-    }
-}
-
-/// Most failures of checkpoints of one place that are told one by one.
-const TOLD_MAX: u64 = 100;
-
-/// What the checkpoints of one place showed so far.
-#[derive(Debug, Default)]
-struct Held {
-    count: u64,
-    /// Largest size that agrees and that a key vouches for.
-    covered: u64,
-    /// Largest size that agrees, before the first that does not.
-    agreed: u64,
-    disagreed: Option<u64>,
-    /// How many failed for themselves.
-    told: u64,
-    /// How many disagree after the first that does.
-    later: u64,
-    /// The tree was unknown when it was asked for.
-    unanswered: bool,
 }
 
 /// Takes the rows of a ledger in order, and the checkpoints when their size is reached.
@@ -297,83 +205,13 @@ impl<S: FnMut(Failure)> History<S> {
     /// Takes a checkpoint whose size is [`History::size`], or (once all rows were taken) larger. Checkpoints of one place come
     /// in the order of their sizes.
     pub fn checkpoint(&mut self, place: Place, row: &CheckpointRow) {
-        let (check, size, next) = (place.check(), row.size, self.next);
-        let answer = self.ask(row);
+        let roots = self.tree.as_ref().map(|tree| {
+            let stored = self.stored_tree.as_ref().unwrap_or(tree);
+            [tree.root(), stored.root()]
+        });
         let held = if place == Place::Inside { &mut self.inside } else { &mut self.outside };
-        held.count += 1;
-        let CheckpointRow { name, .. } = row;
-        let (from, problem) = match answer {
-            Answer::Agrees => {
-                if row.signed {
-                    held.covered = size;
-                }
-                if held.disagreed.is_none() {
-                    held.agreed = size;
-                }
-                return;
-            }
-            Answer::Unknown => {
-                held.unanswered = true;
-                return;
-            }
-            Answer::Late => (size, format!("{name} comes out of order, when its tree is no longer known")),
-            Answer::Unsound(error) => (size, format!("{name}: {error}")),
-            Answer::Disagrees | Answer::Short if held.disagreed.is_some() => {
-                held.later += 1;
-                return;
-            }
-            Answer::Disagrees => {
-                held.disagreed = Some(size);
-                let after = held.agreed;
-                (
-                    after,
-                    format!("{name} has another root: the first change is in entry {after} or later, before {size}"),
-                )
-            }
-            Answer::Short => {
-                held.disagreed = Some(size);
-                (next, format!("{name} vouches for {size} entries, but there are {next}: entries were cut off"))
-            }
-        };
-        held.told += 1;
-        // The first ones tell the story; a log signed by a key that was not given would repeat it for every second.
-        if held.told <= TOLD_MAX {
-            let to = size.saturating_sub(1);
-            self.failures.add(Failure { check, from: from.min(to), to, problem });
-        }
-    }
-
-    /// Holds a checkpoint against the tree.
-    fn ask(&self, row: &CheckpointRow) -> Answer {
-        let checkpoint = match &row.opened {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => return Answer::Unsound(error.clone()),
-        };
-        if row.size > self.next {
-            return Answer::Short;
-        }
-        let roots = [self.tree.as_ref(), self.stored_tree.as_ref()].map(|tree| tree.map(Frontier::root));
-        match roots {
-            [None, _] => Answer::Unknown,
-            _ if row.size < self.next => Answer::Late,
-            _ if roots.contains(&Some(checkpoint.root)) => Answer::Agrees,
-            _ => Answer::Disagrees,
-        }
-    }
-
-    /// What was counted and not told.
-    fn tell_the_rest(&mut self) {
-        for (place, held) in [(Place::Inside, &self.inside), (Place::Outside, &self.outside)] {
-            let about = held.disagreed.unwrap_or(0).saturating_sub(1);
-            let mut tell = |problem| {
-                self.failures.add(Failure { check: place.check(), from: about, to: about, problem });
-            };
-            if held.later > 0 {
-                tell(format!("{} later checkpoints do not agree either", held.later));
-            }
-            if held.told > TOLD_MAX {
-                tell(format!("{} more checkpoints failed", held.told - TOLD_MAX));
-            }
+        if let Some(failure) = held.take(place, row, self.next, roots) {
+            self.failures.add(failure);
         }
     }
 
@@ -383,7 +221,9 @@ impl<S: FnMut(Failure)> History<S> {
     /// When ids cannot be sorted in the scratch directory.
     pub fn finish(mut self) -> io::Result<HistoryReport> {
         let ids = std::mem::replace(&mut self.ids, Unique::new(Path::new("")));
-        self.tell_the_rest();
+        for failure in self.inside.rest(Place::Inside).chain(self.outside.rest(Place::Outside)) {
+            self.failures.add(failure);
+        }
         let failures = &mut self.failures;
         ids.finish(|index, first| {
             let problem = format!("has the id of entry {first}");
@@ -400,8 +240,8 @@ impl<S: FnMut(Failure)> History<S> {
             Check::Sources,
         ];
         let mut checks: Vec<_> = by_rows.into_iter().map(|check| (check, self.verdict(check, None))).collect();
-        checks.push((Check::Checkpoints, self.verdict(Check::Checkpoints, self.why_not(&self.inside))));
-        let why = if self.wants_outside { self.why_not(&self.outside) } else { Some("none was given") };
+        checks.push((Check::Checkpoints, self.verdict(Check::Checkpoints, self.inside.why_not(self.has_keys))));
+        let why = if self.wants_outside { self.outside.why_not(self.has_keys) } else { Some("none was given") };
         checks.push((Check::Outside, self.verdict(Check::Outside, why)));
         checks.push((Check::Content, Verdict::NotChecked { why: "content is sealed and not part of what was given" }));
         let covered = self.inside.covered.max(self.outside.covered);
@@ -417,8 +257,8 @@ impl<S: FnMut(Failure)> History<S> {
             covered,
             checkpoints: self.inside.count,
             checks,
-            changed: interval(&self.inside),
-            changed_outside: interval(&self.outside),
+            changed: self.inside.changed(),
+            changed_outside: self.outside.changed(),
             failed: self.failures.finish(),
         })
     }
@@ -430,29 +270,4 @@ impl<S: FnMut(Failure)> History<S> {
             None => Verdict::Verified,
         }
     }
-
-    const fn why_not(&self, held: &Held) -> Option<&'static str> {
-        match held {
-            Held { count: 0, .. } => Some("there is none"),
-            _ if !self.has_keys => Some("no verifier key was given"),
-            Held { unanswered: true, .. } => Some("rows are missing, so the tree is not known"),
-            _ => None,
-        }
-    }
-}
-
-enum Answer {
-    Agrees,
-    Disagrees,
-    /// There are fewer entries.
-    Short,
-    /// Rows are missing, so the tree is not known.
-    Unknown,
-    /// The tree has grown past that size.
-    Late,
-    Unsound(CheckpointError),
-}
-
-fn interval(held: &Held) -> Option<Interval> {
-    held.disagreed.map(|before| Interval { after: held.agreed, before })
 }

@@ -6,6 +6,7 @@
 
 mod disclosure;
 mod dump;
+mod held;
 mod history;
 mod report;
 mod unique;
@@ -15,5 +16,6 @@ pub use disclosure::{
     verify_disclosure,
 };
 pub use dump::{DumpError, DumpOptions, OutsideCheckpoint, verify_dump};
-pub use history::{CheckedRow, CheckpointRow, History, Place, Row};
+pub use held::{CheckpointRow, Place};
+pub use history::{CheckedRow, History, Row};
 pub use report::{Check, Failure, HistoryReport, Interval, Verdict};

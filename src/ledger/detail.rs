@@ -4,7 +4,8 @@
 //! high-entropy bytes. What a network, an advisor or an officer wrote is a commitment. The table here is the table in
 //! `docs/FORMAT.md`; a test holds the two together.
 
-use super::scan::{Cursor, is_time, parse_digest, parse_uuid};
+use super::cursor::Cursor;
+use super::spelling::{is_time, parse_digest, parse_uuid};
 use super::{EntryError, EntryType};
 use crate::record::is_word;
 

@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::cursor::Cursor;
 use super::detail::{Token, each_element};
-use super::scan::{Cursor, ScannedCommitted, Streams, each_detail, scan};
+use super::scan::{ScannedCommitted, Streams, each_detail, scan};
 use super::tree::leaf_hash;
 use super::{Actor, Commitments, CommitmentsRoot, Committed, EntryError, EntryType};
 use crate::record::{AdvisorId, Digest, EntryId, RecordId, SourceId, Timestamp};

@@ -16,7 +16,8 @@ use std::thread;
 use uuid::Uuid;
 
 use self::copy::{fields, unescape, unescape_bytea};
-use super::history::{CheckedRow, CheckpointRow, History, Place, Row};
+use super::held::{CheckpointRow, Place};
+use super::history::{CheckedRow, History, Row};
 use super::report::{Failure, HistoryReport};
 use crate::ledger::{INTEGER_MAX, VerifyingKey, parse_decimal, parse_digest, parse_uuid};
 
