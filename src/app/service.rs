@@ -22,7 +22,7 @@ use super::lifecycle::Alarm;
 use super::{AppError, in_force, recognition, tasks, tls};
 use crate::access::Desk;
 use crate::api::{self, Api, Listening};
-use crate::archive::{Append, Archive};
+use crate::archive::{Append, Archive, Background, Schedule};
 use crate::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use crate::capture::{Blobs, Capture, CaptureParts, Pace, Recorder, Workers};
 use crate::exchange::Limits;
@@ -134,13 +134,9 @@ impl Service {
         let devices = ArchiveDevices::new(archive.directory()?);
         let background = Part::default();
         let stop = || background.stop.clone();
-        background.tasks.spawn(tasks::project(archive.clone(), stop()));
-        background.tasks.spawn(tasks::publish(
-            archive.clone(),
-            settings.archive.checkpoint_every,
-            alarm.clone(),
-            stop(),
-        ));
+        let schedule = Schedule { checkpoint: settings.archive.checkpoint_every, verify: settings.verify_every };
+        let beside = Background::start(archive, schedule, tasks::on_archive_alarm(alarm.clone()));
+        background.tasks.spawn(beside.run(stop()));
         background.tasks.spawn(tasks::watch(archive.clone(), alarm.clone(), stop()));
         background.tasks.spawn(Arc::clone(&devices).watch(stop()));
 

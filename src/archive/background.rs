@@ -18,8 +18,8 @@ use super::verify::{Finding, Verification};
 use super::{ArchiveError, Inconsistency};
 use crate::ledger::{Actor, EntryType};
 
-/// Entries that pile up are projected this often, and at once when the ledger grows.
-const PROJECT: Duration = Duration::from_secs(5);
+/// How soon entries of other processes are projected; our own are at once.
+const PROJECT: Duration = Duration::from_millis(500);
 /// Files of disposed records are looked for this often.
 const SWEEP: Duration = Duration::from_secs(60);
 /// A part that failed rests this long.
@@ -75,6 +75,12 @@ impl Background {
         tasks.spawn(sweep(archive.clone(), stopping.clone()));
         tasks.spawn(verify(archive.clone(), schedule.verify, alarm, stopping.clone()));
         Self { stopping, tasks }
+    }
+
+    /// Runs until told to stop, then waits for all parts.
+    pub async fn run(self, stop: CancellationToken) {
+        stop.cancelled().await;
+        self.stop().await;
     }
 
     /// Stops all parts and waits for them. What was under way is given up where it can be taken up again.
@@ -136,7 +142,12 @@ async fn project(archive: Archive, stopping: CancellationToken) {
         // Other processes append too; their entries are noticed with the next tick.
         tokio::select! {
             () = stopping.cancelled() => return,
-            _ = size.changed() => {}
+            changed = size.changed() => {
+                // The writer is gone: only the clock wakes us from here on.
+                if changed.is_err() {
+                    rest(&stopping, PROJECT).await;
+                }
+            }
             () = tokio::time::sleep(PROJECT) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Lists in ledger order, from the projections: records by filter, gaps, people, looks, verifications.
+//! Lists in ledger order, from the projections: how they are walked, and gaps and looks.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -8,7 +8,7 @@ use sqlx::types::time::OffsetDateTime;
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::{count, number};
-use crate::record::{AccountId, AdvisorId, DeviceId, OfficerId, RecordId, Timestamp};
+use crate::record::{AdvisorId, DeviceId, OfficerId, RecordId, Timestamp};
 
 /// A run of a list: it goes on after an entry index, so it never skips and never repeats while the ledger grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,76 +96,6 @@ pub struct GapRow {
     pub advisors: Vec<AdvisorId>,
 }
 
-/// An advisor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdvisorRow {
-    /// Who.
-    pub advisor: AdvisorId,
-    /// Name, unless disposed of.
-    pub name: Option<String>,
-    /// The entry that registered them.
-    pub index: u64,
-    /// When.
-    pub added_at: Timestamp,
-    /// The entry that revoked them.
-    pub revoked_index: Option<u64>,
-}
-
-/// A device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceRow {
-    /// Which.
-    pub device: DeviceId,
-    /// Whose.
-    pub advisor: Option<AdvisorId>,
-    /// What it is called.
-    pub name: Option<String>,
-    /// The entry that registered it.
-    pub index: u64,
-    /// When.
-    pub added_at: Timestamp,
-    /// The entry that revoked it.
-    pub revoked_index: Option<u64>,
-}
-
-/// An account on a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccountRow {
-    /// Which.
-    pub account: AccountId,
-    /// Whose.
-    pub advisor: Option<AdvisorId>,
-    /// On which network.
-    pub network: Option<String>,
-    /// Its id there.
-    pub network_id: Option<String>,
-    /// Its handle there.
-    pub handle: Option<String>,
-    /// Its display name there.
-    pub name: Option<String>,
-    /// The entry that first named it.
-    pub index: u64,
-    /// When.
-    pub added_at: Timestamp,
-}
-
-/// An officer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OfficerRow {
-    /// Who.
-    pub officer: OfficerId,
-    /// Their roles.
-    pub roles: Vec<String>,
-    /// Name, unless disposed of.
-    pub name: Option<String>,
-    /// The entry that registered them.
-    pub index: u64,
-    /// When.
-    pub added_at: Timestamp,
-    /// The entry that revoked them.
-    pub revoked_index: Option<u64>,
-}
-
 /// Somebody looked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookRow {
@@ -204,19 +134,6 @@ fn look(row: &PgRow) -> Result<LookRow, ArchiveError> {
     })
 }
 
-impl OfficerRow {
-    pub(in crate::archive) fn read(row: &PgRow) -> Result<Self, ArchiveError> {
-        Ok(Self {
-            officer: OfficerId::new(row.try_get("officer")?),
-            roles: row.try_get("roles")?,
-            name: row.try_get("name")?,
-            index: count(row.try_get("added_index")?),
-            added_at: time(row, "added_at")?,
-            revoked_index: counted(row, "revoked_index")?,
-        })
-    }
-}
-
 fn gap(row: &PgRow) -> Result<GapRow, ArchiveError> {
     Ok(GapRow {
         index: count(row.try_get("entry_index")?),
@@ -233,42 +150,8 @@ fn gap(row: &PgRow) -> Result<GapRow, ArchiveError> {
     })
 }
 
-fn advisor(row: &PgRow) -> Result<AdvisorRow, ArchiveError> {
-    Ok(AdvisorRow {
-        advisor: AdvisorId::new(row.try_get("advisor")?),
-        name: row.try_get("name")?,
-        index: count(row.try_get("added_index")?),
-        added_at: time(row, "added_at")?,
-        revoked_index: counted(row, "revoked_index")?,
-    })
-}
-
-fn device(row: &PgRow) -> Result<DeviceRow, ArchiveError> {
-    Ok(DeviceRow {
-        device: DeviceId::new(row.try_get("device")?),
-        advisor: row.try_get::<Option<Uuid>, _>("advisor")?.map(AdvisorId::new),
-        name: row.try_get("name")?,
-        index: count(row.try_get("added_index")?),
-        added_at: time(row, "added_at")?,
-        revoked_index: counted(row, "revoked_index")?,
-    })
-}
-
-fn account(row: &PgRow) -> Result<AccountRow, ArchiveError> {
-    Ok(AccountRow {
-        account: AccountId::new(row.try_get("account")?),
-        advisor: row.try_get::<Option<Uuid>, _>("advisor")?.map(AdvisorId::new),
-        network: row.try_get("network")?,
-        network_id: row.try_get("network_id")?,
-        handle: row.try_get("handle")?,
-        name: row.try_get("name")?,
-        index: count(row.try_get("added_index")?),
-        added_at: time(row, "added_at")?,
-    })
-}
-
 impl Archive {
-    async fn list<T>(
+    pub(super) async fn list<T>(
         &self,
         list: &Ordered,
         slice: Slice,
@@ -296,66 +179,6 @@ impl Archive {
              where entry_index > $1 and entry_index < $2 and ($4::uuid is null or advisors @> array[$4])"
             by "entry_index");
         self.list(&LIST, slice, of.map(AdvisorId::uuid), gap).await
-    }
-
-    /// Advisors; `of` asks for one.
-    ///
-    /// # Errors
-    /// See [`ArchiveError`].
-    pub async fn advisors(&self, slice: Slice, of: Option<AdvisorId>) -> Result<Vec<AdvisorRow>, ArchiveError> {
-        const LIST: Ordered = ordered!("
-            select * from projection.advisors
-             where added_index > $1 and added_index < $2 and ($4::uuid is null or advisor = $4)"
-            by "added_index");
-        self.list(&LIST, slice, of.map(AdvisorId::uuid), advisor).await
-    }
-
-    /// Devices, of one advisor or of all.
-    ///
-    /// # Errors
-    /// See [`ArchiveError`].
-    pub async fn devices(&self, slice: Slice, of: Option<AdvisorId>) -> Result<Vec<DeviceRow>, ArchiveError> {
-        const LIST: Ordered = ordered!("
-            select * from projection.devices
-             where added_index > $1 and added_index < $2 and ($4::uuid is null or advisor = $4)"
-            by "added_index");
-        self.list(&LIST, slice, of.map(AdvisorId::uuid), device).await
-    }
-
-    /// One device.
-    ///
-    /// # Errors
-    /// See [`ArchiveError`].
-    pub async fn device(&self, id: DeviceId) -> Result<Option<DeviceRow>, ArchiveError> {
-        let row = sqlx::query("select * from projection.devices where device = $1")
-            .bind(id.uuid())
-            .fetch_optional(&self.parts.reader)
-            .await?;
-        row.as_ref().map(device).transpose()
-    }
-
-    /// Accounts, of one advisor or of all.
-    ///
-    /// # Errors
-    /// See [`ArchiveError`].
-    pub async fn accounts(&self, slice: Slice, of: Option<AdvisorId>) -> Result<Vec<AccountRow>, ArchiveError> {
-        const LIST: Ordered = ordered!("
-            select * from projection.accounts
-             where added_index > $1 and added_index < $2 and ($4::uuid is null or advisor = $4)"
-            by "added_index");
-        self.list(&LIST, slice, of.map(AdvisorId::uuid), account).await
-    }
-
-    /// Officers.
-    ///
-    /// # Errors
-    /// See [`ArchiveError`].
-    pub async fn officers(&self, slice: Slice) -> Result<Vec<OfficerRow>, ArchiveError> {
-        const LIST: Ordered = ordered!("
-            select * from projection.officers
-             where added_index > $1 and added_index < $2 and $4::uuid is null"
-            by "added_index");
-        self.list(&LIST, slice, None, OfficerRow::read).await
     }
 
     /// Looks: at one record, or all.

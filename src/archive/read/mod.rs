@@ -3,14 +3,16 @@
 mod content;
 mod entries;
 mod lists;
+mod people;
 mod recall;
 mod records;
 mod verifications;
 
 pub use content::{Content, Field};
 pub(super) use content::{SealedRow, check_listed, field_name, open_blob, open_fields, parse_key, unwrap};
-pub use lists::{AccountRow, AdvisorRow, DeviceRow, GapRow, LookRow, OfficerRow, Slice};
+pub use lists::{GapRow, LookRow, Slice};
 pub(super) use lists::{Ordered, ordered};
+pub use people::{AccountRow, AdvisorRow, DeviceRow, OfficerRow};
 pub use recall::{ItemPlace, OpenCapture, OwnedAccount};
 pub use records::{CommunicationRow, RecordFilter, RecordRow};
 pub use verifications::VerificationRow;
