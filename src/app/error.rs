@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::HomeError;
+use super::demo::DemoError;
 use super::tls::TlsError;
 use crate::archive::embedded::EmbeddedError;
 use crate::archive::{AppendError, ArchiveError};
@@ -152,6 +153,9 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
+    /// The demo came to nothing.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     /// Stopped by a signal before it was done.
     #[error("stopped by a signal")]
     Interrupted,

@@ -96,6 +96,6 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         Command::Officer(Officer::Revoke { officer }) => command::officer::revoke(settings()?, *officer, output),
         Command::Checkpoint => command::checkpoint::run(settings()?, output),
         Command::Rebuild => command::rebuild::run(settings()?, output),
-        _ => Err(AppError::Interrupted),
+        Command::Demo(arguments) => demo::run(arguments.keep.as_deref(), output),
     }
 }

@@ -26,6 +26,11 @@ impl Output {
         self.json
     }
 
+    /// The same without words on the way.
+    pub(crate) const fn quiet(self) -> Self {
+        Self { json: true }
+    }
+
     /// The command's one answer.
     pub(crate) fn print<T: Serialize + Display>(self, answer: &T) -> Result<(), AppError> {
         let text = if self.json { serde_json::to_string(answer)? } else { answer.to_string() };

@@ -18,7 +18,7 @@ const BODY_BOUND: usize = 16 * 1024 * 1024;
 
 /// Why a question came to nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum OfficerError {
+pub enum OfficerError {
     /// No connection, or it broke.
     #[error("connection to the api broke")]
     Io(#[from] io::Error),

@@ -1,6 +1,7 @@
 //! The command line as its users meet it: the real program in a process of its own.
 
 mod check_config;
+mod demo;
 mod help;
 mod run;
 
