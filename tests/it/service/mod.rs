@@ -42,16 +42,24 @@ pub(crate) struct Device {
 impl Firm {
     /// A firm that intercepts the origin's host. `more` is appended to the settings.
     pub(crate) fn new(origin: &Origin, more: &str) -> Self {
+        Self::beside(&[(HOST.to_owned(), origin.address().to_string())], origin.root_pem(), more)
+    }
+
+    /// A firm that intercepts these hosts, found at these addresses, vouched for by this root.
+    pub(crate) fn beside(hosts: &[(String, String)], root_pem: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // The embedded Postgres runs as another user when the test is root: it must be able to pass through.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
         let (proxy, api) = (free_port(), free_port());
-        let (address, root) = (origin.address(), dir.path().join("origin-root.pem"));
-        std::fs::write(&root, origin.root_pem()).unwrap();
+        std::fs::write(dir.path().join("origin-root.pem"), root_pem).unwrap();
+        let names: Vec<String> = hosts.iter().map(|(host, _address)| format!("\"{host}\"")).collect();
+        let resolve: Vec<String> = hosts.iter().map(|(host, address)| format!("\"{host}\" = \"{address}\"")).collect();
         let settings = format!(
             "data_dir = \"data\"\n[proxy]\nlisten = \"127.0.0.1:{proxy}\"\n[api]\nlisten = \"127.0.0.1:{api}\"\n\
-             [upstream]\nextra_roots = [\"origin-root.pem\"]\nresolve = {{ \"{HOST}\" = \"{address}\" }}\n\
-             [intercept]\nextra_hosts = [\"{HOST}\"]\n{more}\n"
+             [upstream]\nextra_roots = [\"origin-root.pem\"]\nresolve = {{ {} }}\n\
+             [intercept]\nextra_hosts = [{}]\n{more}\n",
+            resolve.join(", "),
+            names.join(", "),
         );
         std::fs::write(dir.path().join("muniment.toml"), settings).unwrap();
         Self { dir, proxy, api }
@@ -59,6 +67,10 @@ impl Firm {
 
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir().join("data")
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {

@@ -1,0 +1,43 @@
+//! Beneath the service: its private Postgres, killed with -9 and asked with `psql`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// kill -9 of the postmaster whose cluster lies below `data`, if one is up.
+pub(super) fn kill_postgres(data: &Path) {
+    let Some(pid) = postmaster(data) else { return };
+    // It may be gone already: then there is nothing to kill, and kill says so.
+    let _sent = Command::new("kill").arg("-KILL").arg(pid.to_string()).output().unwrap();
+}
+
+/// The pid in `postmaster.pid`, wherever below the data directory the cluster is.
+fn postmaster(data: &Path) -> Option<i32> {
+    let mut directories: Vec<(PathBuf, u8)> = vec![(data.to_owned(), 0)];
+    while let Some((directory, depth)) = directories.pop() {
+        // A cluster's own directories come and go while Postgres starts.
+        let Ok(entries) = std::fs::read_dir(directory) else { continue };
+        for entry in entries.flatten() {
+            if entry.file_name() == "postmaster.pid" {
+                let text = std::fs::read_to_string(entry.path()).ok()?;
+                return text.lines().next()?.trim().parse().ok();
+            }
+            if depth < 3 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                directories.push((entry.path(), depth + 1));
+            }
+        }
+    }
+    None
+}
+
+/// What the owner's `psql` prints for a query: rows by line, columns by `|`.
+pub(super) fn psql(data: &Path, query: &str) -> String {
+    let postgres = data.join("postgres");
+    let output = Command::new("psql")
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "muniment", "-d", "muniment", "-c", query, "-h"])
+        .arg(postgres.join("socket"))
+        .env("PGPASSWORD", std::fs::read_to_string(postgres.join("owner.password")).unwrap().trim())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}

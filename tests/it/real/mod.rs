@@ -1,0 +1,10 @@
+//! Unmodified clients on real servers through `muniment serve`: everything the server accepted is in the archive.
+//!
+//! The servers and clients are in `tests/real`; `./dev setup test` installs them.
+
+mod archive;
+mod bluesky;
+mod browser;
+mod mastodon;
+mod parts;
+mod twitter;
