@@ -98,7 +98,13 @@ impl Wanted {
     }
 
     fn fits(&self, communication: &Value) -> bool {
-        self.kinds.iter().any(|kind| communication["kind"] == *kind) && communication[self.field] == self.value
+        let said = &communication[self.field];
+        // A text may have more around it (a name before a biography, the options after a poll); an id has not.
+        let found = match (self.field, said.as_str(), self.value.as_str()) {
+            ("text", Some(said), Some(wanted)) => said.contains(wanted),
+            _ => said == &self.value,
+        };
+        found && self.kinds.iter().any(|kind| communication["kind"] == *kind)
     }
 }
 
