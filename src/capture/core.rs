@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) accounts: Accounts,
     pub(crate) retries: Retries,
     pub(crate) seen: Seen,
+    /// Own items that may wait for their capture at once; beyond it they are judged by what is known.
+    pub(crate) own_items: Arc<Semaphore>,
     /// Captures whose outcome this process will still write.
     pub(crate) open: Mutex<HashSet<EntryId>>,
     pub(crate) answers: Lane<(Open, Answer)>,

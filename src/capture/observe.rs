@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
@@ -25,9 +24,6 @@ use crate::ledger::{Actor, Draft, EntryType};
 use crate::recognize::{Communication, Party, Recognition};
 use crate::record::{AdvisorId, Digest, Direction, EntryId, ExchangeId, FieldName, Timestamp, Word};
 
-const TAKEN_LOOK: Duration = Duration::from_millis(20);
-const TAKEN_LOOKS: u32 = 100;
-
 /// Something seen that waits to be looked at.
 pub(crate) enum Sighting {
     /// A read with its response.
@@ -46,6 +42,16 @@ impl Sighting {
             }
         }
     }
+}
+
+/// One item as it was seen.
+#[derive(Clone)]
+struct Sight {
+    one: Communication,
+    item: String,
+    version: Digest,
+    key: VersionKey,
+    streams: BTreeSet<AdvisorId>,
 }
 
 /// Where communications were seen.
@@ -137,117 +143,119 @@ impl Core {
     /// Keeps what was recognised, one record each.
     pub(crate) async fn sighted(self: &Arc<Self>, scene: Scene, recognition: Recognition) {
         for one in recognition.communications {
-            if one.direction == Direction::Outbound && one.item.is_some() {
+            let Some(sight) = self.claim(&scene, one).await else { continue };
+            let is_own = sight.one.direction == Direction::Outbound && sight.one.item.is_some();
+            if !is_own {
+                self.keep_sight(&scene, sight, false).await;
+            } else if let Ok(waiting) = Arc::clone(&self.own_items).try_acquire_owned() {
                 let (core, scene) = (Arc::clone(self), scene.clone());
-                self.appends.spawn(async move { core.own_item(&scene, one).await });
+                self.appends.spawn(async move {
+                    let captured = core.is_captured(&scene, &sight.item).await;
+                    core.keep_sight(&scene, sight, !captured).await;
+                    drop(waiting);
+                });
             } else {
-                self.keep_sighting(&scene, one, false).await;
+                let captured = self.seen.is_captured(&scene.network, &sight.item, self.now());
+                self.keep_sight(&scene, sight, !captured).await;
             }
         }
     }
 
-    /// An own item: is there a capture that accounts for it?
-    async fn own_item(self: &Arc<Self>, scene: &Scene, one: Communication) {
-        let item = one.item.clone().unwrap_or_default();
+    /// None when this version of the item is kept already, or somebody is about to keep it.
+    async fn claim(self: &Arc<Self>, scene: &Scene, one: Communication) -> Option<Sight> {
+        let content = one.fragment.as_deref().or(one.text.as_deref()).unwrap_or_default();
+        let version = one.version.unwrap_or_else(|| Digest::of(&[content.as_bytes()]));
+        let item = one.item.clone().unwrap_or_else(|| version.to_string());
+        let advisor = scene.connection.advisor;
+        let network = Some(&scene.network);
+        let streams = self.accounts.streams(advisor, network, std::slice::from_ref(&one), self.now());
+        let key = VersionKey::of(&scene.network, &item, &version);
+        let sight = Sight { one, item, version, key, streams };
+        match self.seen.claim(key, &sight.streams, self.now()) {
+            Claim::Yours => Some(sight),
+            Claim::Taken => None,
+            Claim::Held(held) => {
+                self.attribute(scene, &sight, held, &sight.streams).await;
+                None
+            }
+        }
+    }
+
+    /// Whether a capture accounts for an own item; its outcome may be on its way.
+    async fn is_captured(&self, scene: &Scene, item: &str) -> bool {
         let begun = Instant::now();
-        let captured = loop {
-            if self.seen.is_captured(&scene.network, &item, self.now()) {
-                break true;
+        loop {
+            if self.seen.is_captured(&scene.network, item, self.now()) {
+                return true;
             }
             let waited = begun.elapsed();
             if waited >= self.pace.own_item_grace * 3
                 || (waited >= self.pace.own_item_grace && self.open.lock().is_empty())
                 || self.hurry.is_cancelled()
             {
-                break false;
+                return false;
             }
             sleep(self.pace.own_item_grace / 20).await;
-        };
-        self.keep_sighting(scene, one, !captured).await;
+        }
     }
 
-    /// Keeps one item unless this version of it is kept already.
-    async fn keep_sighting(self: &Arc<Self>, scene: &Scene, one: Communication, maybe_off_channel: bool) {
-        let content = [one.fragment.as_deref(), one.text.as_deref()].into_iter().flatten().next().unwrap_or_default();
-        let version = one.version.unwrap_or_else(|| Digest::of(&[content.as_bytes()]));
-        let item = one.item.clone().unwrap_or_else(|| version.to_string());
-        let streams = self.accounts.streams(
-            scene.connection.advisor,
-            Some(&scene.network),
-            std::slice::from_ref(&one),
-            self.now(),
-        );
-        let key = VersionKey::of(&scene.network, &item, &version);
-        for _ in 0..TAKEN_LOOKS {
-            match self.seen.claim(key, self.now()) {
-                Claim::Held(held) => return self.attribute(key, held, &streams).await,
-                Claim::Taken => sleep(TAKEN_LOOK).await,
-                Claim::Yours => break,
-            }
-        }
-        let known = match self.recall.item(&scene.network, &item, &version).await {
+    /// Keeps a claimed item unless the archive has this version of it.
+    async fn keep_sight(self: &Arc<Self>, scene: &Scene, sight: Sight, maybe_off_channel: bool) {
+        let known = match self.recall.item(&scene.network, &sight.item, &sight.version).await {
             Ok(known) => known,
             Err(error) => {
                 tracing::debug!(%error, "an item is kept without asking the archive for earlier copies");
                 KnownItem::default()
             }
         };
-        if let Some(place) = known.this_version {
+        let wanted = sight.streams.clone();
+        let held = if let Some(place) = known.this_version {
             let (record, index) = (Some(place.record), Some(place.index));
-            let held = Held { entry: place.entry, record, index, streams: place.streams.into_iter().collect() };
-            self.seen.hold(key, held.clone(), self.now());
-            return self.attribute(key, held, &streams).await;
-        }
-        let off_channel = maybe_off_channel && !known.captured;
-        match self.observation(scene, one, &item, &streams, off_channel, known.newest).await {
-            Ok(submission) => self.append_sighting(scene, key, submission, streams).await,
-            Err(error) => {
-                tracing::error!(%error, "an item that was seen could not be sealed");
-                self.seen.let_go(key);
-                self.gap(Gap::on(GapCause::ReadDropped, &scene.connection).exchange(scene.exchange));
-            }
-        }
-    }
-
-    async fn append_sighting(
-        &self,
-        scene: &Scene,
-        key: VersionKey,
-        submission: Submission,
-        streams: BTreeSet<AdvisorId>,
-    ) {
-        let (entry, record) = (submission.draft.id, submission.draft.record);
-        match self.spool.keep(submission.clone()).await {
-            Ok(kept) => {
-                let index = match kept {
-                    Kept::Archived(appended) => Some(appended.index),
-                    Kept::Spooled => None,
-                };
-                self.seen.hold(key, Held { entry, record, index, streams }, self.now());
-            }
-            Err(error) => {
-                tracing::warn!(%error, "an item that was seen waits");
-                if self.keep_at_last(submission).await {
-                    self.seen.hold(key, Held { entry, record, index: None, streams }, self.now());
-                } else {
-                    self.seen.let_go(key);
-                    self.gap(Gap::on(GapCause::ReadDropped, &scene.connection).exchange(scene.exchange));
+            Some(Held { entry: place.entry, record, index, streams: place.streams.into_iter().collect() })
+        } else {
+            let off_channel = maybe_off_channel && !known.captured;
+            match self.observation(scene, &sight, off_channel, known.newest).await {
+                Ok(submission) => self.append_sighting(submission, wanted.clone()).await,
+                Err(error) => {
+                    tracing::error!(%error, "an item that was seen could not be sealed");
+                    None
                 }
             }
-        }
+        };
+        let Some(held) = held else {
+            self.seen.let_go(sight.key);
+            return self.gap(Gap::on(GapCause::ReadDropped, &scene.connection).exchange(scene.exchange));
+        };
+        let wanted_meanwhile = self.seen.hold(sight.key, held.clone(), self.now());
+        self.attribute(scene, &sight, held, &(&wanted | &wanted_meanwhile)).await;
+    }
+
+    /// None when it cannot be kept at all.
+    async fn append_sighting(&self, submission: Submission, streams: BTreeSet<AdvisorId>) -> Option<Held> {
+        let (entry, record) = (submission.draft.id, submission.draft.record);
+        let index = match self.spool.keep(submission.clone()).await {
+            Ok(Kept::Archived(appended)) => Some(appended.index),
+            Ok(Kept::Spooled) => None,
+            Err(error) => {
+                tracing::warn!(%error, "an item that was seen waits");
+                if !self.keep_at_last(submission).await {
+                    return None;
+                }
+                None
+            }
+        };
+        Some(Held { entry, record, index, streams })
     }
 
     async fn observation(
         self: &Arc<Self>,
         scene: &Scene,
-        one: Communication,
-        item: &str,
-        streams: &BTreeSet<AdvisorId>,
+        sight: &Sight,
         off_channel: bool,
         newest: Option<EntryId>,
     ) -> Result<Submission, SealingError> {
-        let size = one.fragment.as_ref().map_or(0, String::len) as u64;
-        let (scene, streams, item) = (scene.clone(), streams.clone(), item.to_owned());
+        let size = sight.one.fragment.as_ref().map_or(0, String::len) as u64;
+        let (scene, Sight { one, item, streams, .. }) = (scene.clone(), sight.clone());
         self.seal(size, move |core| {
             let (secret, key) = core.sealer.record()?;
             let mut envelope = core.sealer.envelope(&secret);
@@ -287,10 +295,19 @@ impl Core {
     }
 
     /// Puts a kept item into the streams of advisors that it turned out to belong to as well.
-    async fn attribute(&self, key: VersionKey, held: Held, streams: &BTreeSet<AdvisorId>) {
-        // While it waits in the spool it has no index that could be named; the next sighting makes up for it.
-        let Some(index) = held.index else { return };
-        let missing = self.seen.join(key, streams, self.now());
+    async fn attribute(&self, scene: &Scene, sight: &Sight, held: Held, streams: &BTreeSet<AdvisorId>) {
+        if streams.is_subset(&held.streams) {
+            return;
+        }
+        // One that went through the spool has got its index meanwhile; while it has none, the next sighting makes up for it.
+        let index = match held.index {
+            Some(index) => Some(index),
+            None => self.recall.item(&scene.network, &sight.item, &sight.version).await.ok().and_then(|known| {
+                known.this_version.filter(|place| place.entry == held.entry).map(|place| place.index)
+            }),
+        };
+        let Some(index) = index else { return };
+        let missing = self.seen.join(sight.key, streams, self.now());
         if missing.is_empty() {
             return;
         }

@@ -1,7 +1,7 @@
 //! Which items were seen before: each version of an item is kept once.
 //!
-//! Invariant: of several sightings of one version at once, one writes it and the others wait for it. Memory only; what it
-//! forgot, the archive is asked ([`super::Recall`]).
+//! Invariant: of several sightings of one version at once, one writes it, and the others leave with it whose streams it belongs
+//! to as well. Memory only; what it forgot, the archive is asked ([`super::Recall`]).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,7 +35,8 @@ pub(crate) struct Held {
 
 #[derive(Debug, Clone)]
 enum State {
-    Claimed,
+    /// Somebody is writing it; these streams want it.
+    Claimed(BTreeSet<AdvisorId>),
     Held(Held),
 }
 
@@ -44,7 +45,7 @@ enum State {
 pub(crate) enum Claim {
     /// It is the caller's to write: [`Seen::hold`] or [`Seen::let_go`] must follow.
     Yours,
-    /// Somebody else is writing it.
+    /// Somebody else is writing it, and was told of the streams.
     Taken,
     /// It is there.
     Held(Held),
@@ -79,21 +80,24 @@ fn item_key(network: &Arc<str>, item: &str) -> Item {
 }
 
 impl Seen {
-    pub(crate) fn claim(&self, key: VersionKey, now: Timestamp) -> Claim {
+    pub(crate) fn claim(&self, key: VersionKey, streams: &BTreeSet<AdvisorId>, now: Timestamp) -> Claim {
         let mut versions = self.versions.lock();
-        match versions.get(&key, now) {
-            Some(State::Held(held)) => Claim::Held(held.clone()),
-            Some(State::Claimed) => Claim::Taken,
-            None => {
-                versions.put(key, State::Claimed, now);
-                Claim::Yours
-            }
-        }
+        let (claim, claimed) = match versions.get(&key, now) {
+            Some(State::Held(held)) => return Claim::Held(held.clone()),
+            Some(State::Claimed(others)) => (Claim::Taken, others | streams),
+            None => (Claim::Yours, streams.clone()),
+        };
+        versions.put(key, State::Claimed(claimed), now);
+        claim
     }
 
-    /// The claimed version is durable.
-    pub(crate) fn hold(&self, key: VersionKey, held: Held, now: Timestamp) {
-        self.versions.lock().put(key, State::Held(held), now);
+    /// The claimed version is durable. Answers with streams that came to want it meanwhile and do not have it.
+    pub(crate) fn hold(&self, key: VersionKey, held: Held, now: Timestamp) -> BTreeSet<AdvisorId> {
+        let streams = held.streams.clone();
+        match self.versions.lock().put(key, State::Held(held), now) {
+            Some(State::Claimed(wanted)) => &wanted - &streams,
+            _ => BTreeSet::new(),
+        }
     }
 
     /// Adds streams to a held version; answers with those that were not there, for the caller to put on record.
@@ -138,17 +142,29 @@ mod tests {
 
     use super::*;
 
+    fn advisors(ids: &[u128]) -> BTreeSet<AdvisorId> {
+        ids.iter().map(|id| AdvisorId::new(Uuid::from_u128(*id))).collect()
+    }
+
     #[test]
-    fn one_of_several_sightings_writes_a_version() {
+    fn one_of_several_sightings_writes_a_version_and_learns_who_else_wants_it() {
         let (seen, now) = (Seen::default(), Timestamp::EPOCH);
         let key = VersionKey::of("bluesky", "at://1", &Digest::ZERO);
-        assert_eq!(seen.claim(key, now), Claim::Yours);
-        assert_eq!(seen.claim(key, now), Claim::Taken);
+        assert_eq!(seen.claim(key, &advisors(&[1]), now), Claim::Yours);
+        assert_eq!(seen.claim(key, &advisors(&[2]), now), Claim::Taken);
         seen.let_go(key);
-        assert_eq!(seen.claim(key, now), Claim::Yours);
-        let held = Held { entry: EntryId::new(Uuid::nil()), record: None, index: Some(1), streams: BTreeSet::new() };
-        seen.hold(key, held.clone(), now);
-        assert_eq!(seen.claim(key, now), Claim::Held(held));
+        assert_eq!(seen.claim(key, &advisors(&[1]), now), Claim::Yours);
+        assert_eq!(seen.claim(key, &advisors(&[1, 3]), now), Claim::Taken);
+        let held = Held { entry: EntryId::new(Uuid::nil()), record: None, index: Some(1), streams: advisors(&[1]) };
+        assert_eq!(seen.hold(key, held.clone(), now), advisors(&[3]));
+        assert_eq!(seen.claim(key, &advisors(&[1]), now), Claim::Held(held));
+        assert_eq!(seen.join(key, &advisors(&[1, 3]), now), Vec::from_iter(advisors(&[3])));
+        assert_eq!(seen.join(key, &advisors(&[1, 3]), now), []);
+    }
+
+    #[test]
+    fn another_version_item_or_network_is_another_key() {
+        let key = VersionKey::of("bluesky", "at://1", &Digest::ZERO);
         assert_ne!(key, VersionKey::of("bluesky", "at://1", &Digest::of(&[b"edited"])));
         assert_ne!(key, VersionKey::of("bluesk", "yat://1", &Digest::ZERO));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +33,7 @@ const ANSWERS_AT_ONCE: usize = 32;
 const ANSWERS: usize = 16_384;
 const ANSWER_BYTES: u32 = 128 << 20;
 const LATE_ANSWERS: usize = 65_536;
+const OWN_ITEMS: usize = 4096;
 const READS_AT_ONCE: usize = 8;
 const READS: usize = 4096;
 const READ_BYTES: u32 = 128 << 20;
@@ -125,6 +126,7 @@ impl Capture {
             accounts: Accounts::default(),
             retries: Retries::default(),
             seen: Seen::default(),
+            own_items: Arc::new(Semaphore::new(OWN_ITEMS)),
             open: Mutex::new(HashSet::new()),
             answers,
             late_answers,

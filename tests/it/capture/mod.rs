@@ -4,6 +4,7 @@ mod disk;
 mod gaps;
 mod journal;
 mod kill;
+mod memory;
 mod observe;
 mod postgres;
 mod spool;

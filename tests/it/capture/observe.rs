@@ -152,6 +152,23 @@ async fn an_item_seen_again_by_another_advisor_is_attributed_and_not_kept_twice(
 }
 
 #[tokio::test]
+async fn two_advisors_who_see_an_item_at_once_both_have_it_and_it_is_kept_once() {
+    let world = world().await;
+    world.ground.archive.set_delay(Duration::from_millis(30));
+    let item = json!({"id": "i-1", "author": "did:x", "text": "to both", "concerns_us": true});
+    for _ in 0..3 {
+        world.read("/feed", &feed(std::slice::from_ref(&item)));
+        world.read_of(OTHER_DEVICE, OTHER_ADVISOR, "/feed", &feed(std::slice::from_ref(&item)));
+    }
+    let ground = world.end().await;
+    assert_eq!(ground.ledger.entries_of(EntryType::Observation).len(), 1);
+    let mut streams: Vec<_> =
+        ground.ledger.entries().iter().flat_map(|entry| entry.streams().to_vec()).map(|stream| stream.id).collect();
+    streams.sort();
+    assert_eq!(streams, [advisor(ADVISOR), advisor(OTHER_ADVISOR)]);
+}
+
+#[tokio::test]
 async fn a_read_that_was_cut_off_is_a_gap() {
     let world = world().await;
     let mut exchange = world.exchange(http::Method::GET, "/feed", "");
