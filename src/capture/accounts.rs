@@ -191,3 +191,79 @@ fn is_same(one: &Party, other: &Party) -> bool {
     }
     names(one).any(|name| names(other).any(|other| name == other))
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::record::{Digest, Direction, Kind};
+
+    const NOW: Timestamp = Timestamp::EPOCH;
+
+    fn actor(advisor: u128, session: Option<u8>) -> Actor {
+        let session = session.map(|session| SessionKey(Digest([session; 32])));
+        Actor {
+            device: DeviceId::new(Uuid::from_u128(advisor)),
+            advisor: AdvisorId::new(Uuid::from_u128(advisor)),
+            session,
+        }
+    }
+
+    fn party(id: &str, handle: &str) -> Party {
+        Party { id: id.to_owned(), handle: Some(handle.to_owned()), ..Party::default() }
+    }
+
+    fn network(name: &str) -> Arc<str> {
+        Arc::from(name)
+    }
+
+    fn learn(accounts: &Accounts, actor: Actor, party: &Party) -> Option<Learned> {
+        let fresh = || AccountId::new(Uuid::from_u128(7));
+        accounts.learn(actor, &network("net"), party, NOW, fresh).map(|(learned, _)| learned)
+    }
+
+    #[test]
+    fn an_account_is_new_once_and_found_by_id_though_its_handle_moves() {
+        let accounts = Accounts::default();
+        assert_eq!(learn(&accounts, actor(1, None), &party("did:1", "@a")), Some(Learned::New));
+        assert_eq!(learn(&accounts, actor(1, None), &party("did:1", "@renamed")), Some(Learned::Known));
+        // The old handle belongs to somebody else now.
+        let other = AccountId::new(Uuid::from_u128(8));
+        let learned = accounts.learn(actor(1, None), &network("net"), &party("did:2", "@a"), NOW, || other);
+        assert_eq!(learned.map(|(learned, _)| learned), Some(Learned::New));
+        assert_eq!(learn(&accounts, actor(1, None), &Party::default()), None);
+    }
+
+    #[test]
+    fn a_session_acts_as_its_own_account_and_an_unknown_one_as_any_of_the_advisors() {
+        let accounts = Accounts::default();
+        learn(&accounts, actor(1, Some(1)), &party("did:1", "@a"));
+        let second = AccountId::new(Uuid::from_u128(8));
+        accounts.learn(actor(1, Some(2)), &network("net"), &party("did:2", "@b"), NOW, || second);
+        let ids = |session| {
+            accounts.acting(actor(1, session), "net", NOW).into_iter().map(|party| party.id).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (ids(Some(1)), ids(Some(2)), ids(Some(3))),
+            (vec!["did:1".into()], vec!["did:2".into()], vec!["did:1".into(), "did:2".into()])
+        );
+        assert!(accounts.acting(actor(1, Some(1)), "other_net", NOW).is_empty());
+        assert!(accounts.acting(actor(2, Some(1)), "net", NOW).is_empty());
+    }
+
+    #[test]
+    fn streams_are_bounded_and_never_without_the_device_s_own_advisor() {
+        let accounts = Accounts::default();
+        for advisor in 0..300 {
+            let fresh = || AccountId::new(Uuid::from_u128(advisor));
+            let party = party(&format!("did:{advisor}"), "");
+            accounts.learn(actor(advisor, None), &network("net"), &party, NOW, fresh);
+        }
+        let recipients = (0..300).map(|advisor| party(&format!("did:{advisor}"), "")).collect();
+        let message = Communication { recipients, ..Communication::bare(Kind::Message, Direction::Outbound) };
+        let own = AdvisorId::new(Uuid::from_u128(299));
+        let streams = accounts.streams(own, Some(&network("net")), &[message], NOW);
+        assert!(streams.len() == STREAMS && streams.contains(&own));
+    }
+}

@@ -5,8 +5,8 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::recognizer::{Failure, Purpose, Question, Recognized, Recognizer, ReloadError};
-use crate::recognize::{Ask, Engine, RuleSet, Source, Task};
+use super::recognizer::{Failure, Question, Recognized, Recognizer, ReloadError};
+use crate::recognize::{Ask, Engine, RuleSet, Source};
 
 type Asked = (Question, oneshot::Sender<Recognized>);
 
@@ -35,18 +35,6 @@ fn thread(rules: RuleSet) -> std::io::Result<mpsc::UnboundedSender<Asked>> {
         }
     })?;
     Ok(sender)
-}
-
-impl Purpose {
-    /// As a worker is asked.
-    pub(super) const fn task(self) -> Task {
-        match self {
-            Self::Write => Task::Write,
-            Self::Answer => Task::Outcome,
-            Self::Read => Task::Read,
-            Self::Message => Task::Message,
-        }
-    }
 }
 
 impl Recognizer for InlineRecognizer {

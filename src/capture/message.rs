@@ -145,7 +145,9 @@ impl Core {
             accounts::Actor { device: connection.device, advisor: connection.advisor, session: scrubbed.session };
         let known = network.as_deref().map(|network| self.accounts.acting(actor, network, self.now()));
         let json = scrubbed.json(&known.unwrap_or_default(), &self.limits);
-        let (recognition, failed) = self.recognize(Purpose::Message, &rules, connection, json).await;
+        let outbound = message.direction == Direction::Outbound;
+        let purpose = if outbound { Purpose::Message } else { Purpose::Inbound };
+        let (recognition, failed) = self.recognize(purpose, &rules, connection, json).await;
         self.learn(actor, network.as_ref(), recognition.account.as_ref());
         Heard { scrubbed, recognition, failed, network, rules }
     }

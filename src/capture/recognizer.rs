@@ -4,7 +4,7 @@ use std::io;
 
 use futures_util::future::BoxFuture;
 
-use crate::recognize::{Recognition, RuleErrors, Source};
+use crate::recognize::{Recognition, RuleErrors, Source, Task};
 
 /// What is asked about an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,8 +15,28 @@ pub enum Purpose {
     Answer,
     /// What does this read hold that concerns us?
     Read,
-    /// What does this message say? A device waits where it is outbound.
+    /// What does this outbound message say? A device waits.
     Message,
+    /// What does this inbound message hold that concerns us?
+    Inbound,
+}
+
+impl Purpose {
+    /// A device waits for the answer.
+    #[must_use]
+    pub const fn is_urgent(self) -> bool {
+        matches!(self, Self::Write | Self::Message)
+    }
+
+    /// As a worker is asked.
+    pub(super) const fn task(self) -> Task {
+        match self {
+            Self::Write => Task::Write,
+            Self::Answer => Task::Outcome,
+            Self::Read => Task::Read,
+            Self::Message | Self::Inbound => Task::Message,
+        }
+    }
 }
 
 /// One exchange or message, scrubbed.

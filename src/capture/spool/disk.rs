@@ -89,6 +89,10 @@ impl Directory {
     /// When it cannot be made, or another process has it.
     pub fn open(path: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        // The directory's own name has to be durable as well, or a power cut takes all that is in it.
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
         let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(path.join("lock"))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => {

@@ -360,10 +360,17 @@ impl Writer {
         let (number, mut file) = self.create()?;
         let key = self.key.segment(number, &header.salt)?;
         let bytes = (HEADER * 2) as u64;
+        let begun = file.write(&header.encode()).and_then(|()| file.sync()).and_then(|()| self.disk.sync());
+        if let Err(error) = begun {
+            // On a full disk this happens at every append: what is of no use must not pile up.
+            if self.disk.remove(number).is_ok() {
+                self.next = number.0;
+            } else {
+                self.segments.lock().insert(number, Backlog { frames: 0, bytes });
+            }
+            return Err(error.into());
+        }
         self.segments.lock().insert(number, Backlog { frames: 0, bytes });
-        file.write(&header.encode())?;
-        file.sync()?;
-        self.disk.sync()?;
         Ok(Open { number, file, key, frames: 0, bytes })
     }
 

@@ -2,8 +2,11 @@
 //!
 //! Invariant: a segment is removed after every submission in it has a place in the archive, or stands in a gap entry that
 //! has. Doing any part of this twice is harmless: the archive knows each entry by its id. So a crash at any point costs
-//! nothing but the work, and there is no cursor to keep durable.
+//! nothing but the work, and there is no cursor to keep durable. The order is the journal's; only where the archive fails in the
+//! middle of a window may entries of different records change places.
 
+use std::collections::HashSet;
+use std::iter::Peekable;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ use super::{Backlog, Reading, SegmentNumber};
 use crate::archive::Submission;
 use crate::capture::GapCause;
 
-/// Submissions handed to the archive at once: they share its commits, and keep their order.
+/// Submissions handed to the archive at once, so that they share its commits.
 const WINDOW: usize = 64;
 /// With this little left, newer submissions wait until it is replayed, so that replay catches up even under load.
 const LAST: u64 = 256;
@@ -109,9 +112,9 @@ impl Spool {
         };
         let (missing, damaged) = (reading.missing, reading.is_damaged());
         let opened_at = reading.opened_at;
-        let mut rest = reading.payloads.into_iter().skip(progress.done);
+        let mut rest = reading.payloads.into_iter().skip(progress.done).map(codec::decode).peekable();
         loop {
-            let window: Vec<_> = rest.by_ref().take(WINDOW).map(codec::decode).collect();
+            let window = window(&mut rest);
             if window.is_empty() {
                 break;
             }
@@ -165,7 +168,7 @@ impl Spool {
         Ok(self.journal.set_aside(number).await?)
     }
 
-    async fn replay_one(&self, decoded: Result<Submission, codec::CodecError>) -> Result<(), Reaction> {
+    async fn replay_one(&self, decoded: Decoded) -> Result<(), Reaction> {
         let submission = decoded.map_err(|error| Reaction::Give(error.into()))?;
         self.append(submission).await.map(drop).map_err(reaction)
     }
@@ -177,4 +180,24 @@ impl Spool {
             Err(Reaction::Wait(error) | Reaction::Give(error)) => Err(error),
         }
     }
+}
+
+type Decoded = Result<Submission, codec::CodecError>;
+
+/// The next submissions, as long as they belong to different records: if the archive fails for some of a window and not for
+/// others, those that succeeded stand first, and an outcome must never stand before its capture.
+fn window(rest: &mut Peekable<impl Iterator<Item = Decoded>>) -> Vec<Decoded> {
+    let mut records = HashSet::new();
+    let mut window = Vec::new();
+    while window.len() < WINDOW {
+        let repeats = |next: &Decoded| match next {
+            Ok(submission) => submission.draft.record.is_some_and(|record| !records.insert(record)),
+            Err(_) => false,
+        };
+        match rest.peek().map(repeats) {
+            Some(false) => window.extend(rest.next()),
+            Some(true) | None => break,
+        }
+    }
+    window
 }

@@ -22,14 +22,16 @@ use tokio_util::task::TaskTracker;
 pub use process::WorkerCommand;
 use process::{Ended, Worker};
 
-use super::recognizer::{Failure, Purpose, Question, Recognized, Recognizer, ReloadError};
+use super::recognizer::{Failure, Question, Recognized, Recognizer, ReloadError};
 use crate::recognize::worker::{WorkerError, question};
 use crate::recognize::{Ask, RuleSet, Source, Task};
 use crate::record::Digest;
 use crate::telemetry::Metrics;
 
-/// Longest wait for a worker to be free.
+/// Longest wait for a worker to be free, while a device waits.
 const WAIT: Duration = Duration::from_secs(5);
+/// The same where no device waits: an answer read late beats one not read.
+const BACKGROUND_WAIT: Duration = Duration::from_secs(60);
 /// Longest time for a process to start and compile its rules.
 const START: Duration = Duration::from_secs(20);
 
@@ -166,26 +168,45 @@ impl Pool {
 
     fn give_back(&self, generation: &Arc<Generation>, worker: Worker) {
         let mut state = self.state.lock();
-        if Arc::ptr_eq(&state.generation, generation) && state.idle.len() < self.setting.count && !self.free.is_closed()
-        {
+        if state.idle.len() >= self.setting.count {
+            state.idle.retain_mut(Worker::is_alive);
+        }
+        let is_current = Arc::ptr_eq(&state.generation, generation) && !self.free.is_closed();
+        if is_current && state.idle.len() < self.setting.count {
             state.idle.push(worker);
         }
     }
 
+    /// A living idle worker, if there is one; those that somebody killed are replaced.
+    fn take_idle(self: &Arc<Self>) -> (Arc<Generation>, Option<Worker>) {
+        let mut state = self.state.lock();
+        let mut dead = 0;
+        let living = loop {
+            let Some(mut worker) = state.idle.pop() else { break None };
+            if worker.is_alive() {
+                break Some(worker);
+            }
+            dead += 1;
+        };
+        let generation = Arc::clone(&state.generation);
+        drop(state);
+        // One that is about to be started for this question counts.
+        let started_now = usize::from(living.is_none());
+        (started_now..dead).for_each(|_| self.replace());
+        (generation, living)
+    }
+
     async fn recognize(self: Arc<Self>, asked: Question) -> Recognized {
-        let background = matches!(asked.purpose, Purpose::Answer | Purpose::Read);
+        let urgent = asked.purpose.is_urgent();
         let permits = async {
-            let behind = if background { Some(self.free_for_background.acquire().await?) } else { None };
+            let behind = if urgent { None } else { Some(self.free_for_background.acquire().await?) };
             Ok::<_, tokio::sync::AcquireError>((behind, self.free.acquire().await?))
         };
-        let Ok(Ok(_permits)) = timeout(WAIT, permits).await else {
+        let Ok(Ok(_permits)) = timeout(if urgent { WAIT } else { BACKGROUND_WAIT }, permits).await else {
             tracing::warn!("no recognition worker is free");
             return Recognized::Failed(Failure::NoWorker);
         };
-        let (generation, idle) = {
-            let mut state = self.state.lock();
-            (Arc::clone(&state.generation), state.idle.pop())
-        };
+        let (generation, idle) = self.take_idle();
         let worker = match idle {
             Some(worker) => worker,
             None => match self.start_one(&generation).await {

@@ -32,8 +32,8 @@ pub(super) enum Ended {
 }
 
 pub(super) struct Worker {
-    // Held so that dropping the worker kills the process; its exit is collected by the runtime.
-    _child: Child,
+    /// Held so that dropping the worker kills the process; its exit is collected by the runtime.
+    child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     /// The rule whose program runs, as the worker said last.
@@ -59,7 +59,12 @@ impl Worker {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        Ok(Self { _child: child, input, output: BufReader::new(output), running: None })
+        Ok(Self { child, input, output: BufReader::new(output), running: None })
+    }
+
+    /// The process has not ended, as far as one can tell.
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// One question; answers when the worker does. The caller bounds the time.

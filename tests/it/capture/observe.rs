@@ -189,7 +189,8 @@ async fn reads_that_come_too_fast_become_counted_gaps_and_are_never_silent() {
         let item = json!({"id": format!("i-{number}"), "author": "did:x", "text": "words", "concerns_us": true});
         world.read("/feed", &feed(&[item]));
     }
-    let ground = world.end().await;
+    let World { ground, capture } = world;
+    capture.shut_down(Duration::from_secs(1)).await;
     let kept = ground.ledger.entries_of(EntryType::Observation).len() as u64;
     let gaps = ground.ledger.entries_of(EntryType::Gap);
     let dropped = gaps.iter().filter(|gap| said(gap, "cause") == "read_dropped");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -61,7 +62,7 @@ async fn behind_a_relay() -> (TestArchive, Relay) {
     (TestArchive::on(database, change).await, relay)
 }
 
-async fn start(test: &TestArchive, spool: &Path) -> Capture {
+async fn start(test: &TestArchive, spool: &Path) -> (Capture, Arc<Spool>) {
     let (clock, ids, metrics) = (Arc::clone(&test.clock), Arc::clone(&test.ids), Arc::new(Metrics::new()));
     let disk = Arc::new(Directory::open(spool).unwrap());
     let key = SpoolKey::derive(master().as_bytes());
@@ -76,11 +77,11 @@ async fn start(test: &TestArchive, spool: &Path) -> Capture {
         metrics: Arc::clone(&metrics),
     }));
     let rules = || RuleSet::load(&sources()).unwrap();
-    Capture::start(CaptureParts {
+    let capture = Capture::start(CaptureParts {
         rules: rules(),
         listed: ListedHosts::default(),
         recognizer: Arc::new(InlineRecognizer::start(rules()).unwrap()),
-        spool,
+        spool: Arc::clone(&spool),
         recall: Arc::new(Nothing),
         blobs: Arc::new(test.archive.blobs().clone()),
         master: master(),
@@ -92,7 +93,19 @@ async fn start(test: &TestArchive, spool: &Path) -> Capture {
         entropy: Arc::new(SystemEntropy),
         metrics,
     })
-    .await
+    .await;
+    (capture, spool)
+}
+
+/// Waits for it, but not for ever.
+async fn until(what: impl Fn() -> bool) {
+    for _ in 0..3000 {
+        if what() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came to be");
 }
 
 fn post(test: &TestArchive, device: u128, text: &str) -> Exchange {
@@ -132,48 +145,54 @@ fn of_type(entries: &[Entry], entry_type: EntryType) -> Vec<&Entry> {
 async fn p1_a_network_cut_again_and_again_loses_no_released_write_and_doubles_none() {
     let (test, relay) = behind_a_relay().await;
     let test = Arc::new(test);
-    let spool = tempfile::tempdir().unwrap();
-    let capture = Arc::new(start(&test, spool.path()).await);
+    let directory = tempfile::tempdir().unwrap();
+    let (capture, spool) = start(&test, directory.path()).await;
+    let (capture, enough) = (Arc::new(capture), Arc::new(AtomicBool::new(false)));
     let devices: Vec<_> = (0..6_u128)
         .map(|device| {
-            let (test, capture) = (Arc::clone(&test), Arc::clone(&capture));
+            let (test, capture, enough) = (Arc::clone(&test), Arc::clone(&capture), Arc::clone(&enough));
             tokio::spawn(async move {
                 let mut released = Vec::new();
-                for number in 0..60 {
+                for number in 0.. {
+                    if enough.load(Ordering::Relaxed) {
+                        break;
+                    }
                     let exchange = post(&test, device, &format!("words {number} of {device}"));
                     if let Ok(receipt) = capture.write(exchange).await {
                         released.extend(receipt.record());
                         capture.outcome(receipt, Answer::None(NoAnswer::TimedOut));
                     }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 released
             })
         })
         .collect();
-    for _ in 0..4 {
+    for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(150)).await;
         relay.close();
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        until(|| spool.backlog().frames > 5).await;
         relay.open();
+        until(|| !spool.is_away()).await;
     }
+    // The last outage is not over when the service stops: what is in the spool goes in with the next start.
+    relay.close();
+    until(|| spool.backlog().frames > 5).await;
+    enough.store(true, Ordering::Relaxed);
     let mut released: Vec<RecordId> = Vec::new();
     for device in devices {
         released.extend(device.await.unwrap());
     }
+    drop(spool);
     Arc::into_inner(capture).unwrap().shut_down(Duration::from_secs(20)).await;
-    // Whatever is still in the spool goes in with the next start.
-    let capture = start(&test, spool.path()).await;
-    for _ in 0..400 {
-        let entries = test.archive.entries(0..test.archive.head_size().await.unwrap()).await.unwrap();
-        if of_type(&entries, EntryType::Outcome).len() >= released.len() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    relay.open();
+    let (capture, spool) = start(&test, directory.path()).await;
+    until(|| !spool.is_away()).await;
+    drop(spool);
     capture.shut_down(Duration::from_secs(20)).await;
     let entries = assert_sound(&test).await;
 
-    assert!(released.len() > 300, "{} writes were released", released.len());
+    assert!(released.len() > 50, "{} writes were released", released.len());
     let captures = of_type(&entries, EntryType::Capture);
     let records: BTreeSet<RecordId> = captures.iter().filter_map(|entry| entry.record()).collect();
     assert_eq!(records.len(), captures.len(), "one capture each");
@@ -183,8 +202,9 @@ async fn p1_a_network_cut_again_and_again_loses_no_released_write_and_doubles_no
         let capture = place.remove(&said(outcome, "capture")).expect("one outcome for each capture");
         assert!(capture < outcome.index(), "an outcome never stands before its capture");
     }
+    assert!(of_type(&entries, EntryType::Outcome).len() >= released.len(), "what was answered is closed");
     let outages = of_type(&entries, EntryType::Gap);
     assert!(outages.iter().any(|gap| said(gap, "cause") == "archive_unavailable" && gap.detail()["count"] != 0));
-    let left: Vec<_> = std::fs::read_dir(spool.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["lock"], "the spool is empty");
 }

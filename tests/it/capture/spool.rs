@@ -8,7 +8,7 @@ use muniment::archive::Submission;
 use muniment::capture::MemoryJournal;
 use muniment::capture::spool::{Bounds, Disk, Journal, KeepError, Kept, Spool, SpoolKey, SpoolParts};
 use muniment::ledger::{Actor, Commitments, Draft, Entry, EntryType};
-use muniment::record::{AdvisorId, Clock, DeviceId, Digest, EntryId, Ids, MasterKey};
+use muniment::record::{AdvisorId, Clock, DeviceId, Digest, EntryId, Ids, MasterKey, RecordId};
 use muniment::settings::WhenUnavailable;
 use muniment::telemetry::Metrics;
 use serde_json::{Value, json};
@@ -80,6 +80,19 @@ impl World {
             commitments: Commitments::new(),
             detail,
         })
+    }
+
+    /// A capture and its outcome, of one record.
+    fn pair(&self, number: u128) -> [Submission; 2] {
+        let mut capture = self.capture(number);
+        capture.draft.record = Some(RecordId::new(self.ids.fresh()));
+        let mut outcome = capture.clone();
+        outcome.draft.id = EntryId::new(self.ids.fresh());
+        outcome.draft.entry_type = EntryType::Outcome;
+        outcome.draft.detail.clear();
+        outcome.draft.detail.insert("capture".to_owned(), capture.draft.id.to_string().into());
+        outcome.draft.detail.insert("state".to_owned(), "accepted".into());
+        [capture, outcome]
     }
 
     fn captured(&self) -> Vec<u128> {
@@ -202,6 +215,32 @@ async fn p1_a_stop_in_the_middle_of_replay_loses_nothing_and_doubles_nothing() {
         running.drained().await;
         assert_eq!(world.captured(), (0..10).collect::<Vec<_>>(), "stopped after {stop_after}");
         assert_sound(&world.ledger);
+        running.end().await;
+    }
+}
+
+#[tokio::test]
+async fn p1_no_outcome_overtakes_its_capture_whichever_append_of_a_replay_fails() {
+    for step in 0..14 {
+        let world = World::new();
+        let running = world.start(WhenUnavailable::Spool, Bounds::default());
+        world.archive.set_away(true);
+        for number in 0..6 {
+            for submission in world.pair(number) {
+                running.spool.keep(submission).await.unwrap();
+            }
+        }
+        let appends_before = world.archive.appends();
+        world.archive.fail_at(appends_before + step, ArchiveFault::NotPersisted);
+        world.archive.set_away(false);
+        running.drained().await;
+        assert_sound(&world.ledger);
+        let place = |id: &str| world.ledger.entries().iter().position(|entry| entry.id().to_string() == id);
+        for outcome in world.ledger.entries_of(EntryType::Outcome) {
+            let capture = place(outcome.detail()["capture"].as_str().unwrap()).expect("its capture is there");
+            assert!((capture as u64) < outcome.index(), "append {step} of the replay failed");
+        }
+        assert_eq!(world.ledger.entries_of(EntryType::Outcome).len(), 6);
         running.end().await;
     }
 }

@@ -109,6 +109,11 @@ impl FlakyArchive {
         self.state.lock().fail_at.insert(append, fault);
     }
 
+    /// How often it was asked.
+    pub(crate) fn appends(&self) -> u64 {
+        self.state.lock().appends
+    }
+
     pub(crate) fn set_delay(&self, delay: Duration) {
         self.state.lock().delay = delay;
     }

@@ -143,6 +143,8 @@ async fn relay(client: TcpStream, server: UnixStream, rule: Arc<Rule>) {
             !marker.is_empty() && message.windows(marker.len()).any(|window| window == marker.as_slice())
         };
         match rule.mode.load(Ordering::SeqCst) {
+            // Closed while this one was not waiting to be told.
+            CLOSED => break,
             CUT_REQUEST if marked => {
                 rule.cut();
                 break;
