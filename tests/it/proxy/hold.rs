@@ -43,6 +43,28 @@ async fn p1_nothing_reaches_the_origin_before_the_record_is_durable() {
     device.expect("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok").await;
     world.recorder.until("outcome", |notes| notes.len() == 2).await;
     assert_eq!(outcomes(&world), [(Some(201), None)]);
+    let Note::Outcome { complete, body, .. } = world.recorder.notes().remove(1) else { panic!("no outcome") };
+    assert_eq!((complete, body.as_slice()), (true, &b"ok"[..]));
+}
+
+#[tokio::test]
+async fn of_a_large_answer_to_a_write_the_first_megabyte_is_kept_and_said_to_be_cut() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("POST /post HTTP/1.1\r\nHost: social.test\r\nContent-Length: 2\r\n\r\nhi").await;
+    upstream.head().await;
+    let size = 3 << 20;
+    let sending = tokio::spawn(async move {
+        upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n")).await;
+        upstream.send(vec![b'x'; size]).await;
+        upstream
+    });
+    device.head().await;
+    device.bytes(size).await;
+    drop(sending.await.unwrap());
+    world.recorder.until("outcome", |notes| notes.len() == 2).await;
+    let Note::Outcome { complete, body, .. } = world.recorder.notes().remove(1) else { panic!("no outcome") };
+    assert_eq!((complete, body.len()), (false, 1 << 20));
 }
 
 #[tokio::test]

@@ -2,9 +2,12 @@
 
 mod authority;
 mod certificates;
+mod channel;
 mod connect;
 mod curl;
 mod firm;
 mod hold;
-#[expect(dead_code, reason = "what the next tests need is here already")]
+mod http1;
+mod http2;
+mod life;
 mod support;

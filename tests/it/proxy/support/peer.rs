@@ -95,6 +95,11 @@ impl Peer {
         assert!(rest.is_empty(), "{} read {:?} before the end", self.name, String::from_utf8_lossy(&rest));
     }
 
+    /// Ends the connection in order.
+    pub(crate) async fn close(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// Nothing comes for a while.
     pub(crate) async fn expect_silence(&mut self, span: Duration) {
         assert!(self.buffer.is_empty(), "{} has read {:?}", self.name, String::from_utf8_lossy(&self.buffer));

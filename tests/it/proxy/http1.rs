@@ -1,0 +1,462 @@
+//! HTTP/1 on both legs, to the byte.
+
+use std::time::Duration;
+
+use muniment::capture::GapCause;
+
+use super::support::peer::{field, status};
+use super::support::{Choice, Peer, RawOrigin, World, WorldBuilder};
+
+const QUIET: Duration = Duration::from_millis(120);
+
+async fn world() -> (World, RawOrigin) {
+    let builder = WorldBuilder::new();
+    let origin = RawOrigin::start(Some(builder.root.config(&["social.test"], &["http/1.1"]))).await;
+    (builder.listed("social.test", origin.address).start().await, origin)
+}
+
+async fn pair(world: &World, origin: &RawOrigin) -> (Peer, Peer) {
+    tokio::join!(world.device("social.test"), origin.accept())
+}
+
+#[tokio::test]
+async fn heads_go_through_as_they_were_sent() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    let request = "GET /forward/a%20b?c=d&e HTTP/1.1\r\nhOST: social.test\r\nX-One: 1\r\nx-two:  spaced \r\nX-ONE: again\r\n\
+                   Cookie: a=1\r\nAccept: */*\r\ncookie: b=2\r\n\r\n";
+    device.send(request).await;
+    upstream.expect(request).await;
+    let response =
+        "HTTP/1.1 200 Sure Thing\r\nset-cookie: a\r\nX-Frame: b\r\nSet-Cookie: c\r\nContent-Length: 3\r\n\r\nabc";
+    upstream.send(response).await;
+    device.expect(response).await;
+}
+
+#[tokio::test]
+async fn only_what_belongs_to_one_connection_is_left_behind() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device
+        .send(
+            "GET /forward HTTP/1.1\r\nHost: social.test\r\nX-Keep: 1\r\nConnection: keep-alive, X-Drop, Host\r\nX-Drop: 1\r\n\
+             Keep-Alive: 5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic eDp5\r\nTE: trailers, gzip\r\n\
+             Upgrade: h2c\r\nHTTP2-Settings: AAA\r\nAuthorization: Bearer t\r\n\r\n",
+        )
+        .await;
+    upstream
+        .expect(
+            "GET /forward HTTP/1.1\r\nHost: social.test\r\nX-Keep: 1\r\nAuthorization: Bearer t\r\nTE: trailers\r\n\
+             Connection: TE\r\n\r\n",
+        )
+        .await;
+    upstream
+        .send(
+            "HTTP/1.1 200 OK\r\nConnection: X-Gone\r\nX-Gone: 1\r\nKeep-Alive: timeout=5\r\nAlt-Svc: h3=\":443\"\r\n\
+             Proxy-Authenticate: x\r\nX-Stays: 1\r\nContent-Length: 0\r\n\r\n",
+        )
+        .await;
+    device.expect("HTTP/1.1 200 OK\r\nX-Stays: 1\r\nContent-Length: 0\r\n\r\n").await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\nConnection: keep-alive\r\n\r\n").await;
+    upstream.expect("GET /forward HTTP/1.1\r\nHost: social.test\r\nConnection: keep-alive\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn requests_that_come_in_one_go_are_answered_in_order() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    let get = |n: u32| format!("GET /forward/{n} HTTP/1.1\r\nHost: social.test\r\n\r\n");
+    let post = "POST /post HTTP/1.1\r\nHost: social.test\r\nContent-Length: 2\r\n\r\nhi";
+    device.send(format!("{}{post}{}", get(1), get(3))).await;
+    upstream.expect(get(1)).await;
+    upstream.expect_silence(QUIET).await;
+    for (n, next) in [(1, post.to_owned()), (2, get(3)), (3, String::new())] {
+        upstream.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{n}")).await;
+        device.expect(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{n}")).await;
+        upstream.expect(next).await;
+    }
+    assert_eq!(world.recorder.writes().len(), 1);
+}
+
+#[tokio::test]
+async fn interim_answers_are_relayed_and_100_continue_reaches_who_asked() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    let head = "POST /forward HTTP/1.1\r\nHost: social.test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+    device.send(head).await;
+    upstream.expect(head).await;
+    upstream.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await;
+    device.expect("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").await;
+    upstream.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+    device.expect("HTTP/1.1 100 Continue\r\n\r\n").await;
+    device.send("body").await;
+    upstream.expect("body").await;
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    device.expect("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn an_origin_that_refuses_an_expectation_ends_it() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device
+        .send("POST /forward HTTP/1.1\r\nHost: social.test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        .await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n").await;
+    device.expect("HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n").await;
+    device.expect_end().await;
+}
+
+#[tokio::test]
+async fn p1_a_held_write_is_given_leave_to_come_by_us() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("POST /post HTTP/1.1\r\nHost: social.test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n").await;
+    device.expect("HTTP/1.1 100 Continue\r\n\r\n").await;
+    upstream.expect_silence(QUIET).await;
+    device.send("body").await;
+    upstream.expect("POST /post HTTP/1.1\r\nHost: social.test\r\nContent-Length: 4\r\n\r\nbody").await;
+    // An origin that says it anyway is not heard twice.
+    upstream.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    device.expect("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn chunks_and_trailers_go_both_ways() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    for path in ["/forward", "/post", "/tail"] {
+        device
+            .send(format!(
+                "POST {path} HTTP/1.1\r\nHost: social.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+                 3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 7\r\n\r\n"
+            ))
+            .await;
+        upstream
+            .expect(format!(
+                "POST {path} HTTP/1.1\r\nHost: social.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+            ))
+            .await;
+        let mut body = String::new();
+        while !body.ends_with("\r\n\r\n") {
+            body.push_str(&String::from_utf8(upstream.bytes(1).await).unwrap());
+        }
+        assert!(body.ends_with("0\r\nx-sum: 7\r\n\r\n"), "{path}: {body:?}");
+        assert!(!body.contains("ext"), "{path}: {body:?}");
+        upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\nX-End: 1\r\n\r\n").await;
+        device.expect("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\nx-end: 1\r\n\r\n").await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_the_connection_is_chunked_for_the_device_which_goes_on() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 200 OK\r\nX: 1\r\n\r\nhello").await;
+    device.expect("HTTP/1.1 200 OK\r\nX: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+    upstream.close().await;
+    device.expect("0\r\n\r\n").await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+    origin.accept().await.expect("GET /forward HTTP/1.1\r\n").await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_is_cut_off_for_the_device_too() {
+    let (world, origin) = world().await;
+    for framing in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
+        let (mut device, mut upstream) = pair(&world, &origin).await;
+        device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+        upstream.head().await;
+        upstream.send(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n4\r\nab")).await;
+        device.head().await;
+        upstream.close().await;
+        let rest = device.rest().await;
+        assert!(!rest.ends_with(b"0\r\n\r\n") && rest.len() < 12, "{framing}: {:?}", String::from_utf8_lossy(&rest));
+    }
+}
+
+#[tokio::test]
+async fn answers_without_a_body_have_none() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    for (method, answer) in [
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"),
+        ("HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n"),
+        ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n"),
+        ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    ] {
+        device.send(format!("{method} /forward HTTP/1.1\r\nHost: social.test\r\n\r\n")).await;
+        upstream.head().await;
+        upstream.send(answer).await;
+        device.expect(answer).await;
+    }
+}
+
+#[tokio::test]
+async fn connection_close_is_honoured_on_either_side_without_ending_the_other() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+    device.expect("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    device.send("GET /forward/2 HTTP/1.1\r\nHost: social.test\r\nConnection: close\r\n\r\n").await;
+    let mut second = origin.accept().await;
+    second.expect("GET /forward/2 HTTP/1.1\r\nHost: social.test\r\nConnection: close\r\n\r\n").await;
+    second.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    device.expect("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+    device.expect_end().await;
+}
+
+#[tokio::test]
+async fn an_http_1_0_device_gets_what_it_can_read() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("GET /forward HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").await;
+    upstream.expect("GET /forward HTTP/1.1\r\nHost: social.test\r\nConnection: keep-alive\r\n\r\n").await;
+    upstream.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    device.expect("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok").await;
+    device.send("GET /forward HTTP/1.0\r\nConnection: keep-alive\r\nHost: social.test\r\n\r\n").await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").await;
+    device.expect("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc").await;
+    device.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_device_that_ends_its_side_still_gets_its_answer() {
+    use tokio::io::AsyncWriteExt as _;
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+    device.stream.shutdown().await.unwrap();
+    upstream.head().await;
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer").await;
+    device.expect("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer").await;
+    device.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_origin_closed_is_replaced_before_a_request_is_sent() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    device.head().await;
+    upstream.close().await;
+    drop(upstream);
+    tokio::time::sleep(QUIET).await;
+    device.send("POST /post HTTP/1.1\r\nHost: social.test\r\nContent-Length: 2\r\n\r\nhi").await;
+    let mut second = origin.accept().await;
+    second.head().await;
+    second.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(status(&device.head().await), 200);
+    assert_eq!(world.recorder.writes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_for_another_host_on_an_intercepted_connection_is_misdirected() {
+    let (world, origin) = world().await;
+    for (target, host, wanted) in [
+        ("/forward", "other.test", 421),
+        ("/forward", "social.test:8443", 421),
+        ("https://other.test/forward", "other.test", 421),
+        ("/forward", "social.test.evil.test", 421),
+        ("/forward", "so cial.test", 400),
+        ("/forward", "", 400),
+        ("/forward", "user@social.test", 400),
+    ] {
+        let (mut device, mut upstream) = pair(&world, &origin).await;
+        device.send(format!("POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2\r\n\r\nhi")).await;
+        assert_eq!(status(&device.head().await), wanted, "{target} {host}");
+        drop(device);
+        upstream.expect_end().await;
+    }
+    for (target, host) in
+        [("/forward", "SOCIAL.test"), ("/forward", "social.test:443"), ("https://social.test/forward", "social.test")]
+    {
+        let (mut device, mut upstream) = pair(&world, &origin).await;
+        device.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        upstream.expect(format!("GET /forward HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+    }
+    assert_eq!(world.recorder.gaps(), vec![GapCause::MalformedExchange; 7]);
+}
+
+#[tokio::test]
+async fn smuggling_shapes_are_refused_clearly_and_the_connection_ends() {
+    let (world, origin) = world().await;
+    let cases = [
+        ("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", 400, "length_and_encoding"),
+        ("Content-Length: 4\r\nContent-Length: 4\r\n", 400, "repeated_length"),
+        ("Content-Length: 4, 4\r\n", 400, "repeated_length"),
+        ("Content-Length: 4\nX: y\r\n", 400, "bare_line_feed"),
+        ("Transfer-Encoding : chunked\r\n", 400, "space_before_colon"),
+        ("Transfer-Encoding: gzip, chunked\r\n", 400, "transfer_encoding"),
+        ("X: a\r\n b\r\n", 400, "folded_header"),
+        ("Host: social.test\r\n", 400, "malformed"),
+    ];
+    for (fields, wanted, word) in cases {
+        let (mut device, mut upstream) = pair(&world, &origin).await;
+        let hidden = "0\r\n\r\nPOST /evil HTTP/1.1\r\nHost: social.test\r\n\r\n";
+        device.send(format!("POST /post HTTP/1.1\r\nHost: social.test\r\n{fields}\r\n{hidden}")).await;
+        let (head, _) = device.answer().await;
+        assert_eq!(status(&head), wanted, "{fields:?}");
+        assert_eq!(field(&head, "connection"), Some("close"));
+        device.expect_end().await;
+        drop(device);
+        upstream.expect_end().await;
+        assert!(world.counts(&format!("refused_total{{reason=\"{word}\"}} 1")) || word == "repeated_length", "{word}");
+    }
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.try_send(format!("GET / HTTP/1.1\r\nHost: social.test\r\nX: {}", "a".repeat(70_000))).await;
+    assert_eq!(status(&device.head().await), 431);
+    upstream.expect_end().await;
+    assert!(world.recorder.writes().is_empty());
+}
+
+#[tokio::test]
+async fn malformed_chunks_end_the_exchange_before_anything_is_recorded() {
+    let (world, origin) = world().await;
+    for chunk in ["5\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n", "zz\r\n", "5;a\rb\r\nhello\r\n"] {
+        let (mut device, mut upstream) = pair(&world, &origin).await;
+        device
+            .send(format!("POST /post HTTP/1.1\r\nHost: social.test\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"))
+            .await;
+        assert_eq!(status(&device.head().await), 400, "{chunk:?}");
+        drop(device);
+        upstream.expect_end().await;
+    }
+    assert!(world.recorder.writes().is_empty());
+}
+
+#[tokio::test]
+async fn an_origin_that_answers_nonsense_is_the_networks_fault() {
+    let (world, origin) = world().await;
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 200 OK\nContent-Length: 4\n\n",
+        "nonsense\r\n\r\n",
+    ] {
+        let (mut device, mut upstream) = pair(&world, &origin).await;
+        device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+        upstream.head().await;
+        upstream.send(answer).await;
+        let (head, body) = device.answer().await;
+        assert_eq!(status(&head), 502, "{answer:?}");
+        assert!(body.contains("\"fault\":\"network\""), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn clear_text_and_unknown_protocols_after_connect_are_refused_and_noted() {
+    let (world, origin) = world().await;
+    for (bytes, gap, answered) in [
+        (
+            &b"POST /post HTTP/1.1\r\nHost: social.test\r\nContent-Length: 2\r\n\r\nhi"[..],
+            GapCause::ClearTextAfterConnect,
+            true,
+        ),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", GapCause::ClearTextAfterConnect, true),
+        (b"SSH-2.0-OpenSSH_9\r\n", GapCause::UnknownProtocol, false),
+        (b"\x16\x03\x01\x00\x05hello", GapCause::UnknownProtocol, false),
+    ] {
+        let connecting = world.connect("social.test:443");
+        let ((mut device, code), mut upstream) = tokio::join!(connecting, origin.accept());
+        assert_eq!(code, 200);
+        device.send(bytes).await;
+        if answered {
+            assert_eq!(status(&device.head().await), 400);
+        } else {
+            device.rest().await;
+        }
+        drop(device);
+        upstream.expect_end().await;
+        world.recorder.until_gap(gap).await;
+    }
+    assert!(world.counts("refused_total{reason=\"clear_text\"} 2"));
+    assert!(world.counts("refused_total{reason=\"unknown_protocol\"} 2"));
+    assert!(world.recorder.writes().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_hello_for_another_name_than_connect_is_refused() {
+    let (world, origin) = world().await;
+    let ((device, _), mut upstream) = tokio::join!(world.connect("social.test:443"), origin.accept());
+    let config = super::support::device::client_config(std::slice::from_ref(&world.firm_root), Choice::Http1);
+    let name = rustls::pki_types::ServerName::try_from("other.test").unwrap();
+    assert!(tokio_rustls::TlsConnector::from(config).connect(name, device.stream).await.is_err());
+    upstream.expect_end().await;
+    assert!(world.counts("refused_total{reason=\"name_mismatch\"} 1"));
+}
+
+#[tokio::test]
+async fn stalled_peers_are_given_up_in_bounded_time() {
+    let mut builder = WorldBuilder::new();
+    let origin = RawOrigin::start(Some(builder.root.config(&["social.test"], &["http/1.1"]))).await;
+    builder.proxy.limits.head_timeout = muniment::settings::Span(Duration::from_millis(600));
+    builder.proxy.limits.idle_timeout = muniment::settings::Span(Duration::from_millis(900));
+    let world = builder.listed("social.test", origin.address).start().await;
+    // A head that does not end, before and after CONNECT.
+    let mut device = world.connection().await;
+    device.send("CONNECT social.test:443 HT").await;
+    assert_eq!(status(&device.head().await), 408);
+    // A device that connects and says nothing.
+    world.connection().await.expect_end().await;
+    // A handshake that does not begin.
+    let ((mut device, _), _upstream) = tokio::join!(world.connect("social.test:443"), origin.accept());
+    device.expect_end().await;
+    // A head and a body that do not end.
+    let (mut device, _upstream) = pair(&world, &origin).await;
+    device.send("GET /forward HTTP/1.1\r\nHo").await;
+    assert_eq!(status(&device.head().await), 408);
+    let (mut device, _upstream) = pair(&world, &origin).await;
+    device.send("POST /post HTTP/1.1\r\nHost: social.test\r\nContent-Length: 10\r\n\r\nhalf").await;
+    assert_eq!(status(&device.head().await), 408);
+    // An origin that does not answer, and one that stops in the middle.
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+    upstream.head().await;
+    assert_eq!(status(&device.head().await), 504);
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
+    device.head().await;
+    assert_eq!(device.rest().await, b"half");
+    // A kept connection on which nothing more comes.
+    let (mut device, _upstream) = pair(&world, &origin).await;
+    device.expect_end().await;
+}
+
+#[tokio::test]
+async fn an_upgrade_to_what_cannot_be_read_is_relayed_and_noted() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\n\r\n").await;
+    upstream
+        .expect("GET /forward HTTP/1.1\r\nHost: social.test\r\nUpgrade: echo/1\r\nConnection: Upgrade\r\n\r\n")
+        .await;
+    upstream.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo/1\r\nConnection: Upgrade\r\n\r\nfirst").await;
+    device.expect("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo/1\r\nConnection: upgrade\r\n\r\nfirst").await;
+    device.send("\x00anything").await;
+    upstream.expect("\x00anything").await;
+    world.recorder.until_gap(GapCause::UnknownUpgrade).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_that_the_origin_declines_is_an_ordinary_exchange() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\n\r\n").await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno").await;
+    device.expect("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno").await;
+    device.send("GET /forward HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+    upstream.expect("GET /forward HTTP/1.1\r\n").await;
+}
