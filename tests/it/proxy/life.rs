@@ -58,7 +58,7 @@ async fn the_list_of_hosts_may_change_while_the_proxy_runs() {
     let builder = WorldBuilder::new();
     let origin = Origin::start(builder.root.config(&["later.test"], &["h2", "http/1.1"])).await;
     let world = builder.reachable("later.test", origin.address).listed("social.test", origin_one.address).start().await;
-    let generation = world.authority.root_pem();
+    let generation = world.authority.export_pem();
     let patterns = ["later.test", "social.test"].map(|host| host.parse().unwrap());
     world.hosts.send_replace(Arc::new(InterceptedHosts::new(&patterns, [])));
     // The issuing certificate has to be made anew for the new name before a leaf below it is accepted.
@@ -67,7 +67,7 @@ async fn the_list_of_hosts_may_change_while_the_proxy_runs() {
     device.send("POST /post HTTP/1.1\r\nHost: later.test\r\nContent-Length: 2\r\n\r\nhi").await;
     assert_eq!(status(&device.head().await), 201);
     assert_eq!(world.recorder.writes().len(), 1);
-    assert_eq!(world.authority.root_pem(), generation, "devices need no change");
+    assert_eq!(world.authority.export_pem(), generation, "devices need no change");
 }
 
 #[tokio::test]
