@@ -1,0 +1,129 @@
+//! muniment's proxy with everything that a GET passes in service: device, decision, rules. Nothing is kept of it, so the recorder is never
+//! asked for more than its plan.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::BoxFuture;
+use muniment::capture::{Gap, Receipt, Recorder, Refusal, RefusalReason};
+use muniment::exchange::{Connection, Exchange, Message, RequestHead};
+use muniment::proxy::{
+    Credential, Device, Devices, DevicesError, InterceptedHosts, Parts, Proxy,
+};
+use muniment::proxy::intercept::{Authority, Setup};
+use muniment::recognize::{HostPattern, ListedHosts, Plan, RuleSet};
+use muniment::record::{AdvisorId, Clock, DeviceId, Ids, MasterKey, Timestamp};
+use muniment::settings::{self, ProxyLimits};
+use muniment::telemetry::Metrics;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+struct Rules(RuleSet, ListedHosts);
+
+impl Recorder for Rules {
+    fn plan(&self, _connection: &Connection, head: &RequestHead) -> Plan {
+        self.0.plan(head, &self.1)
+    }
+
+    fn write(&self, _exchange: Exchange) -> BoxFuture<'_, Result<Receipt, Refusal>> {
+        Box::pin(async { Err(Refusal::new(RefusalReason::Stopping, "this bench only reads")) })
+    }
+
+    fn observe(&self, _exchange: Exchange) {}
+
+    fn message<'a>(
+        &'a self,
+        _connection: &'a Arc<Connection>,
+        _head: &'a RequestHead,
+        _message: Message,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn gap(&self, _gap: Gap) {}
+}
+
+struct Anybody;
+
+impl Devices for Anybody {
+    fn verify<'a>(&'a self, _credential: &'a Credential) -> BoxFuture<'a, Result<Option<Device>, DevicesError>> {
+        let device = Device { id: DeviceId::new(Uuid::from_u128(1)), advisor: AdvisorId::new(Uuid::from_u128(2)) };
+        Box::pin(async move { Ok(Some(device)) })
+    }
+
+    fn generation(&self) -> u64 {
+        0
+    }
+}
+
+struct System(AtomicU64);
+
+impl Clock for System {
+    fn now(&self) -> Timestamp {
+        Timestamp::new(time::OffsetDateTime::now_utc())
+    }
+}
+
+impl Ids for System {
+    fn fresh(&self) -> Uuid {
+        Uuid::from_u128(self.0.fetch_add(1, Ordering::Relaxed).into())
+    }
+}
+
+pub async fn run(directory: &Path, origin: SocketAddr) {
+    let listed: Vec<HostPattern> = vec!["localhost".parse().unwrap()];
+    let hosts = Arc::new(InterceptedHosts::new(&listed, []));
+    let system = Arc::new(System(AtomicU64::new(1)));
+    let setup = Setup {
+        dir: directory.join("ca"),
+        firm: "Bench".to_owned(),
+        master: MasterKey::new([7; 32]),
+        passphrase: None,
+        clock: system.clone(),
+    };
+    let authority = Arc::new(Authority::open_or_create(setup).unwrap());
+    authority.refresh(&hosts.names()).unwrap();
+    std::fs::write(directory.join("muniment.pem"), authority.export_pem()).unwrap();
+    let file = settings::file::Proxy::default();
+    let limits = &file.limits;
+    let parts = Parts {
+        settings: settings::Proxy {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            plain_networks: Vec::new(),
+            tls: None,
+            limits: ProxyLimits {
+                connections: 10_000,
+                head: 64 << 10,
+                body_memory: 256 << 10,
+                body: limits.body.0,
+                head_timeout: limits.head_timeout.0,
+                idle_timeout: limits.idle_timeout.0,
+                drain_timeout: limits.drain_timeout.0,
+            },
+        },
+        upstream: settings::Upstream {
+            extra_roots: vec![directory.join("origin-root.pem")],
+            resolve: [("localhost".parse().unwrap(), origin)].into(),
+            proxy: None,
+            proxy_login: None,
+            allow_networks: Vec::new(),
+            ports: vec![origin.port()],
+            connect_timeout: settings::file::Upstream::default().connect_timeout.0,
+        },
+        own_addresses: Vec::new(),
+        scratch: directory.to_owned(),
+        hosts: watch::channel(hosts).1,
+        devices: Arc::new(Anybody),
+        recorder: Arc::new(Rules(RuleSet::embedded().unwrap(), listed.into_iter().collect())),
+        authority,
+        clock: system.clone(),
+        ids: system,
+        metrics: Arc::new(Metrics::new()),
+    };
+    let proxy = Proxy::bind(parts).await.unwrap();
+    println!("{}", proxy.address().port());
+    proxy.run(CancellationToken::new()).await;
+}
