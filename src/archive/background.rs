@@ -15,11 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::open::{Archive, service_word};
 use super::submission::{Append as _, Submission};
 use super::verify::{Finding, Verification};
-use super::{ArchiveError, Inconsistency};
+use super::{ArchiveError, Follower, Inconsistency};
 use crate::ledger::{Actor, EntryType};
 
-/// How soon entries of other processes are projected; our own are at once.
-const PROJECT: Duration = Duration::from_millis(500);
 /// Files of disposed records are looked for this often.
 const SWEEP: Duration = Duration::from_secs(60);
 /// A part that failed rests this long.
@@ -124,33 +122,9 @@ async fn publish(archive: Archive, every: Duration, alarm: OnAlarm, stopping: Ca
 
 /// Keeps the projections up with the ledger.
 async fn project(archive: Archive, stopping: CancellationToken) {
-    let mut size = archive.size();
-    loop {
-        let work = async {
-            let until = archive.head_size().await?;
-            archive.project(until).await
-        };
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            done = work => {
-                if let Err(error) = done {
-                    tracing::warn!(%error, "projections are behind");
-                    rest(&stopping, REST).await;
-                }
-            }
-        }
-        // Other processes append too; their entries are noticed with the next tick.
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            changed = size.changed() => {
-                // The writer is gone: only the clock wakes us from here on.
-                if changed.is_err() {
-                    rest(&stopping, PROJECT).await;
-                }
-            }
-            () = tokio::time::sleep(PROJECT) => {}
-        }
-    }
+    let follower = Follower::start(&archive);
+    stopping.cancelled().await;
+    follower.stop().await;
 }
 
 async fn sweep(archive: Archive, stopping: CancellationToken) {

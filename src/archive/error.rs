@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ledger::{CheckpointError, EntryError, TileError};
-use crate::record::{Digest, EntryId, RecordId};
+use crate::record::{AdvisorId, Digest, EntryId, RecordId};
 
 /// An append that did not end with a durable entry, as far as the caller can know.
 #[derive(Debug, thiserror::Error)]
@@ -200,6 +200,9 @@ pub enum ArchiveError {
     /// The tree cannot be put together from its tiles.
     #[error("tree: {0}")]
     Tile(TileError),
+    /// A device belongs to an advisor, and this is none.
+    #[error("there is no advisor {0}, or not any more; `muniment advisor list` shows who there is")]
+    UnknownAdvisor(AdvisorId),
     /// A password could not be made.
     #[error("password: {0}")]
     Password(super::people::PasswordError),

@@ -30,7 +30,7 @@ pub use error::{AppendError, ArchiveError, Inconsistency};
 pub use migrate::{Migrated, migrate};
 pub use open::{Archive, Options};
 pub use people::{Directory, KnownDevice, Password, PasswordError, Registered};
-pub use project::{Rebuilt, rebuild};
+pub use project::{Comparison, Deviation, Difference, Followed, Follower, Rebuilt, rebuild};
 pub use publish::{Consistency, Guard, Inclusion, Published};
 pub use read::{
     AccountRow, AdvisorRow, CommunicationRow, Content, DeviceRow, Field, GapRow, ItemPlace, LookRow, OfficerRow,

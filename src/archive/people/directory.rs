@@ -26,6 +26,10 @@ const REMEMBERED: usize = 100_000;
 /// Slow hashes computed at once: whoever tries passwords must not take the machine.
 const AT_ONCE: usize = 2;
 
+/// The hash of no password: an unknown device takes as long as a wrong password, so that nobody learns which devices there are.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /// A device that showed its password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownDevice {
@@ -62,12 +66,33 @@ impl std::fmt::Debug for Directory {
     }
 }
 
+/// The entry itself is asked whether it registers this device, for this advisor, with this hash: a row put into `people` or into the
+/// projections by hand, or a hash exchanged, lets nobody in. A name that was read says that the entry was made by somebody who
+/// has the master key.
 const DEVICE: &str = "
 select d.advisor, c.hash
   from projection.devices d
   join people.credentials c on c.device = d.device
   join projection.advisors a on a.advisor = d.advisor
- where d.device = $1 and d.revoked_index is null and a.revoked_index is null";
+  join ledger.entries e on e.index = d.added_index
+ cross join lateral json_to_record(convert_from(e.body, 'UTF8')::json) as said (type text, detail json)
+ where d.device = $1 and d.revoked_index is null and a.revoked_index is null and d.name is not null
+   and said.type = 'identity' and said.detail ->> 'change' = 'added'
+   and said.detail ->> 'subject' = 'device' and said.detail ->> 'id' = d.device::text
+   and said.detail ->> 'advisor' = d.advisor::text
+   and said.detail ->> 'digest' = encode(sha256(convert_to(c.hash, 'UTF8')), 'hex')";
+
+/// The same for an officer.
+const OFFICER: &str = "
+select o.*
+  from people.tokens t
+  join projection.officers o on o.officer = t.officer
+  join ledger.entries e on e.index = o.added_index
+ cross join lateral json_to_record(convert_from(e.body, 'UTF8')::json) as said (type text, detail json)
+ where t.hash = $1 and o.name is not null
+   and said.type = 'identity' and said.detail ->> 'change' = 'added'
+   and said.detail ->> 'subject' = 'officer' and said.detail ->> 'id' = o.officer::text
+   and said.detail ->> 'digest' = encode(sha256(t.hash), 'hex')";
 
 impl Archive {
     /// The directory of this archive.
@@ -94,12 +119,7 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn officer_by_token(&self, token: Digest) -> Result<Option<OfficerRow>, ArchiveError> {
-        let row = sqlx::query(
-            "select o.* from people.tokens t join projection.officers o on o.officer = t.officer where t.hash = $1",
-        )
-        .bind(token.as_bytes().as_slice())
-        .fetch_optional(&self.parts.reader)
-        .await?;
+        let row = sqlx::query(OFFICER).bind(token.as_bytes().as_slice()).fetch_optional(&self.parts.reader).await?;
         row.as_ref().map(OfficerRow::read).transpose()
     }
 }
@@ -110,14 +130,15 @@ impl Directory {
     /// # Errors
     /// When the database is away and the device was never seen before.
     pub async fn device(&self, device: DeviceId, password: Password) -> Result<Option<KnownDevice>, ArchiveError> {
-        let Some(Entry { advisor, hash }) = self.entry(device).await? else { return Ok(None) };
+        let Some(Entry { advisor, hash }) = self.entry(device).await? else {
+            self.fits(password, NOBODY.to_owned()).await;
+            return Ok(None);
+        };
         let proof = self.proof(&password, &hash);
         if proof.is_some() && self.memory.proofs.lock().get(&device).copied() == proof {
             return Ok(Some(KnownDevice { device, advisor }));
         }
-        let Ok(_turn) = self.memory.slow.acquire().await else { return Ok(None) };
-        let fits = tokio::task::spawn_blocking(move || password.fits(&hash)).await.unwrap_or(false);
-        if !fits {
+        if !self.fits(password, hash).await {
             return Ok(None);
         }
         let mut proofs = self.memory.proofs.lock();
@@ -128,20 +149,20 @@ impl Directory {
         Ok(Some(KnownDevice { device, advisor }))
     }
 
-    /// Changes with every device or advisor that is added or revoked, by whichever process: an answer from before need not hold
+    /// Changes with every device, advisor, officer or role that is added or revoked, by whichever process: an answer from before need not hold
     /// after.
     ///
     /// # Errors
     /// When the database is away.
     pub async fn generation(&self) -> Result<u64, ArchiveError> {
-        let newest: i64 = sqlx::query_scalar(
-            "select coalesce(max(greatest(added_index, revoked_index)), 0)
-               from (select added_index, revoked_index from projection.devices
-                     union all select added_index, revoked_index from projection.advisors) people",
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        let newest: i64 = sqlx::query_scalar("select people from projection.progress").fetch_one(&self.pool).await?;
         Ok(count(newest))
+    }
+
+    /// The slow comparison, a few at a time.
+    async fn fits(&self, password: Password, hash: String) -> bool {
+        let Ok(_turn) = self.memory.slow.acquire().await else { return false };
+        tokio::task::spawn_blocking(move || password.fits(&hash)).await.unwrap_or(false)
     }
 
     async fn entry(&self, device: DeviceId) -> Result<Option<Entry>, ArchiveError> {

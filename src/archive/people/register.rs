@@ -29,6 +29,15 @@ struct Identity<'a> {
     advisor: Option<AdvisorId>,
     role: Option<&'a str>,
     name: Option<&'a str>,
+    /// SHA-256 of the hash that is kept of the credential. The hash holds a salt, or is of random bytes, so nobody can guess
+    /// towards it; but nobody can put another hash in its place either.
+    credential: Option<Digest>,
+}
+
+impl Identity<'_> {
+    const fn of(subject: &'static str, change: &'static str, id: Uuid) -> Self {
+        Self { subject, change, id, advisor: None, role: None, name: None, credential: None }
+    }
 }
 
 impl Archive {
@@ -38,9 +47,7 @@ impl Archive {
     /// See [`ArchiveError`].
     pub async fn add_advisor(&self, by: Actor, name: &str) -> Result<Registered<AdvisorId>, ArchiveError> {
         let id = AdvisorId::new(self.parts.options.ids.fresh());
-        let advisor = Some(id);
-        let identity =
-            Identity { subject: "advisor", change: "added", id: id.uuid(), advisor, role: None, name: Some(name) };
+        let identity = Identity { advisor: Some(id), name: Some(name), ..Identity::of("advisor", "added", id.uuid()) };
         Ok(Registered { id, entry: self.identify(by, &identity).await? })
     }
 
@@ -55,19 +62,20 @@ impl Archive {
         name: &str,
         password: Password,
     ) -> Result<Registered<DeviceId>, ArchiveError> {
+        self.check_advisor(advisor).await?;
         let id = DeviceId::new(self.parts.options.ids.fresh());
         let hashed = tokio::task::spawn_blocking(move || password.hash()).await;
         let hash = hashed.unwrap_or(Err(PasswordError::Hash)).map_err(ArchiveError::Password)?;
-        // Before the entry: a hash without a registered device lets nobody in, a device without a hash is of no use.
+        let (advisor, credential) = (Some(advisor), Some(Digest::of(&[hash.as_bytes()])));
+        let identity = Identity { advisor, name: Some(name), credential, ..Identity::of("device", "added", id.uuid()) };
+        // The ledger first: what lets somebody in is never there without the entry that says so.
+        let entry = self.identify(by, &identity).await?;
         sqlx::query("insert into people.credentials (device, hash) values ($1, $2)")
             .bind(id.uuid())
             .bind(hash)
             .execute(&self.parts.reader)
             .await?;
-        let advisor = Some(advisor);
-        let identity =
-            Identity { subject: "device", change: "added", id: id.uuid(), advisor, role: None, name: Some(name) };
-        Ok(Registered { id, entry: self.identify(by, &identity).await? })
+        Ok(Registered { id, entry })
     }
 
     /// Registers an officer in one or several roles, known by the token with this SHA-256.
@@ -85,23 +93,18 @@ impl Archive {
         let Some((first, rest)) = roles.split_first() else {
             return Err(ArchiveError::Row { table: "people.tokens", problem: "an officer needs a role" });
         };
+        let identity = |change, role| Identity { role: Some(role), ..Identity::of("officer", change, id.uuid()) };
+        let credential = Some(Digest::of(&[token.as_bytes()]));
+        let added = Identity { name: Some(name), credential, ..identity("added", first) };
+        let entry = self.identify(by.clone(), &added).await?;
+        for role in rest {
+            self.identify(by.clone(), &identity("changed", role)).await?;
+        }
         sqlx::query("insert into people.tokens (hash, officer) values ($1, $2)")
             .bind(token.as_bytes().as_slice())
             .bind(id.uuid())
             .execute(&self.parts.reader)
             .await?;
-        let identity = |change, role, name| Identity {
-            subject: "officer",
-            change,
-            id: id.uuid(),
-            advisor: None,
-            role: Some(role),
-            name,
-        };
-        let entry = self.identify(by.clone(), &identity("added", first, Some(name))).await?;
-        for role in rest {
-            self.identify(by.clone(), &identity("changed", role, None)).await?;
-        }
         Ok(Registered { id, entry })
     }
 
@@ -115,8 +118,8 @@ impl Archive {
         device: DeviceId,
         advisor: AdvisorId,
     ) -> Result<Appended, ArchiveError> {
-        let (id, advisor) = (device.uuid(), Some(advisor));
-        self.identify(by, &Identity { subject: "device", change: "revoked", id, advisor, role: None, name: None }).await
+        let identity = Identity { advisor: Some(advisor), ..Identity::of("device", "revoked", device.uuid()) };
+        self.identify(by, &identity).await
     }
 
     /// Revokes an officer: the token is refused from now on.
@@ -124,9 +127,20 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn revoke_officer(&self, by: Actor, officer: OfficerId) -> Result<Appended, ArchiveError> {
-        let id = officer.uuid();
-        let identity = Identity { subject: "officer", change: "revoked", id, advisor: None, role: None, name: None };
-        self.identify(by, &identity).await
+        self.identify(by, &Identity::of("officer", "revoked", officer.uuid())).await
+    }
+
+    /// Is there such an advisor? A device of nobody would be let in as nobody.
+    async fn check_advisor(&self, advisor: AdvisorId) -> Result<(), ArchiveError> {
+        // Another process may have added the advisor a moment ago.
+        self.project(self.head_size().await?).await?;
+        let known: bool = sqlx::query_scalar(
+            "select exists (select from projection.advisors where advisor = $1 and revoked_index is null)",
+        )
+        .bind(advisor.uuid())
+        .fetch_one(&self.parts.reader)
+        .await?;
+        if known { Ok(()) } else { Err(ArchiveError::UnknownAdvisor(advisor)) }
     }
 
     async fn identify(&self, by: Actor, identity: &Identity<'_>) -> Result<Appended, ArchiveError> {
@@ -136,6 +150,7 @@ impl Archive {
         put("change", identity.change.to_owned());
         put("id", identity.id.to_string());
         identity.role.map(|role| put("role", role.to_owned()));
+        identity.credential.map(|digest| put("digest", digest.to_string()));
         // An advisor's own entry says so by its id.
         let owner = identity.advisor.filter(|_advisor| identity.subject != "advisor");
         owner.map(|advisor| put("advisor", advisor.to_string()));

@@ -10,6 +10,8 @@ use crate::record::Part;
 
 /// Communications shown of one record.
 const MOST: usize = 512;
+/// More than a `bigint` holds is no number of people.
+const MOST_FOLLOWERS: u64 = i64::MAX as u64;
 
 /// A row of `communications`.
 #[derive(Debug, Default, Serialize)]
@@ -35,6 +37,11 @@ pub(super) struct Communication {
     pub(super) visibility: Option<String>,
     pub(super) attachments: Option<String>,
     pub(super) version: Option<String>,
+    pub(super) recipients: Option<String>,
+    pub(super) followers: Option<u64>,
+    pub(super) detail: Option<String>,
+    /// Set by [`super::attachment`].
+    pub(super) attached: Option<String>,
 }
 
 /// Who somebody is to a network: written as JSON, or as plain text where only an id is known.
@@ -109,6 +116,11 @@ pub(super) fn communications(
             author_name: author.name.as_deref().map(clean),
             account_id: account.id(),
             account_handle: account.handle.as_deref().map(clean),
+            recipients: take(Part::Recipients),
+            followers: take(Part::Followers)
+                .and_then(|text| text.parse().ok())
+                .filter(|count| *count <= MOST_FOLLOWERS),
+            detail: take(Part::Detail),
             item: take(Part::Item),
             parent: take(Part::Parent),
             root: take(Part::Root),
@@ -116,9 +128,10 @@ pub(super) fn communications(
             permalink: take(Part::Permalink),
             occurred_at: take(Part::OccurredAt),
             edited_from: take(Part::EditedFrom),
-            visibility: fields.remove("visibility"),
-            attachments: fields.remove("attachments"),
-            version: fields.remove("version"),
+            visibility: take(Part::Visibility),
+            attachments: take(Part::Attachments),
+            version: take(Part::Version),
+            attached: None,
         }
     };
     (0..most).map(row).collect()

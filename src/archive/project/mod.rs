@@ -1,11 +1,14 @@
 //! Projections: readable copies, read off the ledger in order.
 //!
 //! Invariant: the rows follow from entries and content alone, so doing it again gives the same rows; one transaction moves the
-//! rows and how far they are. Nothing is written on the path of a post. Content that does not open, or is not what the
-//! entry commits to, is left out: naming it is verification's business.
+//! rows and how far they are. Nothing is written on the path of a post. What is wrong with one entry (bytes, key, content)
+//! keeps no other from being projected: it is listed without its content, and `faults` says why.
 
+mod attachment;
 mod communication;
+mod compare;
 mod facts;
+mod follow;
 mod people;
 mod read;
 mod rebuild;
@@ -21,8 +24,12 @@ use super::open::Archive;
 use super::row::{count, number};
 use crate::record::MasterKey;
 
+pub(super) use compare::compare;
+pub use compare::{Comparison, Deviation, Difference};
+pub use follow::{Followed, Follower};
+use read::{Item, Problem};
 pub use rebuild::{Rebuilt, rebuild};
-pub(super) use rebuild::{make, make_tables, schema_tables};
+use rows::Rows;
 
 /// Entries projected in one transaction.
 const CHUNK: u64 = 250;
@@ -39,24 +46,90 @@ impl Projector {
     /// projections are then.
     pub(super) async fn step(&self, connection: &mut PgConnection, until: u64) -> Result<u64, ArchiveError> {
         let mut transaction = connection.begin().await?;
-        let row = sqlx::query("select next_index from progress for update").fetch_one(&mut *transaction).await?;
-        let from = count(row.try_get("next_index")?);
-        let end = until.min(from.saturating_add(CHUNK));
+        let row = sqlx::query("select next_index from progress for update").fetch_optional(&mut *transaction).await?;
+        let from = match row {
+            Some(row) => count(row.try_get("next_index")?),
+            // A backup that leaves the rows out leaves this one out too. Two that see so meet in the primary key.
+            None => {
+                sqlx::query("insert into progress (next_index) values (0)").execute(&mut *transaction).await?;
+                0
+            }
+        };
+        // The ledger may not be as long as we were told; the projections are never ahead of it.
+        let end = until.min(from.saturating_add(CHUNK)).min(ledger_size(&mut transaction).await?);
         if from >= end {
+            transaction.rollback().await?;
             return Ok(from);
         }
         let items = read::chunk(&mut transaction, self, from..end).await?;
-        // The ledger may not be as long as we were told; the projections are never ahead of it.
-        let end = from.saturating_add(items.len() as u64);
-        let mut rows = rows::Rows::default();
-        for item in &items {
-            rows.take(item);
+        let end = items.last().map_or(end, |last| last.index.saturating_add(1));
+        let people = items.iter().filter_map(|item| item.entry.as_ref()).filter(|entry| people::is_of_people(entry));
+        let people = people.map(|entry| number(entry.index().saturating_add(1))).max();
+        if let Some(error) = attempt(&mut transaction, &items).await? {
+            tracing::warn!(%error, "the database refuses a projected row; one entry after the other");
+            for item in items {
+                one(&mut transaction, item).await?;
+            }
         }
-        write::write(&mut transaction, rows).await?;
-        sqlx::query("update progress set next_index = $1").bind(number(end)).execute(&mut *transaction).await?;
+        sqlx::query("update progress set next_index = $1, people = greatest(people, $2)")
+            .bind(number(end))
+            .bind(people)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(end)
     }
+}
+
+/// Entries there are: what head and entries agree on, and also what is left where the head is gone.
+async fn ledger_size(connection: &mut PgConnection) -> Result<u64, ArchiveError> {
+    let size: i64 = sqlx::query_scalar(
+        "select least(coalesce((select max(index) + 1 from ledger.entries), 0), (select size from ledger.head))",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(count(size))
+}
+
+/// Writes the rows of these entries, or none of them where the database refuses one; then it says why.
+async fn attempt(connection: &mut PgConnection, items: &[Item]) -> Result<Option<sqlx::Error>, ArchiveError> {
+    let mut rows = Rows::default();
+    for item in items {
+        rows.take(item);
+    }
+    let mut savepoint = connection.begin().await?;
+    match write::write(&mut savepoint, rows).await {
+        Ok(()) => {
+            savepoint.commit().await?;
+            Ok(None)
+        }
+        Err(error) if is_refusal(&error) => {
+            savepoint.rollback().await?;
+            Ok(Some(error))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An entry whose rows are refused is projected without its content, and if need be not at all: the others shall not wait.
+async fn one(connection: &mut PgConnection, item: Item) -> Result<(), ArchiveError> {
+    let mut item = item;
+    if let Some(error) = attempt(connection, std::slice::from_ref(&item)).await? {
+        tracing::error!(entry.index = item.index, %error, "the database refuses what an entry says");
+        item = item.refused(Problem::RowRefused);
+        if attempt(connection, std::slice::from_ref(&item)).await?.is_some() {
+            let fault = Item { entry: None, ..item };
+            let refused = attempt(connection, std::slice::from_ref(&fault)).await?;
+            return refused.map_or(Ok(()), |error| Err(error.into()));
+        }
+    }
+    Ok(())
+}
+
+/// The row itself is refused: data exceptions (22), constraints (23), limits of the program (54).
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
 }
 
 impl Archive {

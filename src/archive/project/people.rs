@@ -7,6 +7,13 @@ use super::communication::text;
 use super::facts::Facts;
 use crate::archive::read::Content;
 use crate::archive::row::number;
+use crate::ledger::{Entry, EntryType};
+
+/// Does it say something about who may do what?
+pub(super) fn is_of_people(entry: &Entry) -> bool {
+    let subject = entry.detail().get("subject").and_then(serde_json::Value::as_str);
+    entry.entry_type() == EntryType::Identity && matches!(subject, Some("advisor" | "device" | "officer"))
+}
 
 /// One `identity` entry, as far as it concerns people.
 #[derive(Debug)]

@@ -71,14 +71,14 @@ pub async fn rebuild(
 }
 
 /// Tables of the projections.
-pub(in crate::archive) async fn schema_tables(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+pub(super) async fn schema_tables(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'projection' order by tablename")
         .fetch_all(connection)
         .await
 }
 
 /// Empty tables like those of the projections.
-pub(in crate::archive) async fn make_tables(
+pub(super) async fn make_tables(
     connection: &mut PgConnection,
     schema: &'static str,
     sort: &'static str,
@@ -93,8 +93,8 @@ pub(in crate::archive) async fn make_tables(
     Ok(())
 }
 
-/// Fills tables up to `until`; answers with how far they are.
-pub(in crate::archive) async fn make(
+/// Fills empty tables up to an index; answers with how far they are.
+pub(super) async fn make(
     connection: &mut PgConnection,
     projector: &Projector,
     until: u64,

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::attachment::{AttachmentOf, attachments};
 use super::communication::{Communication, by_number, communications, text};
 use super::facts::Facts;
 use super::people::Identity;
-use super::read::Item;
+use super::read::{ContentState, Item, Problem};
 use crate::ledger::{Entry, EntryType};
 
 #[derive(Debug, Serialize)]
@@ -37,6 +38,7 @@ pub(super) struct Record {
     derived_from: Option<Uuid>,
     previous_version: Option<Uuid>,
     source: Uuid,
+    content: ContentState,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,6 +96,38 @@ pub(super) struct Verification {
     until_index: Option<u64>,
 }
 
+/// An answer of an origin.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    entry_index: u64,
+    entry: Uuid,
+    record: Option<Uuid>,
+    capture: Uuid,
+    at: String,
+    state: String,
+    status: Option<u64>,
+    cause: Option<String>,
+    size: Option<u64>,
+    reason: Option<String>,
+}
+
+/// The end of one record's content.
+#[derive(Debug, Serialize)]
+pub(super) struct Disposal {
+    record: Uuid,
+    entry_index: u64,
+    at: String,
+    rule: String,
+    backups_expire_at: String,
+}
+
+/// An entry that could not be projected whole.
+#[derive(Debug, Serialize)]
+pub(super) struct Fault {
+    entry_index: u64,
+    problem: Problem,
+}
+
 /// What an outcome says of its capture. The newest one counts.
 #[derive(Debug, Serialize)]
 pub(super) struct Outcome {
@@ -117,7 +151,11 @@ pub(super) struct Made {
 pub(super) struct Rows {
     pub(super) records: Vec<Record>,
     pub(super) communications: Vec<Communication>,
+    pub(super) attachments_of: Vec<AttachmentOf>,
     pub(super) record_entries: Vec<RecordEntry>,
+    pub(super) answers: Vec<Answer>,
+    pub(super) disposals: Vec<Disposal>,
+    pub(super) faults: Vec<Fault>,
     pub(super) gaps: Vec<Gap>,
     pub(super) looks: Vec<Look>,
     pub(super) verifications: Vec<Verification>,
@@ -132,6 +170,9 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn take(&mut self, item: &Item) {
+        if let Some(problem) = item.problem {
+            self.faults.push(Fault { entry_index: item.index, problem });
+        }
         let Some(entry) = &item.entry else { return };
         let facts = Facts(entry);
         if let Some(record) = facts.record() {
@@ -147,9 +188,7 @@ impl Rows {
             EntryType::Attribution => {
                 self.attributed.extend(facts.record().map(|record| (record, facts.advisors())));
             }
-            EntryType::Disposal if facts.word("phase") == "destroyed" => {
-                self.disposed.push((facts.ids("records"), entry.index()));
-            }
+            EntryType::Disposal if facts.word("phase") == "destroyed" => self.take_disposal(&facts),
             EntryType::Identity => self.identities.push(Identity::read(&facts, &item.content)),
             EntryType::Disposal
             | EntryType::Decision
@@ -166,7 +205,13 @@ impl Rows {
         let facts = Facts(entry);
         let Some(record) = facts.record() else { return };
         let (kinds, direction) = (facts.list("kinds"), facts.word("direction"));
-        self.communications.extend(communications(record, entry.index(), &kinds, &direction, &item.content));
+        let attached = attachments(record, item);
+        let mut parts = communications(record, entry.index(), &kinds, &direction, &item.content);
+        for part in &mut parts {
+            part.attached = attached.words(part.number);
+        }
+        self.communications.append(&mut parts);
+        self.attachments_of.extend(attached.rows);
         self.records.push(Record {
             record,
             entry_index: entry.index(),
@@ -191,6 +236,7 @@ impl Rows {
             retry_of: facts.id("retry_of"),
             derived_from: facts.id("derived_from"),
             previous_version: facts.id("previous_version"),
+            content: item.state,
         });
     }
 
@@ -203,6 +249,18 @@ impl Rows {
             state: facts.word("state"),
             status: facts.count("status"),
         };
+        self.answers.push(Answer {
+            entry_index: entry.index(),
+            entry: entry.id().uuid(),
+            record: facts.record(),
+            capture,
+            at: facts.at(),
+            state: outcome.state.clone(),
+            status: outcome.status,
+            cause: facts.text("cause"),
+            size: facts.count("size"),
+            reason: text(&item.content, "reason"),
+        });
         self.outcomes.insert(capture, outcome);
         let Some(record) = facts.record() else { return };
         for (number, mut fields) in by_number(&item.content) {
@@ -210,6 +268,22 @@ impl Rows {
             let (item, permalink, occurred_at) = (take("item"), take("permalink"), take("occurred_at"));
             self.made.insert((record, number), Made { record, number, item, permalink, occurred_at });
         }
+    }
+}
+
+impl Rows {
+    fn take_disposal(&mut self, facts: &Facts<'_>) {
+        let mut records = facts.ids("records");
+        records.sort_unstable();
+        records.dedup();
+        self.disposals.extend(records.iter().map(|record| Disposal {
+            record: *record,
+            entry_index: facts.index(),
+            at: facts.at(),
+            rule: facts.word("rule"),
+            backups_expire_at: facts.word("backups_expire_at"),
+        }));
+        self.disposed.push((records, facts.index()));
     }
 }
 

@@ -5,7 +5,6 @@ use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 
 use super::rows::Rows;
-use crate::archive::ArchiveError;
 use crate::archive::row::number;
 
 /// A table and how its rows go in: JSON, whose members are named as its columns.
@@ -14,11 +13,20 @@ insert into records select * from jsonb_populate_recordset(null::records, $1) on
 const COMMUNICATIONS: &str = "
 insert into communications (record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
                             account_id, account_handle, item, parent, root, conversation, permalink, occurred_at,
-                            edited_from, visibility, attachments, version)
+                            edited_from, visibility, attachments, version, recipients, followers, detail, attached)
 select record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
        account_id, account_handle, item, parent, root, conversation, permalink, occurred_at, edited_from, visibility,
-       attachments, version
+       attachments, version, recipients, followers, detail, attached
   from jsonb_populate_recordset(null::communications, $1) on conflict (record, number) do nothing";
+const ATTACHMENTS: &str = "
+insert into attachments select * from jsonb_populate_recordset(null::attachments, $1)
+    on conflict (record, number, position) do nothing";
+const ANSWERS: &str =
+    "insert into outcomes select * from jsonb_populate_recordset(null::outcomes, $1) on conflict do nothing";
+const DISPOSALS: &str =
+    "insert into disposals select * from jsonb_populate_recordset(null::disposals, $1) on conflict do nothing";
+const FAULTS: &str =
+    "insert into faults select * from jsonb_populate_recordset(null::faults, $1) on conflict do nothing";
 const RECORD_ENTRIES: &str = "
 insert into record_entries select * from jsonb_populate_recordset(null::record_entries, $1)";
 const GAPS: &str = "insert into gaps select * from jsonb_populate_recordset(null::gaps, $1)";
@@ -43,11 +51,17 @@ update communications c
 const ATTRIBUTED: &str = "
 update records set advisors = (select array_agg(distinct a order by a) from unnest(advisors || $2) a) where record = $1";
 const DISPOSED: &[&str] = &[
-    "update records set disposed = $2, last_index = greatest(last_index, $2) where record = any ($1)",
+    "update records
+        set disposed = $2, last_index = greatest(last_index, $2),
+            content = case content when 'none' then content else 'disposed' end where record = any ($1)",
+    "delete from faults where $2 >= 0 and entry_index in (select entry_index from record_entries where record = any ($1))",
+    "delete from attachments where record = any ($1) and $2 >= 0",
+    "update outcomes set reason = null where record = any ($1) and $2 >= 0",
     "update communications
         set text = null, author_id = null, author_handle = null, author_name = null, account_id = null,
             account_handle = null, item = null, parent = null, root = null, conversation = null, permalink = null,
-            occurred_at = null, edited_from = null, visibility = null, attachments = null, version = null
+            occurred_at = null, edited_from = null, visibility = null, attachments = null, recipients = null,
+            followers = null, version = null, detail = null, attached = null
       where record = any ($1) and $2 >= 0",
     "update gaps set host = null where record = any ($1) and $2 >= 0",
     "update looks set purpose = null, query = null where record = any ($1) and $2 >= 0",
@@ -68,14 +82,18 @@ async fn put<T: Serialize>(
     Ok(())
 }
 
-pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(), ArchiveError> {
+pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(), sqlx::Error> {
     put(connection, RECORDS, &rows.records).await?;
     put(connection, COMMUNICATIONS, &rows.communications).await?;
+    put(connection, ATTACHMENTS, &rows.attachments_of).await?;
     put(connection, RECORD_ENTRIES, &rows.record_entries).await?;
     put(connection, LAST, &rows.record_entries).await?;
     put(connection, GAPS, &rows.gaps).await?;
     put(connection, LOOKS, &rows.looks).await?;
     put(connection, VERIFICATIONS, &rows.verifications).await?;
+    put(connection, FAULTS, &rows.faults).await?;
+    put(connection, DISPOSALS, &rows.disposals).await?;
+    put(connection, ANSWERS, &rows.answers).await?;
     put(connection, OUTCOMES, &rows.outcomes.into_values().collect::<Vec<_>>()).await?;
     put(connection, MADE, &rows.made.into_values().collect::<Vec<_>>()).await?;
     for (record, advisors) in rows.attributed {

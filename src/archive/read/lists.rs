@@ -10,6 +10,9 @@ use crate::archive::open::Archive;
 use crate::archive::row::{count, number};
 use crate::record::{AdvisorId, DeviceId, OfficerId, RecordId, Timestamp};
 
+/// Items of one answer at most.
+pub(super) const MOST: u32 = 1_000;
+
 /// A run of a list: it goes on after an entry index, so it never skips and never repeats while the ledger grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
@@ -58,6 +61,10 @@ pub(in crate::archive) use ordered;
 pub(in crate::archive) fn time(row: &PgRow, column: &str) -> Result<Timestamp, ArchiveError> {
     let time: OffsetDateTime = row.try_get(column)?;
     Ok(Timestamp::new(time))
+}
+
+pub(in crate::archive) fn some_time(row: &PgRow, column: &str) -> Result<Option<Timestamp>, ArchiveError> {
+    Ok(row.try_get::<Option<OffsetDateTime>, _>(column)?.map(Timestamp::new))
 }
 
 pub(in crate::archive) fn counted(row: &PgRow, column: &str) -> Result<Option<u64>, ArchiveError> {
@@ -162,7 +169,7 @@ impl Archive {
         let rows = sqlx::query(list.of(&slice))
             .bind(lower)
             .bind(upper)
-            .bind(i64::from(slice.limit))
+            .bind(i64::from(slice.limit.min(MOST)))
             .bind(of)
             .fetch_all(&self.parts.reader)
             .await?;

@@ -4,7 +4,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 
-use super::lists::{Ordered, Slice, counted, ordered, time};
+use super::lists::{Ordered, Slice, counted, ordered, some_time, time};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::count;
@@ -61,6 +61,10 @@ pub struct AccountRow {
     pub index: u64,
     /// When.
     pub added_at: Timestamp,
+    /// Its first record; none when there is none yet.
+    pub first_seen_at: Option<Timestamp>,
+    /// Its newest record.
+    pub last_seen_at: Option<Timestamp>,
 }
 
 /// An officer.
@@ -124,6 +128,8 @@ fn account(row: &PgRow) -> Result<AccountRow, ArchiveError> {
         name: row.try_get("name")?,
         index: count(row.try_get("added_index")?),
         added_at: time(row, "added_at")?,
+        first_seen_at: some_time(row, "first_seen_at")?,
+        last_seen_at: some_time(row, "last_seen_at")?,
     })
 }
 
@@ -169,8 +175,27 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn accounts(&self, slice: Slice, of: Option<AdvisorId>) -> Result<Vec<AccountRow>, ArchiveError> {
+        // A handle decides only where the network's id is not known: it can move to another account. Each side is one step on an
+        // index, however much the account has said.
         const LIST: Ordered = ordered!("
-            select * from projection.accounts
+            select a.*, first.at as first_seen_at, last.at as last_seen_at
+              from projection.accounts a
+              left join lateral (
+                   (select r.at from projection.communications c join projection.records r using (record)
+                     where a.network_id is not null and c.account_id = a.network_id and r.network = a.network
+                     order by c.entry_index limit 1)
+                    union all
+                   (select r.at from projection.communications c join projection.records r using (record)
+                     where a.network_id is null and c.account_handle = a.handle and r.network = a.network
+                     order by c.entry_index limit 1)) first on true
+              left join lateral (
+                   (select r.at from projection.communications c join projection.records r using (record)
+                     where a.network_id is not null and c.account_id = a.network_id and r.network = a.network
+                     order by c.entry_index desc limit 1)
+                    union all
+                   (select r.at from projection.communications c join projection.records r using (record)
+                     where a.network_id is null and c.account_handle = a.handle and r.network = a.network
+                     order by c.entry_index desc limit 1)) last on true
              where added_index > $1 and added_index < $2 and ($4::uuid is null or advisor = $4)"
             by "added_index");
         self.list(&LIST, slice, of.map(AdvisorId::uuid), account).await

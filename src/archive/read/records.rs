@@ -1,10 +1,10 @@
 //! Records, by filter; and one record with its communications and its history.
 
-use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
+use sqlx::{Postgres, QueryBuilder, Row as _};
 
-use super::lists::{Ordered, Slice, advisors, counted, ordered, time};
+use super::lists::{MOST, Slice, advisors, counted, time};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::count;
@@ -31,13 +31,18 @@ pub struct RecordFilter {
     pub item: Option<String>,
     /// With this outcome; `none` for those without one.
     pub state: Option<String>,
+    /// Bearing this flag, such as `off_channel`.
+    pub flag: Option<String>,
+    /// `none`, `readable`, `unreadable` or `disposed`.
+    pub content: Option<String>,
     /// At or after this time.
     pub since: Option<Timestamp>,
     /// Before this time.
     pub until: Option<Timestamp>,
-    /// Holding this text, in any case.
+    /// Holding exactly these characters, in any case. Reads every text that the other conditions leave; [`Self::words`] has an
+    /// index.
     pub text: Option<String>,
-    /// Holding all of these words.
+    /// Holding these words, in the text or in what is attached: `"quoted phrases"`, `or`, `-without`.
     pub words: Option<String>,
 }
 
@@ -92,6 +97,8 @@ pub struct RecordRow {
     pub status: Option<u64>,
     /// The place of the entry that disposed of it.
     pub disposed: Option<u64>,
+    /// `none`, `readable`, `unreadable` or `disposed`: what became of the sealed fields.
+    pub content: String,
 }
 
 /// One communication of a record.
@@ -164,6 +171,7 @@ fn record(row: &PgRow) -> Result<RecordRow, ArchiveError> {
         state: row.try_get("state")?,
         status: counted(row, "status")?,
         disposed: counted(row, "disposed")?,
+        content: row.try_get("content")?,
     })
 }
 
@@ -191,31 +199,95 @@ fn communication(row: &PgRow) -> Result<CommunicationRow, ArchiveError> {
     })
 }
 
-/// Conditions on communications are one `exists`, so that they hold of the same communication.
-const RECORDS: Ordered = ordered!(
-    "select r.* from projection.records r
- where r.entry_index > $1 and r.entry_index < $2
-   and ($4::uuid is null or r.advisors @> array[$4])
-   and ($5::uuid is null or r.device = $5)
-   and ($6::text is null or r.network = $6)
-   and ($7::text is null or r.direction = $7)
-   and ($8::text is null or coalesce(r.state, 'none') = $8)
-   and ($9::timestamptz is null or r.at >= $9)
-   and ($10::timestamptz is null or r.at < $10)
-   and (num_nonnulls($11::text, $12::uuid, $13::text, $14::text, $15::text, $16::text) = 0 or exists (
-        select from projection.communications c
-         where c.record = r.record
-           and ($11 is null or c.kind = $11)
-           and ($12 is null or exists (
-                select from projection.accounts a
-                 where a.account = $12 and a.network = r.network
-                   and (a.network_id = c.account_id or a.handle = c.account_handle)))
-           and ($13 is null or c.conversation = $13)
-           and ($14 is null or c.item = $14)
-           and ($15 is null or c.text ilike $15)
-           and ($16 is null or c.words @@ plainto_tsquery('simple', $16))))"
-    by "r.entry_index"
-);
+impl RecordFilter {
+    /// The question, of constant text and bound values. Only what is asked for is in it, so that the database can begin with
+    /// whichever condition leaves least.
+    fn query(&self, slice: &Slice) -> QueryBuilder<Postgres> {
+        let (lower, upper) = slice.bounds();
+        let mut query = QueryBuilder::new("select r.* from projection.records r where r.entry_index > ");
+        query.push_bind(lower).push(" and r.entry_index < ").push_bind(upper);
+        self.push_facts(&mut query);
+        // Times rise with the index: as a bound on the index they cost one look each.
+        for (time, than) in [(self.since, " >= "), (self.until, " < ")] {
+            let Some(time) = time else { continue };
+            query.push(" and r.entry_index").push(than);
+            query.push("coalesce((select b.entry_index from projection.records b where b.at >= ");
+            query.push_bind(time.date_time()).push(" order by b.at, b.entry_index limit 1), 9223372036854775807)");
+        }
+        self.push_parts(&mut query);
+        query.push(" order by r.entry_index").push(if slice.newest_first { " desc" } else { "" });
+        query.push(" limit ").push_bind(i64::from(slice.limit.min(MOST)));
+        query
+    }
+
+    fn push_facts(&self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(advisor) = self.advisor {
+            query.push(" and r.advisors @> array[").push_bind(advisor.uuid()).push("]");
+        }
+        if let Some(device) = self.device {
+            query.push(" and r.device = ").push_bind(device.uuid());
+        }
+        if let Some(kind) = &self.kind {
+            query.push(" and r.kinds @> array[").push_bind(kind.clone()).push("]");
+        }
+        if let Some(flag) = &self.flag {
+            query.push(" and r.flags @> array[").push_bind(flag.clone()).push("]");
+        }
+        match self.state.as_deref() {
+            // Only captures are answered.
+            Some("none") => drop(query.push(" and r.type = 'capture' and r.state is null")),
+            Some(state) => drop(query.push(" and r.state = ").push_bind(state.to_owned())),
+            None => {}
+        }
+        let words = [("r.network", &self.network), ("r.direction", &self.direction), ("r.content", &self.content)];
+        for (column, word) in words {
+            if let Some(word) = word {
+                query.push(" and ").push(column).push(" = ").push_bind(word.clone());
+            }
+        }
+    }
+
+    /// Conditions on communications are one `exists`, so that they hold of the same communication.
+    fn push_parts(&self, query: &mut QueryBuilder<Postgres>) {
+        let of_content = [&self.conversation, &self.item, &self.text, &self.words];
+        if self.account.is_none() && of_content.iter().all(|condition| condition.is_none()) {
+            return;
+        }
+        query.push(" and exists (select from projection.communications c where c.record = r.record");
+        if let Some(kind) = &self.kind {
+            query.push(" and c.kind = ").push_bind(kind.clone());
+        }
+        if let Some(account) = self.account {
+            // The handle decides only where the network's id is not known: a handle can move to another account.
+            query.push(
+                " and exists (select from projection.accounts a where a.network = r.network
+                                 and (a.network_id = c.account_id
+                                      or a.network_id is null and lower(ltrim(a.handle, '@')) = lower(ltrim(c.account_handle, '@')))
+                                 and a.account = ",
+            );
+            query.push_bind(account.uuid()).push(")");
+        }
+        if let Some(conversation) = &self.conversation {
+            query.push(" and c.conversation = ").push_bind(clean(conversation));
+        }
+        if let Some(item) = &self.item {
+            query.push(" and (c.item = ").push_bind(clean(item));
+            query.push(" or c.edited_from = ").push_bind(clean(item)).push(")");
+        }
+        if let Some(words) = &self.words {
+            query.push(" and c.words @@ websearch_to_tsquery('simple', ").push_bind(clean(words)).push(")");
+        }
+        if let Some(text) = &self.text {
+            query.push(" and c.text ilike ").push_bind(pattern(&clean(text)));
+        }
+        query.push(")");
+    }
+}
+
+/// Postgres text holds no zero byte, and neither does anything that is projected.
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
 
 /// The text as a pattern that finds it anywhere, and nothing else.
 fn pattern(text: &str) -> String {
@@ -237,26 +309,8 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn records(&self, filter: &RecordFilter, slice: Slice) -> Result<Vec<RecordRow>, ArchiveError> {
-        let (lower, upper) = slice.bounds();
-        let rows = sqlx::query(RECORDS.of(&slice))
-            .bind(lower)
-            .bind(upper)
-            .bind(i64::from(slice.limit))
-            .bind(filter.advisor.map(AdvisorId::uuid))
-            .bind(filter.device.map(DeviceId::uuid))
-            .bind(&filter.network)
-            .bind(&filter.direction)
-            .bind(&filter.state)
-            .bind(filter.since.map(Timestamp::date_time))
-            .bind(filter.until.map(Timestamp::date_time))
-            .bind(&filter.kind)
-            .bind(filter.account.map(AccountId::uuid))
-            .bind(&filter.conversation)
-            .bind(&filter.item)
-            .bind(filter.text.as_deref().map(pattern))
-            .bind(&filter.words)
-            .fetch_all(&self.parts.reader)
-            .await?;
+        // Planned for these values each time: which index is good depends on them.
+        let rows = filter.query(&slice).build().persistent(false).fetch_all(&self.parts.reader).await?;
         rows.iter().map(record).collect()
     }
 

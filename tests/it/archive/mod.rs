@@ -2,11 +2,16 @@
 
 mod append;
 mod background;
+mod compare;
+mod credentials;
 mod disposal;
 mod embedded;
 mod faults;
+mod filters;
+mod follow;
 mod people;
 mod projections;
 mod publish;
 mod roles;
 mod tampering;
+mod unreadable;
