@@ -36,6 +36,12 @@ pub(in crate::api) struct Account {
     /// When that was.
     #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
     added_at: crate::record::Timestamp,
+    /// Its first record; none when there is none yet.
+    #[schema(value_type = Option<String>)]
+    first_seen_at: Option<crate::record::Timestamp>,
+    /// Its newest record.
+    #[schema(value_type = Option<String>)]
+    last_seen_at: Option<crate::record::Timestamp>,
 }
 
 /// A page of accounts.
@@ -77,6 +83,8 @@ impl From<AccountRow> for Account {
             name: row.name,
             index: row.index,
             added_at: row.added_at,
+            first_seen_at: row.first_seen_at,
+            last_seen_at: row.last_seen_at,
         }
     }
 }

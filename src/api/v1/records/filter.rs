@@ -12,7 +12,7 @@ use crate::api::page::Page;
 use crate::api::problem::Problem;
 use crate::api::query::{FromParameters, Parameters};
 use crate::archive::RecordFilter;
-use crate::record::{Direction, Kind, Timestamp};
+use crate::record::{Direction, Kind, Timestamp, Word};
 
 /// Which records. Everything that is given must hold.
 #[derive(Debug, IntoParams)]
@@ -46,6 +46,9 @@ pub(in crate::api) struct RecordsQuery {
     /// `accepted`, `refused`, `unknown`, or `none` for those without one
     #[param(value_type = Option<String>)]
     pub(super) outcome: Option<OutcomeWord>,
+    /// Bearing this flag
+    #[param(value_type = Option<String>, example = "off_channel")]
+    pub(super) flag: Option<Word>,
     /// Holding this text, in any case. Needs the permission to read content, and a purpose
     pub(super) text: Option<String>,
     #[param(ignore)]
@@ -65,6 +68,7 @@ impl FromParameters for RecordsQuery {
         "from",
         "to",
         "outcome",
+        "flag",
         "text",
         "limit",
         "after",
@@ -85,6 +89,7 @@ impl FromParameters for RecordsQuery {
             from: parameters.take("from")?,
             to: parameters.take("to")?,
             outcome: parameters.take("outcome")?,
+            flag: parameters.take_as("flag", "a flag such as off_channel")?,
             text: parameters.take_as("text", "what to look for")?,
             page: Page::take(parameters)?,
         };
@@ -113,6 +118,8 @@ impl From<&RecordsQuery> for RecordFilter {
             until: query.to.map(|moment| moment.0),
             text: query.text.clone(),
             words: None,
+            flag: query.flag.as_ref().map(|flag| flag.as_str().to_owned()),
+            content: None,
         }
     }
 }

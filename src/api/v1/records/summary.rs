@@ -57,6 +57,9 @@ pub(in crate::api) struct RecordSummary {
     outcome: Option<OutcomeSummary>,
     /// Index of the entry that disposed of its content.
     disposed: Option<u64>,
+    /// What became of what was sealed: `none` (nothing was), `readable`, `unreadable`, `disposed`.
+    #[schema(example = "readable")]
+    content: String,
 }
 
 /// What the origin said.
@@ -96,6 +99,7 @@ impl From<RecordRow> for RecordSummary {
             retry_of: row.retry_of.map(EntryId::uuid),
             outcome: row.state.map(|state| OutcomeSummary { state, status: row.status, entry: outcome }),
             disposed: row.disposed,
+            content: row.content,
         }
     }
 }
