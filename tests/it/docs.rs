@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::service::{Firm, Origin, TOKEN};
 
-const DOCUMENTS: &[&str] =
-    &["README.md", "docs/operator-guide.md", "docs/officer-guide.md", "docs/FORMAT.md", "docs/TRUST.md"];
+/// The commands of `docs/FORMAT.md` are run by `evidence`, which makes the archives they speak of.
+const DOCUMENTS: &[&str] = &["README.md", "docs/operator-guide.md", "docs/officer-guide.md"];
 
 #[test]
 fn every_command_in_the_documents_works() {
