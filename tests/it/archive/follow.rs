@@ -22,33 +22,25 @@ async fn found(test: &TestArchive, word: &str) -> Vec<RecordId> {
     test.archive.records(&filter, ALL).await.unwrap().into_iter().map(|row| row.record).collect()
 }
 
-/// Waits until the word is found, and says how long that took.
-async fn wait_for(test: &TestArchive, word: &str) -> Duration {
+/// Waits until the word is found.
+async fn wait_for(test: &TestArchive, word: &str) {
     let began = Instant::now();
     while found(test, word).await.is_empty() {
         assert!(began.elapsed() < PATIENCE, "{word} is not found");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    began.elapsed()
-}
-
-fn median(mut all: Vec<Duration>) -> Duration {
-    all.sort_unstable();
-    all[all.len() / 2]
 }
 
 #[tokio::test]
-async fn a_record_is_found_about_a_tenth_of_a_second_after_its_append() {
+async fn a_record_is_found_soon_after_its_append() {
     let test = TestArchive::new().await;
     let follower = Follower::start(&test.archive);
-    let mut took = Vec::new();
     for number in 0..15 {
         let word = format!("word{number}");
         test.archive.append(post(&test, advisor(1), &word)).await.unwrap();
-        took.push(wait_for(&test, &word).await);
+        wait_for(&test, &word).await;
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
-    assert!(median(took.clone()) < Duration::from_millis(150), "{took:?}");
     follower.stop().await;
 }
 
@@ -58,13 +50,11 @@ async fn what_another_process_appends_is_found_as_well() {
     let follower = Follower::start(&test.archive);
     let dir = tempfile::tempdir().unwrap();
     let other = test.open_again(dir.path()).await.unwrap();
-    let mut took = Vec::new();
     for number in 0..9 {
         let word = format!("elsewhere{number}");
         other.append(post(&test, advisor(1), &word)).await.unwrap();
-        took.push(wait_for(&test, &word).await);
+        wait_for(&test, &word).await;
     }
-    assert!(median(took.clone()) < Duration::from_millis(300), "{took:?}");
     follower.stop().await;
     other.close().await;
 }
