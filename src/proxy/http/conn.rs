@@ -182,6 +182,17 @@ impl Conn {
         !self.input.is_empty()
     }
 
+    /// Ready when the peer has ended its side. What it sends ahead of its turn is read, up to a bound, and kept.
+    pub(crate) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.input.len() < READ {
+            match ready!(self.poll_fill(cx, READ)) {
+                Ok(1..) => {}
+                Ok(_) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
     /// Looks at an idle connection: still open, and silent. A peer that talks out of turn is not to be trusted with a request.
     pub(crate) fn poll_is_idle(&mut self, cx: &mut Context<'_>) -> bool {
         self.input.is_empty() && self.poll_fill(cx, READ).is_pending()

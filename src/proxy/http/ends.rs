@@ -138,10 +138,11 @@ impl DeviceEnd<'_> {
         }
     }
 
-    /// Ready when the device has surely given up on this exchange. An HTTP/1 device that ended its side may still listen
-    /// (half-close), so this never says so of HTTP/1.
-    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the device has given up on this exchange. An HTTP/1 device that ended its side may still listen (half-close),
+    /// unless the answer has no end: nobody would ever know that it left.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>, endless: bool) -> Poll<()> {
         match self {
+            Self::Http1 { conn, .. } if endless => conn.poll_left(cx),
             Self::Http1 { .. } => Poll::Pending,
             Self::Http2(stream) => match &mut stream.sender {
                 Some(sender) => sender.poll_reset(cx),

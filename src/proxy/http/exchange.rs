@@ -135,10 +135,12 @@ impl Serving<'_, '_> {
             request: &request,
             source: &mut source,
             tap: Tap::None,
+            endless: false,
         };
         let relayed = relay
             .run(Release { upgrade: upgrades, ..Release::default() }, |answer, tap| {
-                *tap = match cut_of(answer) {
+                let cut = cut_of(answer);
+                *tap = match cut {
                     Some(cut) if listens => Tap::Events(Box::new(EventTap::new(
                         listener,
                         cut,
@@ -149,6 +151,7 @@ impl Serving<'_, '_> {
                     }
                     _ => Tap::None,
                 };
+                cut.is_some()
             })
             .await;
         let copy = relay.into_tap().finish().await;

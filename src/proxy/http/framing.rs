@@ -148,7 +148,9 @@ fn number(digits: &[u8]) -> Result<u64, Shape> {
 
 /// The framing of a request.
 pub(crate) fn of_request(version: Version, fields: &RawFields) -> Result<(Framing, Signals), Shape> {
-    let signals = Signals::of(fields, Repeats::Refused)?;
+    let mut signals = Signals::of(fields, Repeats::Refused)?;
+    // RFC 9110 §10.1.1: an HTTP/1.0 client cannot expect it.
+    signals.expects_continue &= version == Version::HTTP_11;
     let framing = match (signals.chunked, signals.length) {
         (true, Some(_)) => return Err(Shape::LengthAndEncoding),
         (true, None) if version == Version::HTTP_10 => return Err(Shape::EncodingInOldVersion),

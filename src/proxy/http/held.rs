@@ -1,15 +1,15 @@
 //! Keeps a body: in memory up to a bound, beyond it in a temporary file that is encrypted and has no name.
 //!
 //! The file is sealed with a key that lives only in this process and is unlinked as soon as it is made: when the body is dropped, or
-//! the process killed, nothing readable is left. Invariant: what is read back is what was kept, or an error (AES-256-GCM by
-//! chunk, the chunk's number in the nonce).
+//! the process killed, nothing readable is left. Invariants: what is read back is what was kept, or an error (AES-256-GCM by
+//! chunk, the chunk's number in the nonce); all bodies together stay within a bound of memory and one of disk.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -18,24 +18,29 @@ use tokio::task::JoinHandle;
 
 use crate::exchange::{Body, BodySource};
 
-/// Plain bytes in one sealed chunk.
+/// Plain bytes in one sealed chunk, at most.
 const CHUNK: usize = 256 * 1024;
 const TAG: usize = 16;
 /// Bytes that may wait in memory for the disk before the sender has to.
 const BEHIND: usize = 4 * CHUNK;
 /// Bytes on disk over all bodies that are held at once.
 const TOTAL: u64 = 16 << 30;
+/// Bytes in memory over all bodies: above it, bodies go to the disk as soon as they are worth it.
+const MEMORY: usize = 256 << 20;
+/// What is worth it.
+const WORTH: usize = 16 * 1024;
 
 /// Where bodies go that memory cannot hold, and how much is there.
 #[derive(Debug, Clone)]
 pub(crate) struct Scratch {
     directory: PathBuf,
     used: Arc<AtomicU64>,
+    in_memory: Arc<AtomicUsize>,
 }
 
 impl Scratch {
     pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory, used: Arc::default() }
+        Self { directory, used: Arc::default(), in_memory: Arc::default() }
     }
 
     fn create(&self) -> io::Result<SealedFile> {
@@ -67,7 +72,7 @@ impl SealedFile {
         Nonce::assume_unique_for_key(nonce)
     }
 
-    fn write(&self, chunk: u64, mut data: Vec<u8>) -> io::Result<()> {
+    fn write(&self, chunk: u64, offset: u64, mut data: Vec<u8>) -> io::Result<()> {
         let size = (data.len() + TAG) as u64;
         if self.scratch.used.fetch_add(size, Ordering::Relaxed) > TOTAL {
             self.scratch.used.fetch_sub(size, Ordering::Relaxed);
@@ -77,12 +82,12 @@ impl SealedFile {
         self.key
             .seal_in_place_append_tag(Self::nonce(chunk), Aad::empty(), &mut data)
             .map_err(|_source| io::Error::other("chunk cannot be sealed"))?;
-        self.file.write_all_at(&data, chunk * (CHUNK + TAG) as u64)
+        self.file.write_all_at(&data, offset)
     }
 
-    fn read(&self, chunk: u64, length: usize) -> io::Result<Vec<u8>> {
+    fn read(&self, chunk: u64, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let mut data = vec![0; length + TAG];
-        self.file.read_exact_at(&mut data, chunk * (CHUNK + TAG) as u64)?;
+        self.file.read_exact_at(&mut data, offset)?;
         let plain = self
             .key
             .open_in_place(Self::nonce(chunk), Aad::empty(), &mut data)
@@ -96,6 +101,47 @@ impl SealedFile {
 impl Drop for SealedFile {
     fn drop(&mut self) {
         self.scratch.used.fetch_sub(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// Bytes in memory, counted as long as they are there.
+struct Charge {
+    in_memory: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Charge {
+    fn set(&mut self, bytes: usize) {
+        // Two steps, but never below what is there: growth first, shrinkage last.
+        self.in_memory.fetch_add(bytes, Ordering::Relaxed);
+        self.in_memory.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+
+    fn is_scarce(&self) -> bool {
+        self.in_memory.load(Ordering::Relaxed) > MEMORY
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.in_memory.load(Ordering::Relaxed) > 2 * MEMORY
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.in_memory.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A body in memory, which takes its charge along.
+struct Charged {
+    bytes: BytesMut,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -117,14 +163,18 @@ pub(crate) struct Keeper {
     size: u64,
     over: bool,
     memory: BytesMut,
+    charge: Charge,
     file: Option<Arc<SealedFile>>,
-    chunks: u64,
+    /// Lengths of the chunks written so far.
+    chunks: Vec<u32>,
+    offset: u64,
     writing: Option<JoinHandle<io::Result<Arc<SealedFile>>>>,
 }
 
 impl Keeper {
     /// Of at most `limit` bytes, `memory_limit` of them in memory.
     pub(crate) fn new(scratch: Scratch, memory_limit: usize, limit: u64, beyond: Beyond) -> Self {
+        let charge = Charge { in_memory: Arc::clone(&scratch.in_memory), bytes: 0 };
         Self {
             scratch,
             memory_limit,
@@ -133,8 +183,10 @@ impl Keeper {
             size: 0,
             over: false,
             memory: BytesMut::new(),
+            charge,
             file: None,
-            chunks: 0,
+            chunks: Vec::new(),
+            offset: 0,
             writing: None,
         }
     }
@@ -156,6 +208,7 @@ impl Keeper {
             match self.beyond {
                 Beyond::Refuse => {
                     self.memory = BytesMut::new();
+                    self.charge.set(0);
                     return;
                 }
                 Beyond::Cut => data = data.get(..room).unwrap_or_default(),
@@ -163,6 +216,7 @@ impl Keeper {
         }
         self.size += data.len() as u64;
         self.memory.extend_from_slice(data);
+        self.charge.set(self.memory.len());
     }
 
     /// Moves what memory cannot hold to the disk; ready when more may come.
@@ -175,11 +229,13 @@ impl Keeper {
                 }
             }
             let spilling = self.file.is_some() || self.memory.len() > self.memory_limit.max(CHUNK);
-            if !spilling || self.memory.len() < CHUNK {
-                return Poll::Ready(Ok(()));
+            let enough = if self.charge.is_scarce() { WORTH } else { CHUNK };
+            if self.memory.len() < enough || !(spilling || self.charge.is_scarce()) {
+                // Small bodies, each not worth a file, can be too many together.
+                let exhausted = self.charge.is_exhausted();
+                return Poll::Ready(if exhausted { Err(io::ErrorKind::OutOfMemory.into()) } else { Ok(()) });
             }
-            let chunk = self.memory.split_to(CHUNK).to_vec();
-            self.write(chunk);
+            self.write();
         }
     }
 
@@ -192,15 +248,20 @@ impl Keeper {
         Poll::Ready(Ok(()))
     }
 
-    fn write(&mut self, chunk: Vec<u8>) {
-        let (file, scratch, number) = (self.file.clone(), self.scratch.clone(), self.chunks);
-        self.chunks += 1;
+    /// Begins to write the next chunk.
+    fn write(&mut self) {
+        let chunk = self.memory.split_to(self.memory.len().min(CHUNK)).to_vec();
+        self.charge.set(self.memory.len());
+        let (file, scratch) = (self.file.clone(), self.scratch.clone());
+        let (number, offset) = (self.chunks.len() as u64, self.offset);
+        self.chunks.push(u32::try_from(chunk.len()).unwrap_or(u32::MAX));
+        self.offset += (chunk.len() + TAG) as u64;
         self.writing = Some(tokio::task::spawn_blocking(move || {
             let file = match file {
                 Some(file) => file,
                 None => Arc::new(scratch.create()?),
             };
-            file.write(number, chunk)?;
+            file.write(number, offset, chunk)?;
             Ok(file)
         }));
     }
@@ -209,15 +270,15 @@ impl Keeper {
     pub(crate) async fn finish(mut self) -> io::Result<Body> {
         std::future::poll_fn(|cx| self.poll_written(cx)).await?;
         if self.file.is_none() {
-            return Ok(self.memory.freeze().into());
+            let Self { memory: bytes, charge: _charge, .. } = self;
+            return Ok(if bytes.is_empty() { Body::Empty } else { Bytes::from_owner(Charged { bytes, _charge }).into() });
         }
         while !self.memory.is_empty() {
-            let chunk = self.memory.split_to(self.memory.len().min(CHUNK)).to_vec();
-            self.write(chunk);
+            self.write();
             std::future::poll_fn(|cx| self.poll_written(cx)).await?;
         }
         Ok(match self.file {
-            Some(file) => Body::Held(Arc::new(HeldBody { file, size: self.size })),
+            Some(file) => Body::Held(Arc::new(HeldBody { file, size: self.size, chunks: self.chunks.into() })),
             None => Body::Empty,
         })
     }
@@ -226,6 +287,7 @@ impl Keeper {
 struct HeldBody {
     file: Arc<SealedFile>,
     size: u64,
+    chunks: Arc<[u32]>,
 }
 
 impl BodySource for HeldBody {
@@ -236,8 +298,9 @@ impl BodySource for HeldBody {
     fn reader(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(Box::new(HeldReader {
             file: Arc::clone(&self.file),
-            size: self.size,
+            chunks: Arc::clone(&self.chunks),
             chunk: 0,
+            offset: 0,
             plain: io::Cursor::default(),
         }))
     }
@@ -245,8 +308,9 @@ impl BodySource for HeldBody {
 
 struct HeldReader {
     file: Arc<SealedFile>,
-    size: u64,
-    chunk: u64,
+    chunks: Arc<[u32]>,
+    chunk: usize,
+    offset: u64,
     plain: io::Cursor<Vec<u8>>,
 }
 
@@ -256,13 +320,11 @@ impl Read for HeldReader {
         if count > 0 || buffer.is_empty() {
             return Ok(count);
         }
-        let left = self.size.saturating_sub(self.chunk * CHUNK as u64);
-        if left == 0 {
-            return Ok(0);
-        }
-        let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-        self.plain = io::Cursor::new(self.file.read(self.chunk, length)?);
+        let Some(length) = self.chunks.get(self.chunk) else { return Ok(0) };
+        let length = usize::try_from(*length).unwrap_or(usize::MAX);
+        self.plain = io::Cursor::new(self.file.read(self.chunk as u64, self.offset, length)?);
         self.chunk += 1;
+        self.offset += (length + TAG) as u64;
         self.plain.read(buffer)
     }
 }
@@ -322,93 +384,4 @@ impl Releasing {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use super::*;
-
-    async fn keep(directory: &std::path::Path, body: &[u8], memory: usize, limit: u64, beyond: Beyond) -> (Body, bool) {
-        let mut keeper = Keeper::new(Scratch::new(directory.to_owned()), memory, limit, beyond);
-        for piece in body.chunks(100_000) {
-            keeper.push(piece);
-            poll_fn(|cx| keeper.poll_settle(cx)).await.unwrap();
-        }
-        let over = keeper.is_over();
-        (keeper.finish().await.unwrap(), over)
-    }
-
-    fn read(body: &Body) -> Vec<u8> {
-        let mut all = Vec::new();
-        body.reader().unwrap().read_to_end(&mut all).unwrap();
-        all
-    }
-
-    #[tokio::test]
-    async fn a_body_is_read_back_as_it_was_kept_wherever_it_was_kept() {
-        let directory = tempfile::tempdir().unwrap();
-        for size in [0, 1, CHUNK, CHUNK + 1, 3 * CHUNK, 5 * CHUNK + 77] {
-            let body: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
-            let (kept, over) = keep(directory.path(), &body, CHUNK, 1 << 30, Beyond::Refuse).await;
-            assert!(!over);
-            assert_eq!(kept.size(), size as u64);
-            assert_eq!(read(&kept), body, "{size}");
-            assert_eq!(read(&kept), body, "a second reader of {size}");
-            let mut releasing = Releasing::new(&kept).unwrap();
-            let mut released = Vec::new();
-            while let Some(piece) = poll_fn(|cx| releasing.poll_next(cx)).await.unwrap() {
-                released.extend_from_slice(&piece);
-            }
-            assert_eq!(released, body);
-            assert!(releasing.is_ended());
-        }
-    }
-
-    #[tokio::test]
-    async fn p3_nothing_readable_reaches_the_disk_and_nothing_is_left_behind() {
-        let directory = tempfile::tempdir().unwrap();
-        let secret = b"planted secret ".repeat(100_000);
-        let scratch = Scratch::new(directory.path().to_owned());
-        let mut keeper = Keeper::new(scratch.clone(), 0, 1 << 30, Beyond::Refuse);
-        keeper.push(&secret);
-        poll_fn(|cx| keeper.poll_settle(cx)).await.unwrap();
-        let kept = keeper.finish().await.unwrap();
-        assert!(matches!(kept, Body::Held(_)));
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "the file has no name");
-        // The kernel still shows it under the process's descriptors.
-        let mut seen = 0;
-        for descriptor in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
-            let target = std::fs::read_link(descriptor.path()).unwrap_or_default();
-            if target.starts_with(directory.path()) {
-                let bytes = std::fs::read(descriptor.path()).unwrap();
-                assert!(bytes.len() >= secret.len());
-                assert!(memchr::memmem::find(&bytes, b"planted").is_none());
-                seen += 1;
-            }
-        }
-        assert_eq!(seen, 1);
-        assert!(scratch.used.load(Ordering::Relaxed) > 0);
-        drop(kept);
-        assert_eq!(scratch.used.load(Ordering::Relaxed), 0);
-    }
-
-    #[tokio::test]
-    async fn a_limit_refuses_or_cuts() {
-        let directory = tempfile::tempdir().unwrap();
-        let body = vec![7; 300_000];
-        let (kept, over) = keep(directory.path(), &body, CHUNK, 250_000, Beyond::Cut).await;
-        assert!(over);
-        assert_eq!(read(&kept), vec![7; 250_000]);
-        let (_, over) = keep(directory.path(), &body, CHUNK, 250_000, Beyond::Refuse).await;
-        assert!(over);
-    }
-
-    #[tokio::test]
-    async fn a_directory_that_is_gone_is_an_error_and_not_a_lost_body() {
-        let scratch = Scratch::new("/nonexistent/held".into());
-        let mut keeper = Keeper::new(scratch, 0, 1 << 30, Beyond::Refuse);
-        keeper.push(&vec![1; 3 * CHUNK]);
-        let mut failed = poll_fn(|cx| keeper.poll_settle(cx)).await.is_err();
-        failed |= keeper.finish().await.is_err();
-        assert!(failed);
-    }
-}
+mod tests;

@@ -224,8 +224,9 @@ async fn relay<'a>(
         request,
         source,
         tap: Tap::Copy(Some(Box::new(copy))),
+        endless: false,
     };
-    let relayed = relay.run(release, |_answer, _tap| {}).await;
+    let relayed = relay.run(release, |_answer, _tap| false).await;
     let copy = relay.into_tap().finish().await;
     let answer = match (relayed.answer.as_ref().map(Answered::head), copy) {
         (Some(Ok(head)), Some(copy)) => {

@@ -81,6 +81,8 @@ pub(crate) struct Relay<'r, 'a, 'd> {
     pub(crate) request: &'r Incoming,
     pub(crate) source: &'r mut Source<'a>,
     pub(crate) tap: Tap<'a>,
+    /// The answer is a stream of events: it ends when the device leaves. Set by who chooses the tap.
+    pub(crate) endless: bool,
 }
 
 #[derive(Default)]
@@ -98,11 +100,12 @@ impl<'a> Relay<'_, 'a, '_> {
         self.tap
     }
 
-    /// Runs it to its end. The answer's head is shown to `chosen` before the device sees it, so that the tap can be set by it.
+    /// Runs it to its end. The answer's head is shown to `chosen` before the device sees it, so that the tap can be set by it; it
+    /// says whether the answer has no end.
     pub(crate) async fn run(
         &mut self,
         release: Release,
-        mut chosen: impl FnMut(&mut Answered, &mut Tap<'a>),
+        mut chosen: impl FnMut(&Answered, &mut Tap<'a>) -> bool,
     ) -> Relayed {
         let mut relayed = Relayed { answer: None, answered: false, sent_whole: false, result: Ok(()) };
         let mut up = Pump { ended: !self.request.has_body(), ..Pump::default() };
@@ -114,14 +117,14 @@ impl<'a> Relay<'_, 'a, '_> {
     async fn exchange(
         &mut self,
         release: Release,
-        chosen: &mut impl FnMut(&mut Answered, &mut Tap<'a>),
+        chosen: &mut impl FnMut(&Answered, &mut Tap<'a>) -> bool,
         relayed: &mut Relayed,
         up: &mut Pump,
     ) -> Result<(), Broken> {
         self.patience.allow(self.idle);
         poll_fn(|cx| self.upstream.poll_head_out(cx, self.request, release)).await.map_err(Broken::Upstream)?;
         let answer = loop {
-            let mut head = poll_fn(|cx| self.poll_answer(cx, up)).await?;
+            let head = poll_fn(|cx| self.poll_answer(cx, up)).await?;
             if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
                 // Already answered by ourselves, or on its way to somebody who did not ask.
                 if !(release.expectation_met && head.status == StatusCode::CONTINUE) {
@@ -130,7 +133,7 @@ impl<'a> Relay<'_, 'a, '_> {
                 }
                 continue;
             }
-            chosen(&mut head, &mut self.tap);
+            self.endless = chosen(&head, &mut self.tap);
             break head;
         };
         self.device.send_head(&answer).map_err(Broken::Device)?;
@@ -164,7 +167,7 @@ impl<'a> Relay<'_, 'a, '_> {
         if let Some(fault) = broken {
             return Poll::Ready(Err(Broken::Upstream(fault)));
         }
-        if self.device.poll_gone(cx).is_ready() {
+        if self.device.poll_gone(cx, false).is_ready() {
             return Poll::Ready(Err(Broken::DeviceGone));
         }
         if self.patience.poll(cx).is_ready() {
@@ -188,7 +191,7 @@ impl<'a> Relay<'_, 'a, '_> {
                 return Poll::Ready(Ok(()));
             }
         }
-        if self.device.poll_gone(cx).is_ready() {
+        if self.device.poll_gone(cx, self.endless && up.ended).is_ready() {
             return Poll::Ready(Err(Broken::DeviceGone));
         }
         if self.patience.poll(cx).is_ready() {
