@@ -271,7 +271,11 @@ impl Keeper {
         std::future::poll_fn(|cx| self.poll_written(cx)).await?;
         if self.file.is_none() {
             let Self { memory: bytes, charge: _charge, .. } = self;
-            return Ok(if bytes.is_empty() { Body::Empty } else { Bytes::from_owner(Charged { bytes, _charge }).into() });
+            return Ok(if bytes.is_empty() {
+                Body::Empty
+            } else {
+                Bytes::from_owner(Charged { bytes, _charge }).into()
+            });
         }
         while !self.memory.is_empty() {
             self.write();
