@@ -10,6 +10,8 @@ use muniment::record::{Clock as _, Commitment, FieldName, Ids as _, RecordId, se
 use serde_json::json;
 
 use crate::support::archive::TestArchive;
+use crate::support::postgres::Database;
+use crate::support::relay::Relay;
 use crate::support::sound::assert_sound;
 use crate::support::submissions::{NewRecord, advisor, detail, gap, outcome, post_of};
 
@@ -200,4 +202,25 @@ async fn p6_blob_files_are_swept_after_the_disposal_and_that_is_on_record() {
     assert_eq!((&swept.detail()["phase"], &swept.detail()["blobs"]), (&json!("swept"), &json!(1)));
     let plain: Submission = gap(&test, "outage");
     test.archive.append(plain).await.unwrap();
+}
+
+#[tokio::test]
+async fn p6_a_disposal_that_was_lost_on_the_way_happens_once() {
+    for persisted in [false, true] {
+        let database = Database::fresh().await;
+        let relay = Relay::before(&database).await;
+        let through = relay.through(database.service());
+        let test =
+            TestArchive::on(database, |options| muniment::archive::Options { service: through, ..options }).await;
+        let record = kept(&test, "to be destroyed once").await;
+        retention_ended(&test).await;
+        if persisted {
+            relay.cut_answer(b"ledger.dispose")
+        } else {
+            relay.cut_request(b"ledger.dispose")
+        }
+        let disposed = dispose(&test, &[record.id]).await.unwrap();
+        assert_eq!((relay.cuts(), disposed.index), (1, 3));
+        assert_eq!(assert_sound(&test).await.len(), 4);
+    }
 }

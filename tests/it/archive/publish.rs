@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::archive::{TestArchive, options, signing};
 use crate::support::postgres::Database;
+use crate::support::relay::Relay;
 use crate::support::sound::assert_sound;
 use crate::support::submissions::{advisor, detail, gap, post};
 
@@ -169,4 +170,35 @@ async fn a_guard_that_was_tampered_with_is_an_error_and_not_an_empty_guard() {
     std::fs::write(&path, text).unwrap();
     assert!(matches!(test.archive.publish(false).await, Err(ArchiveError::Guard { .. })));
     assert!(matches!(test.open_again(test.dir.path()).await, Err(ArchiveError::Guard { .. })));
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_was_lost_on_the_way_is_continued_and_never_contradicted() {
+    // Not persisted, and persisted but reported as failed: the file is ahead of the database, or the database says more than
+    // the publisher knows.
+    for persisted in [false, true] {
+        let database = Database::fresh().await;
+        let relay = Relay::before(&database).await;
+        let through = relay.through(database.service());
+        let test =
+            TestArchive::on(database, |options| muniment::archive::Options { service: through, ..options }).await;
+        grow(&test, 3).await;
+        let marker = b"insert into ledger.checkpoints";
+        if persisted {
+            relay.cut_answer(marker)
+        } else {
+            relay.cut_request(marker)
+        }
+        let lost = test.archive.publish(false).await;
+        assert!(lost.is_err(), "{lost:?}");
+        assert_eq!(relay.cuts(), 1);
+
+        let guard = Guard::new(test.dir.path(), signing().verifying_key().clone());
+        let kept = guard.load().unwrap().unwrap();
+        grow(&test, 3).await;
+        let next = test.archive.publish(false).await.unwrap().unwrap().checkpoint;
+        let proof = test.archive.consistency(kept.size, next.size).await.unwrap().unwrap();
+        verify_consistency((kept.size, &kept.root), (next.size, &next.root), &proof.hashes).unwrap();
+        assert_sound(&test).await;
+    }
 }
