@@ -12,7 +12,7 @@ use muniment::exchange::{Connection, Exchange, Message, RequestHead};
 use muniment::proxy::{
     Credential, Device, Devices, DevicesError, InterceptedHosts, Parts, Proxy,
 };
-use muniment::proxy::intercept::{Authority, Setup};
+use muniment::proxy::intercept::authority::{Authority, Setup};
 use muniment::recognize::{HostPattern, ListedHosts, Plan, RuleSet};
 use muniment::record::{AdvisorId, Clock, DeviceId, Ids, MasterKey, Timestamp};
 use muniment::settings::{self, ProxyLimits};
