@@ -15,6 +15,7 @@ mod json;
 mod limits;
 mod message;
 mod multipart;
+mod path;
 mod redact;
 mod scrub;
 mod view;

@@ -1,11 +1,15 @@
 //! Taking credentials out of heads and bodies, value by value, so that everything else stays as it was sent.
 //!
-//! Three nets, each for what slips through the one before: fields by their name in every structure that we can read (also
-//! JSON inside strings and form values); the same names by their look in text that we cannot; and the credentials of the
-//! head wherever they are repeated.
+//! Four nets, each for what slips through the one before: fields by their name in every structure that we can read (also
+//! JSON inside strings and form values); the same names by their look in text that we cannot; segments of a path that stand
+//! where tokens stand ([`super::path`]); and the credentials of the head wherever they are repeated, in opaque bytes as well.
+//!
+//! What this cannot find: a token that no name, place or form gives away and that the head does not carry (`docs/TRUST.md`).
 
+use std::io;
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use http::{HeaderMap, HeaderName, header};
 use regex::bytes::Regex;
 use serde::Serialize;
@@ -14,7 +18,7 @@ use super::content::{Content, ReadBody};
 use super::credential::{ScrubKey, Sort, cookies, field_sort, header_sort};
 use super::edit::{Edit, apply, in_order};
 use super::json::{self, Token, Tokens};
-use super::{Limits, form};
+use super::{Body, Limits, form, path};
 
 /// JSON inside strings inside JSON…
 const MAX_NESTING: usize = 4;
@@ -114,7 +118,10 @@ impl<'a> Redactor<'a> {
             return Some(self.replace(sort, name.as_str(), value).into_bytes());
         }
         // Referer, Location, Link and the like carry URLs.
-        let edits = self.url(value);
+        let mut edits = self.url(value);
+        if value.starts_with(b"http") || value.starts_with(b"/") {
+            edits = in_order([edits, self.path(value)].concat());
+        }
         let edits = self.with_repeated(value, edits);
         (!edits.is_empty()).then(|| apply(value, &edits))
     }
@@ -150,8 +157,21 @@ impl<'a> Redactor<'a> {
     /// A request target without the credentials in its query.
     pub(crate) fn target(&mut self, target: &str) -> String {
         let edits = self.url(target.as_bytes());
+        let edits = in_order([edits, self.path(target.as_bytes())].concat());
         let edits = self.with_repeated(target.as_bytes(), edits);
         String::from_utf8_lossy(&apply(target.as_bytes(), &edits)).into_owned()
+    }
+
+    /// Tokens among the segments of a path, or of a URL's.
+    fn path(&mut self, url: &[u8]) -> Vec<Edit> {
+        let found = path::tokens(url);
+        found
+            .into_iter()
+            .map(|range| {
+                let with = self.replace(Sort::Token, "path segment", url.get(range.clone()).unwrap_or_default());
+                Edit { range: range.start as u64..range.end as u64, with: with.into_bytes() }
+            })
+            .collect()
     }
 
     /// The query of every URL in a header value.
@@ -293,7 +313,7 @@ impl<'a> Redactor<'a> {
     pub(crate) fn with_repeated(&mut self, bytes: &[u8], mut edits: Vec<Edit>) -> Vec<Edit> {
         let mut found = false;
         for (value, replacement) in &self.repeated {
-            for at in occurrences(bytes, value) {
+            for at in memchr::memmem::find_iter(bytes, value) {
                 let range = at as u64..(at + value.len()) as u64;
                 if !edits.iter().any(|edit| edit.range.start < range.end && range.start < edit.range.end) {
                     edits.push(Edit { range, with: replacement.clone().into_bytes() });
@@ -305,6 +325,30 @@ impl<'a> Redactor<'a> {
             self.state(Sort::Token, "credential of the head");
         }
         in_order(edits)
+    }
+
+    /// The same for a body that stays where it is, an upload for instance: read once, from start to end.
+    pub(crate) fn with_repeated_in(&mut self, body: &Body, mut edits: Vec<Edit>) -> io::Result<Vec<Edit>> {
+        if self.repeated.is_empty() || body.size() < MIN_REPEATED as u64 {
+            return Ok(edits);
+        }
+        let searched = AhoCorasick::new(self.repeated.iter().map(|(value, _replacement)| value));
+        // Patterns are a few hundred bytes of a head whose size is bounded: none is too many.
+        let searched = searched.map_err(io::Error::other)?;
+        let before = edits.len();
+        for found in searched.stream_find_iter(body.reader()?) {
+            let found = found?;
+            let Some((_value, with)) = self.repeated.get(found.pattern().as_usize()) else { continue };
+            let range = found.start() as u64..found.end() as u64;
+            let is_within = |edit: &Edit| edit.range.start < range.end && range.start < edit.range.end;
+            if !edits.iter().take(before).any(is_within) {
+                edits.push(Edit { range, with: with.clone().into_bytes() });
+            }
+        }
+        if edits.len() > before {
+            self.state(Sort::Token, "credential of the head");
+        }
+        Ok(in_order(edits))
     }
 }
 
@@ -319,21 +363,6 @@ static LOOK_ALIKES: LazyLock<[Regex; 4]> = LazyLock::new(|| {
     ]
     .map(|pattern| Regex::new(pattern).unwrap())
 });
-
-fn occurrences<'a>(bytes: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    let mut from = 0;
-    std::iter::from_fn(move || {
-        let (first, rest) = wanted.split_first()?;
-        loop {
-            let at = from + bytes.get(from..)?.iter().position(|byte| byte == first)?;
-            from = at + 1;
-            if bytes.get(at + 1..)?.starts_with(rest) {
-                from = at + wanted.len();
-                return Some(at);
-            }
-        }
-    })
-}
 
 /// A value as it may be written elsewhere: as it is, percent-encoded, as a JSON string.
 fn spellings(value: &[u8]) -> Vec<Vec<u8>> {

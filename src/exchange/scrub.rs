@@ -179,7 +179,10 @@ impl Scrub<'_> {
     ) -> Result<ScrubbedBody, BodyError> {
         redactor.at(place);
         let mut read = ReadBody::read(headers, body, self.limits)?;
-        let edits = redactor.body(&read, self.limits);
+        let mut edits = redactor.body(&read, self.limits);
+        if read.bytes.is_empty() && matches!(read.content, Content::Binary | Content::Multipart(_)) {
+            edits = redactor.with_repeated_in(body, edits)?;
+        }
         let lost = match read.content {
             Content::Unread(Unread::TooLarge) => Some(Unread::TooLarge),
             // The credential may go on where we cannot read.

@@ -2,4 +2,5 @@
 
 mod load;
 mod p1_kill;
+mod p3;
 mod power;

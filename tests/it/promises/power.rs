@@ -41,3 +41,29 @@ pub(super) fn psql(data: &Path, query: &str) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// Every process of the Postgres below a data directory, stopped where it is; goes on when dropped.
+pub(super) struct Freezer(Vec<String>);
+
+impl Freezer {
+    pub(super) fn freeze(data: &Path) -> Self {
+        let postmaster = postmaster(data).expect("a running postgres").to_string();
+        // The parent first, so that it makes no new children.
+        signal("STOP", std::slice::from_ref(&postmaster));
+        let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &postmaster]).output().unwrap();
+        let children = String::from_utf8(listed.stdout).unwrap();
+        let all: Vec<String> = children.split_whitespace().map(str::to_owned).chain([postmaster]).collect();
+        signal("STOP", &all);
+        Self(all)
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        signal("CONT", &self.0);
+    }
+}
+
+fn signal(name: &str, pids: &[String]) {
+    let _sent = Command::new("kill").arg(format!("-{name}")).args(pids).output().unwrap();
+}

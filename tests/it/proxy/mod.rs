@@ -10,4 +10,4 @@ mod hold;
 mod http1;
 mod http2;
 mod life;
-mod support;
+pub(crate) mod support;

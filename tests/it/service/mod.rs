@@ -47,13 +47,24 @@ impl Firm {
 
     /// A firm that intercepts these hosts, found at these addresses, vouched for by this root.
     pub(crate) fn beside(hosts: &[(String, String)], root_pem: &str, more: &str) -> Self {
+        Self::beside_unlisted(hosts, &[], root_pem, more)
+    }
+
+    /// The same, with hosts that are found at an address as well but not intercepted.
+    pub(crate) fn beside_unlisted(
+        hosts: &[(String, String)],
+        unlisted: &[(String, String)],
+        root_pem: &str,
+        more: &str,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // The embedded Postgres runs as another user when the test is root: it must be able to pass through.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
         let (proxy, api) = (free_port(), free_port());
         std::fs::write(dir.path().join("origin-root.pem"), root_pem).unwrap();
         let names: Vec<String> = hosts.iter().map(|(host, _address)| format!("\"{host}\"")).collect();
-        let resolve: Vec<String> = hosts.iter().map(|(host, address)| format!("\"{host}\" = \"{address}\"")).collect();
+        let resolve: Vec<String> =
+            hosts.iter().chain(unlisted).map(|(host, address)| format!("\"{host}\" = \"{address}\"")).collect();
         let settings = format!(
             "data_dir = \"data\"\n[proxy]\nlisten = \"127.0.0.1:{proxy}\"\n[api]\nlisten = \"127.0.0.1:{api}\"\n\
              [upstream]\nextra_roots = [\"origin-root.pem\"]\nresolve = {{ {} }}\n\
