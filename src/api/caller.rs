@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 
 use super::problem::{Problem, ProblemKind};
 use super::serve::Arrival;
 use super::state::{Api, Asked};
-use crate::access::{Admission, Officer, Operation, Permission, Purpose, Role, Seen, Token};
+use crate::access::{Admission, Officer, Operation, Permission, Purpose, Seen, Token};
 use crate::settings::is_trusted_plain;
 
 /// The header that says why somebody looks.
@@ -25,27 +25,39 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        // Two of them would leave it to chance who asks.
+        let token = single(parts, header::AUTHORIZATION.as_str())?.and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        let token = token.ok_or(Problem::new(ProblemKind::NotAuthenticated))?;
+        let token = token.ok_or_else(|| Problem::new(ProblemKind::NotAuthenticated))?;
         // Said before the token is looked at, so that its validity is not told over a wire anybody can read.
-        let arrival = parts.extensions.get::<Arrival>().copied().ok_or(Problem::new(ProblemKind::Internal))?;
+        let arrival = parts.extensions.get::<Arrival>().copied().ok_or_else(|| Problem::new(ProblemKind::Internal))?;
         if !arrival.tls && !is_trusted_plain(arrival.peer.ip(), &api.plain_networks) {
             return Err(Problem::new(ProblemKind::PlainConnection));
         }
-        let token = Token::read(token).ok_or(Problem::new(ProblemKind::NotAuthenticated))?;
+        let token = Token::read(token).ok_or_else(|| Problem::new(ProblemKind::NotAuthenticated))?;
         let officer = api.officer(&token).await?;
         if let Some(asked) = parts.extensions.get::<Asked>() {
             // Set twice only if a handler asked twice: the same answer.
             let _same = asked.0.set(officer.id);
         }
-        let purpose = parts.headers.get(PURPOSE).map(|value| {
+        let purpose = single(parts, PURPOSE)?.map(|value| {
             let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
             Purpose::new(text).map_err(|error| Problem::parameter("Muniment-Purpose", error.to_string()))
         });
         Ok(Self { officer, purpose: purpose.transpose()? })
     }
+}
+
+/// A header that may be there once.
+fn single<'a>(parts: &'a Parts, name: &'static str) -> Result<Option<&'a HeaderValue>, Problem> {
+    let mut values = parts.headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        let written = if name == PURPOSE { "Muniment-Purpose" } else { "Authorization" };
+        return Err(Problem::parameter(written, "is given twice"));
+    }
+    Ok(first)
 }
 
 impl Caller {
@@ -59,6 +71,6 @@ impl Caller {
         if self.officer.roles.iter().any(|role| role.may(permission)) {
             return Ok(());
         }
-        Err(Problem::role_missing(permission.as_str(), permission.roles().map(Role::as_str).collect()))
+        Err(Problem::role_missing(permission))
     }
 }

@@ -4,17 +4,21 @@
 //! file under `v1/`. Nothing here writes but through [`crate::access`], and nothing shows content but through its desk.
 
 mod caller;
+mod decision;
+mod document;
 mod page;
+mod path;
 mod problem;
 mod query;
 mod request;
 mod router;
 mod serve;
 mod service;
+mod stall;
 mod state;
 mod v1;
 
 pub use problem::ProblemKind;
 pub use router::{document, router};
-pub use serve::Listening;
+pub use serve::{Listening, Patience};
 pub use state::Api;

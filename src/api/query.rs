@@ -1,6 +1,7 @@
 //! Query parameters whose refusal names the parameter.
 //!
-//! Strict: an unknown parameter is refused, because a misspelt filter would otherwise show everything; so is one given twice.
+//! Strict: an unknown parameter is refused, because a misspelt filter would otherwise show everything; so is one given twice, and
+//! one that is empty, because a script's unset variable would otherwise show everything.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -15,24 +16,30 @@ use super::problem::Problem;
 pub(super) struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
-    /// The parameter's value; an empty one counts as not given.
+    /// The parameter's value.
     pub(super) fn take<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Result<Option<T>, Problem> {
-        match self.0.remove(name) {
-            Some(text) if !text.is_empty() => {
-                text.parse().map(Some).map_err(|error: T::Err| Problem::parameter(name, error.to_string()))
-            }
-            _ => Ok(None),
-        }
+        let Some(text) = self.0.remove(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|error: T::Err| Problem::parameter(name, error.to_string()))
     }
 
     /// Like [`Self::take`], where the type's own error would not say what to write.
     pub(super) fn take_as<T: FromStr>(&mut self, name: &'static str, write: &str) -> Result<Option<T>, Problem> {
-        match self.0.remove(name) {
-            Some(text) if !text.is_empty() => {
-                text.parse().map(Some).map_err(|_source| Problem::parameter(name, format!("write {write}")))
-            }
-            _ => Ok(None),
+        let Some(text) = self.0.remove(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_source| Problem::parameter(name, format!("write {write}")))
+    }
+
+    /// A text of at most so many characters.
+    pub(super) fn take_text(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        write: &str,
+    ) -> Result<Option<String>, Problem> {
+        let Some(text) = self.0.remove(name) else { return Ok(None) };
+        if text.chars().nth(most).is_some() {
+            return Err(Problem::parameter(name, format!("is too long: write {write}, in at most {most} characters")));
         }
+        Ok(Some(text))
     }
 }
 
@@ -42,6 +49,17 @@ pub(super) trait FromParameters: Sized {
     const NAMES: &'static [&'static str];
     /// Takes what it knows.
     fn from(parameters: &mut Parameters) -> Result<Self, Problem>;
+}
+
+/// For an operation without parameters: there are none to know.
+pub(super) struct NoParameters;
+
+impl FromParameters for NoParameters {
+    const NAMES: &'static [&'static str] = &[];
+
+    fn from(_parameters: &mut Parameters) -> Result<Self, Problem> {
+        Ok(Self)
+    }
 }
 
 /// Extracts the parameters of an operation.
@@ -58,6 +76,9 @@ impl<T: FromParameters, S: Sync> FromRequestParts<S> for Query<T> {
             };
             if value.contains('\u{fffd}') {
                 return Err(Problem::parameter(known, "is not utf-8"));
+            }
+            if value.is_empty() {
+                return Err(Problem::parameter(known, "is empty: give it a value, or leave it out"));
             }
             if parameters.0.insert(name.into_owned(), value.into_owned()).is_some() {
                 return Err(Problem::parameter(known, "is given twice"));

@@ -8,17 +8,22 @@
 //! | `duration_ms` | until the head of the answer was ready |
 //! | `officer.id` | who asked, once known |
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::decision::Decision;
 use super::problem::{Problem, ProblemKind};
-use super::state::Api;
-use super::state::Asked;
+use super::state::{Api, Asked};
 
 /// The outermost layer.
 pub(super) async fn envelope(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
@@ -28,11 +33,13 @@ pub(super) async fn envelope(State(api): State<Arc<Api>>, mut request: Request, 
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| Api::route(path.as_str())).unwrap_or("unknown");
-    let mut response = match api.slots.try_acquire() {
-        // Health and metrics are answered however busy it is: they say that it is busy.
-        Err(_full) if !route.starts_with("/v1/") => bounded(&api, request, next).await,
-        Err(_full) => Problem::new(ProblemKind::Busy).into_response(),
-        Ok(_slot) => bounded(&api, request, next).await,
+    let mut response = if Decision::on(route).is_some_and(Decision::is_open) {
+        // Answered however busy it is, and takes no slot from others: these say that it is busy.
+        bounded(&api, request, next).await
+    } else if let Ok(slot) = Arc::clone(&api.slots).try_acquire_owned() {
+        bounded(&api, request, next).await.map(|body| Body::new(Held { body, _slot: slot }))
+    } else {
+        Problem::new(ProblemKind::Busy).into_response()
     };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let allow = response.headers_mut().remove(header::ALLOW);
@@ -48,6 +55,32 @@ pub(super) async fn envelope(State(api): State<Arc<Api>>, mut request: Request, 
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     note(&api, id, &method, route, response.status(), started, &asked);
     response
+}
+
+/// A body that keeps its request's slot until it has ended: an answer that is still being sent is still work.
+struct Held {
+    body: Body,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
 }
 
 async fn bounded(api: &Api, request: Request, next: Next) -> Response {

@@ -1,46 +1,16 @@
-//! Every route, in one list.
+//! Every route, in one list. What each asks for and leaves in the ledger stands in [`super::decision`].
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use utoipa::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::document::{Document, complete};
 use super::request::{envelope, method_not_allowed, not_found};
 use super::{Api, problem, service, v1};
-
-/// The document, but for the paths.
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "muniment audit API",
-        description = "Find, read and prove what was kept. Every look is itself kept: operations under /v1 that show records, people \
-or content write an `access` entry before they answer. Reading content needs the header `Muniment-Purpose`. \
-Refusals are RFC 9457 problems whose `type` is stable. Lists are paged by entry index: pass `next` as `after`.",
-    ),
-    tags(
-        (name = "records", description = "What was kept"),
-        (name = "ledger", description = "Why it can be trusted: entries, checkpoints, proofs, tiles"),
-        (name = "people", description = "Advisors, their devices and accounts"),
-        (name = "integrity", description = "What is missing, and whether what is there holds"),
-        (name = "service", description = "Health, metrics, this document"),
-    ),
-    modifiers(&Token)
-)]
-struct Document;
-
-/// Officers' bearer tokens.
-struct Token;
-
-impl utoipa::Modify for Token {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-    }
-}
 
 /// Every route with its description.
 fn routes() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
@@ -75,7 +45,7 @@ fn routes() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
 /// The OpenAPI document.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
-    routes().1
+    complete(routes().1)
 }
 
 /// Builds the router.
@@ -84,32 +54,7 @@ pub fn router(api: Arc<Api>) -> Router {
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(axum::Extension(Arc::new(document)))
+        .layer(axum::Extension(Arc::new(complete(document))))
         .layer(from_fn_with_state(Arc::clone(&api), envelope))
         .with_state(api)
 }
-
-/// Every template, for logs and metrics. A test compares it with the document.
-pub(super) const ROUTES: &[&str] = &[
-    "/health",
-    "/ready",
-    "/metrics",
-    "/openapi.json",
-    "/problems/{name}",
-    "/v1/records",
-    "/v1/records/{id}",
-    "/v1/records/{id}/fields/{index}/{name}",
-    "/v1/records/{id}/attachments/{number}/{position}",
-    "/v1/entries/{index}",
-    "/v1/advisors",
-    "/v1/devices",
-    "/v1/accounts",
-    "/v1/gaps",
-    "/v1/tile/{*path}",
-    "/v1/checkpoint",
-    "/v1/checkpoints",
-    "/v1/checkpoints/latest",
-    "/v1/proofs/inclusion",
-    "/v1/proofs/consistency",
-    "/v1/integrity",
-];

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -18,12 +18,15 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::stall::Moving;
+
 /// Connections open at once; more wait in the system's queue.
 const CONNECTIONS: usize = 1_024;
-/// Time for a handshake, and for a request head to arrive whole.
-const HEAD: Duration = Duration::from_secs(10);
 /// Largest request head, in bytes.
 const HEAD_BOUND: usize = 32 * 1024;
+/// The same over HTTP/2, and how many requests a connection may have open.
+const HEAD_LIST_BOUND: u32 = 32 * 1024;
+const STREAMS: u32 = 64;
 /// Time for open requests to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -34,6 +37,23 @@ pub(super) struct Arrival {
     pub(super) peer: SocketAddr,
     /// Over TLS.
     pub(super) tls: bool,
+}
+
+/// How long peers are waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a handshake, and for a request head to arrive whole.
+    pub head: Duration,
+    /// For anything at all to move on a connection. Longer than a request may take: meanwhile nothing moves.
+    pub idle: Duration,
+}
+
+impl Patience {
+    /// Fits requests that may take this long.
+    #[must_use]
+    pub fn beside(request: Duration) -> Self {
+        Self { head: Duration::from_secs(10), idle: request.saturating_add(Duration::from_secs(30)) }
+    }
 }
 
 /// A bound listener that does not serve yet: its address is known before anything depends on it.
@@ -60,7 +80,13 @@ impl Listening {
     }
 
     /// Serves until `stop`, then lets open requests end.
-    pub async fn serve(self, router: Router, tls: Option<Arc<rustls::ServerConfig>>, stop: CancellationToken) {
+    pub async fn serve(
+        self,
+        router: Router,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        patience: Patience,
+        stop: CancellationToken,
+    ) {
         let tls = tls.map(TlsAcceptor::from);
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
         let graceful = GracefulShutdown::new();
@@ -76,9 +102,10 @@ impl Listening {
                 continue;
             };
             let arrival = Arrival { peer, tls: tls.is_some() };
-            let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
+            let connection = Connection { arrival, router: router.clone(), patience, watcher: graceful.watcher() };
+            let tls = tls.clone();
             tokio::spawn(async move {
-                connection(stream, arrival, router, tls, watcher).await;
+                connection.run(stream, tls).await;
                 drop(permit);
             });
         }
@@ -89,41 +116,49 @@ impl Listening {
     }
 }
 
-async fn connection(
-    stream: TcpStream,
+/// One connection, from its first byte to its last.
+struct Connection {
     arrival: Arrival,
     router: Router,
-    tls: Option<TlsAcceptor>,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    match tls {
-        None => http(stream, arrival, router, watcher).await,
-        Some(tls) => {
-            let Ok(Ok(stream)) = tokio::time::timeout(HEAD, tls.accept(stream)).await else { return };
-            http(stream, arrival, router, watcher).await;
-        }
-    }
+    patience: Patience,
+    watcher: Watcher,
 }
 
-async fn http<S>(stream: S, arrival: Arrival, router: Router, watcher: hyper_util::server::graceful::Watcher)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(arrival);
-        router.clone().oneshot(request)
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BOUND).half_close(false);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(32 * 1024).max_concurrent_streams(64);
-    builder.http2().keep_alive_interval(HEAD).keep_alive_timeout(HEAD);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    // A connection that breaks concerns the peer, who sees it; every answered request has its own line already.
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(error = %error, "api connection ended early");
+impl Connection {
+    async fn run(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        match tls {
+            None => self.http(stream).await,
+            Some(tls) => {
+                let Ok(Ok(stream)) = tokio::time::timeout(self.patience.head, tls.accept(stream)).await else { return };
+                self.http(stream).await;
+            }
+        }
+    }
+
+    async fn http<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { arrival, router, patience, watcher } = self;
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(arrival);
+            router.clone().oneshot(request)
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let http1 = &mut builder.http1();
+        http1.timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(HEAD_BOUND).half_close(false);
+        let http2 = &mut builder.http2();
+        http2.timer(TokioTimer::new()).max_header_list_size(HEAD_LIST_BOUND).max_concurrent_streams(STREAMS);
+        http2.keep_alive_interval(patience.head).keep_alive_timeout(patience.head);
+        let stream = TokioIo::new(Moving::new(stream, patience.idle));
+        let connection = builder.serve_connection(stream, service).into_owned();
+        // A connection that breaks concerns the peer, who sees it; every answered request has its own line already.
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(error = %error, "api connection ended early");
+        }
     }
 }

@@ -10,7 +10,7 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::{Problem, ProblemBody, ProblemKind};
+use super::problem::{Problem, ProblemKind};
 use super::state::Api;
 
 /// The process is there.
@@ -58,12 +58,22 @@ pub(super) async fn openapi(Extension(document): Extension<Arc<utoipa::openapi::
 
 /// Writes are taken and reads are answered
 ///
-/// For a load balancer. 503 while the archive does not answer.
-#[utoipa::path(get, path = "/ready", tag = "service", responses((status = 200, body = Ready), (status = 503, body = ProblemBody)))]
+/// For a load balancer. 503 while the archive does not answer, once appending has stopped, and while the service shuts down; `detail`
+/// says which.
+#[utoipa::path(get, path = "/ready", tag = "service",
+    responses((status = 200, body = Ready), (status = 503, description = "`archive-unavailable`; `busy`")))]
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<Json<Ready>, Problem> {
     if api.draining.is_cancelled() {
         return Err(Problem::new(ProblemKind::Busy).detail("the service is shutting down"));
     }
-    let entries = api.archive.head_size().await?;
+    if let Some(why) = api.archive.stopped() {
+        return Err(
+            Problem::new(ProblemKind::ArchiveUnavailable).detail(format!("nothing is appended any more: {why}"))
+        );
+    }
+    let entries = api.archive.head_size().await.map_err(|error| {
+        let spooled = api.spool.backlog().frames;
+        Problem::from(error).detail(format!("the database does not answer; {spooled} entries wait in the spool"))
+    })?;
     Ok(Json(Ready { status: "ready", entries, spooled: api.spool.backlog().frames }))
 }

@@ -33,8 +33,8 @@ pub struct Api {
     pub plain_networks: Vec<Cidr>,
     /// Time for one request.
     pub timeout: Duration,
-    /// Requests served at once.
-    pub slots: Semaphore,
+    /// Requests served at once, until the last byte of the answer is on its way.
+    pub slots: Arc<Semaphore>,
     /// Cancelled once the service takes nothing new.
     pub draining: CancellationToken,
 }
@@ -46,13 +46,13 @@ pub(super) struct Asked(pub(super) Arc<OnceLock<OfficerId>>);
 impl Api {
     /// Route templates by their text, so that logs and metrics carry a template and never a path.
     pub(super) fn route(template: &str) -> &'static str {
-        super::router::ROUTES.iter().find(|route| **route == template).copied().unwrap_or("unknown")
+        super::decision::Decision::on(template).map_or("unknown", |decision| decision.path)
     }
 
     /// Whose token it is.
     pub(super) async fn officer(&self, token: &Token) -> Result<Officer, Problem> {
         let row = self.archive.officer_by_token(token.digest()).await?;
-        let row = row.ok_or(Problem::new(ProblemKind::NotAuthenticated))?;
+        let row = row.ok_or_else(|| Problem::new(ProblemKind::NotAuthenticated))?;
         if row.revoked_index.is_some() {
             return Err(Problem::new(ProblemKind::TokenRevoked));
         }
@@ -66,12 +66,33 @@ impl Api {
         Ok(self.desk.show(admission, seen, answer).await?)
     }
 
-    /// The content of an entry, or the problem that it was disposed of.
+    /// The same for what may not be there. That somebody asked is written down as well: an answer that there is nothing, or nothing
+    /// any more, tells something too.
+    pub(super) async fn show_found<T>(
+        &self,
+        admission: Admission,
+        seen: &Seen,
+        found: Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let problem = match found {
+            Ok(found) => return self.show(admission, seen, Withheld::new(found)).await,
+            Err(problem) => problem,
+        };
+        if matches!(problem.kind(), ProblemKind::NotFound | ProblemKind::Disposed | ProblemKind::Unreadable) {
+            let nothing = Seen { count: 0, ..seen.clone() };
+            self.show(admission, &nothing, Withheld::new(())).await?;
+        }
+        Err(problem)
+    }
+
+    /// The content of an entry, or the problem that it was disposed of, or cannot be read.
     pub(super) async fn opened(&self, entry: &Entry, record: RecordId) -> Result<Content, Problem> {
         if let Some(content) = self.archive.content(entry).await? {
             return Ok(content);
         }
+        // The key is gone. Only a disposal destroys keys.
         let row = self.archive.record(record).await?;
-        Err(row.and_then(|row| row.disposed).map_or(Problem::new(ProblemKind::NotFound), Problem::disposed))
+        let disposed = row.and_then(|row| row.disposed);
+        Err(disposed.map_or_else(|| Problem::new(ProblemKind::Unreadable), Problem::disposed))
     }
 }

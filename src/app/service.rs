@@ -21,7 +21,7 @@ use super::join::{ArchiveBlobs, ArchiveDevices, ArchiveRecall};
 use super::lifecycle::Alarm;
 use super::{AppError, in_force, recognition, tasks, tls};
 use crate::access::Desk;
-use crate::api::{self, Api, Listening};
+use crate::api::{self, Api, Listening, Patience};
 use crate::archive::{Append, Archive, Background, Schedule};
 use crate::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use crate::capture::{Blobs, Capture, CaptureParts, Pace, Recorder, Workers};
@@ -158,7 +158,7 @@ impl Service {
             metrics: Arc::clone(&context.metrics),
             plain_networks: settings.api.plain_networks.clone(),
             timeout: settings.api.timeout,
-            slots: Semaphore::new(settings.api.requests),
+            slots: Arc::new(Semaphore::new(settings.api.requests)),
             draining: draining.clone(),
         });
         let api_address = listening.address();
@@ -180,8 +180,9 @@ impl Service {
         })
         .await?;
         let proxy_address = proxy.address();
+        let patience = Patience::beside(settings.api.timeout);
         let (api_task, proxy_task) = (Part::default(), Part::default());
-        api_task.tasks.spawn(listening.serve(api::router(api), api_tls, api_task.stop.clone()));
+        api_task.tasks.spawn(listening.serve(api::router(api), api_tls, patience, api_task.stop.clone()));
         let stop = proxy_task.stop.clone();
         proxy_task.tasks.spawn(async move {
             proxy.run(stop).await;

@@ -228,21 +228,21 @@ impl RecordFilter {
             query.push(" and r.device = ").push_bind(device.uuid());
         }
         if let Some(kind) = &self.kind {
-            query.push(" and r.kinds @> array[").push_bind(kind.clone()).push("]");
+            query.push(" and r.kinds @> array[").push_bind(clean(kind)).push("]");
         }
         if let Some(flag) = &self.flag {
-            query.push(" and r.flags @> array[").push_bind(flag.clone()).push("]");
+            query.push(" and r.flags @> array[").push_bind(clean(flag)).push("]");
         }
         match self.state.as_deref() {
             // Only captures are answered.
             Some("none") => drop(query.push(" and r.type = 'capture' and r.state is null")),
-            Some(state) => drop(query.push(" and r.state = ").push_bind(state.to_owned())),
+            Some(state) => drop(query.push(" and r.state = ").push_bind(clean(state))),
             None => {}
         }
         let words = [("r.network", &self.network), ("r.direction", &self.direction), ("r.content", &self.content)];
         for (column, word) in words {
             if let Some(word) = word {
-                query.push(" and ").push(column).push(" = ").push_bind(word.clone());
+                query.push(" and ").push(column).push(" = ").push_bind(clean(word));
             }
         }
     }
@@ -255,7 +255,7 @@ impl RecordFilter {
         }
         query.push(" and exists (select from projection.communications c where c.record = r.record");
         if let Some(kind) = &self.kind {
-            query.push(" and c.kind = ").push_bind(kind.clone());
+            query.push(" and c.kind = ").push_bind(clean(kind));
         }
         if let Some(account) = self.account {
             // The handle decides only where the network's id is not known: a handle can move to another account.

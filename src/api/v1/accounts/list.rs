@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::access::{Operation, Seen, Withheld};
 use crate::api::caller::Caller;
 use crate::api::page::{Page, PageQuery};
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
 use crate::archive::AccountRow;
@@ -91,8 +91,7 @@ impl From<AccountRow> for Account {
 
 /// List accounts
 #[utoipa::path(get, path = "/v1/accounts", tag = "people", security(("token" = [])), params(AccountsQuery, PageQuery),
-    responses((status = 200, body = Accounts), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, body = Accounts)))]
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller,

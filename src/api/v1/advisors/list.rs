@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::access::{Operation, Seen, Withheld};
 use crate::api::caller::Caller;
 use crate::api::page::{Page, PageQuery};
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
 use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::archive::AdvisorRow;
@@ -54,8 +54,7 @@ impl From<AdvisorRow> for Advisor {
 
 /// List advisors
 #[utoipa::path(get, path = "/v1/advisors", tag = "people", security(("token" = [])), params(PageQuery),
-    responses((status = 200, body = Advisors), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, body = Advisors)))]
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::access::Permission;
 use crate::api::caller::Caller;
 use crate::api::page::{Page, PageQuery};
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
 use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::archive::Published;
@@ -51,8 +51,7 @@ impl From<Published> for Checkpoint {
 
 /// List checkpoints
 #[utoipa::path(get, path = "/v1/checkpoints", tag = "ledger", security(("token" = [])), params(PageQuery),
-    responses((status = 200, body = Checkpoints), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, body = Checkpoints)))]
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller,

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::access::{Operation, Seen, Withheld};
 use crate::api::caller::Caller;
 use crate::api::page::{Page, PageQuery};
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
 use crate::archive::DeviceRow;
@@ -77,8 +77,7 @@ impl From<DeviceRow> for Device {
 
 /// List devices
 #[utoipa::path(get, path = "/v1/devices", tag = "people", security(("token" = [])), params(DevicesQuery, PageQuery),
-    responses((status = 200, body = Devices), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, body = Devices)))]
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller,

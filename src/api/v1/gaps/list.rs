@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::access::{Operation, Seen, Withheld};
 use crate::api::caller::Caller;
 use crate::api::page::{Page, PageQuery};
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
 use crate::archive::GapRow;
@@ -96,8 +96,7 @@ impl From<GapRow> for Gap {
 ///
 /// What was seen and could not be kept or read, each with its cause. No gap is ever without an entry.
 #[utoipa::path(get, path = "/v1/gaps", tag = "integrity", security(("token" = [])), params(GapsQuery, PageQuery),
-    responses((status = 200, body = Gaps), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, body = Gaps)))]
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller,

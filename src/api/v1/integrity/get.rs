@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 
 use crate::access::Permission;
 use crate::api::caller::Caller;
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
+use crate::api::query::{NoParameters, Query};
 use crate::api::state::Api;
 use crate::archive::VerificationRow;
 use crate::record::Timestamp;
@@ -66,9 +67,12 @@ impl From<VerificationRow> for Verification {
 
 /// How the archive is
 #[utoipa::path(get, path = "/v1/integrity", tag = "integrity", security(("token" = [])),
-    responses((status = 200, body = Integrity), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
-        (status = 503, body = ProblemBody)))]
-pub(in crate::api) async fn get(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Integrity>, Problem> {
+    responses((status = 200, body = Integrity)))]
+pub(in crate::api) async fn get(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Query(NoParameters): Query<NoParameters>,
+) -> Result<Json<Integrity>, Problem> {
     caller.require(Permission::ReadIntegrity)?;
     let verifications = api.archive.verifications().await?;
     let published = api.archive.checkpoint(None).await?;

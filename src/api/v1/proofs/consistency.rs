@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::access::Permission;
 use crate::api::caller::Caller;
-use crate::api::problem::{Problem, ProblemBody, ProblemKind};
+use crate::api::problem::{Problem, ProblemKind};
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
 use crate::record::Digest;
@@ -66,8 +66,7 @@ pub(in crate::api) struct ConsistencyProof {
 ///
 /// From one tree to a later one. With two checkpoints kept outside, this proves that nothing before the first was changed.
 #[utoipa::path(get, path = "/v1/proofs/consistency", tag = "ledger", security(("token" = [])), params(ConsistencyQuery),
-    responses((status = 200, body = ConsistencyProof), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, body = ConsistencyProof), (status = 404, description = "`not-found`")))]
 pub(in crate::api) async fn consistency(
     State(api): State<Arc<Api>>,
     caller: Caller,

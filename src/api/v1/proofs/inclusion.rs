@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use crate::access::Permission;
 use crate::api::caller::Caller;
-use crate::api::problem::{Problem, ProblemBody, ProblemKind};
+use crate::api::problem::{Problem, ProblemKind};
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
 use crate::ledger::Entry;
@@ -44,9 +44,8 @@ impl FromParameters for InclusionQuery {
 /// A C2SP tlog-proof: the entry's index, the sibling hashes, and the signed checkpoint they lead to. `sha256(00 || entry)` is the leaf,
 /// also in the header `muniment-leaf`.
 #[utoipa::path(get, path = "/v1/proofs/inclusion", tag = "ledger", security(("token" = [])), params(InclusionQuery),
-    responses((status = 200, description = "The proof", body = String, content_type = "text/plain"), (status = 400, body = ProblemBody),
-        (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
-        (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, description = "The proof", body = String, content_type = "text/plain"), (status = 404, description = "`not-found`"),
+        (status = 409, description = "`not-published`")))]
 pub(in crate::api) async fn inclusion(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -79,6 +78,6 @@ impl Api {
         }
         self.archive.publish(false).await?;
         let proof = self.archive.inclusion(entry.index(), None).await?;
-        Ok(proof.ok_or(Problem::new(ProblemKind::NotPublished))?.proof.to_string())
+        Ok(proof.ok_or_else(|| Problem::new(ProblemKind::NotPublished))?.proof.to_string())
     }
 }

@@ -1,31 +1,33 @@
 //! One attachment, cut out of the request that carried it.
 //!
-//! Attachments are kept once, inside the request body; the communication says where. What is cut out is compared with the size
-//! and digest that were taken when it was captured, so a wrong cut is never shown.
+//! Attachments are kept once, inside the request body; the communication says where. What is cut out is compared with the
+//! digest that was taken when it was captured, so a wrong cut is never shown.
 
-use std::io::{self, Write};
+use std::io::{self, Read as _};
+use std::ops::Range;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::extract::State;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::IntoResponse;
 use serde::Deserialize;
-use uuid::Uuid;
 
+use super::bytes::{self, Checked, WHOLE};
 use super::communication;
-use super::get::record_id;
-use crate::access::{Operation, Seen, Withheld};
+use crate::access::{Operation, Seen};
 use crate::api::caller::Caller;
-use crate::api::problem::{Problem, ProblemBody, ProblemKind};
+use crate::api::path::{Path, number, record_id};
+use crate::api::problem::{Problem, ProblemKind};
+use crate::api::query::{NoParameters, Query};
 use crate::api::state::Api;
 use crate::archive::{Content, Field};
 use crate::exchange::{Limits, multipart_boundary, read_multipart};
 use crate::ledger::Entry;
-use crate::record::Digest;
+use crate::record::{Digest, RecordId};
 
-/// Largest body an attachment is cut out of in memory. Beyond it the body itself can be read, which streams.
-const LARGEST: usize = 64 << 20;
 const BODY: &str = "request.body";
+/// Bytes of the body in which its first boundary must show.
+const PEEK: u64 = 512;
 
 /// What is known of an attachment.
 #[derive(Deserialize)]
@@ -49,104 +51,105 @@ enum Source {
         ("number" = u16, Path, description = "Which of its communications, from 0"),
         ("position" = u16, Path, description = "Which of its attachments, from 0"),
         ("Muniment-Purpose" = String, Header, description = "Why you look: 3 to 500 characters")),
-    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
-        (status = 404, body = ProblemBody), (status = 410, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, description = "The bytes; the type that was declared is in the header `muniment-media-type`",
+            body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 404, description = "`not-found`"), (status = 410, description = "`disposed`"), (status = 500, description = "`unreadable`")))]
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    Path((id, number, position)): Path<(String, String, String)>,
+    Path((id, communication, position)): Path<(String, String, String)>,
+    Query(NoParameters): Query<NoParameters>,
 ) -> Result<impl IntoResponse, Problem> {
     let id = record_id(&id)?;
-    let place =
-        |name, text: &str| text.parse::<u16>().map_err(|_source| Problem::parameter(name, "write a number from 0"));
-    let (number, position) = (place("number", &number)?, place("position", &position)?);
-    let query = Some(format!("number={number}&position={position}"));
-    let mut seen = Seen { records: vec![id], query, ..Seen::default() };
+    let place = Place {
+        number: number("number", &communication, "which communication")?,
+        position: number("position", &position, "which attachment")?,
+    };
+    let query = Some(format!("number={}&position={}", place.number, place.position));
+    let seen = Seen { records: vec![id], count: 1, query, ..Seen::default() };
     let admission = caller.admit(&api, Operation::FieldsGet, &seen).await?;
-    let row = api.archive.record(id).await?.ok_or(Problem::new(ProblemKind::NotFound))?;
-    let entry = api.archive.entry(row.index).await?.ok_or(Problem::new(ProblemKind::Internal))?;
-    let content = api.opened(&entry, id).await?;
-    let listed = communication::json(&content, &format!("{number}.attachments"));
-    let known = listed.as_ref().and_then(|listed| listed.get(usize::from(position))).cloned();
-    let not_here = || Problem::new(ProblemKind::NotFound).detail("its bytes were not in this exchange");
-    let known: Known = serde_json::from_value(known.unwrap_or_default()).map_err(|_elsewhere| not_here())?;
-    let body = whole_body(&api, &entry, &content).await?;
-    let bytes = cut(&known, &content, body)?;
-    seen.count = 1;
-    let bytes = api.show(admission, &seen, Withheld::new(bytes)).await?;
-    Ok((headers(id.uuid(), number, position, &known), bytes))
+    let found = find(&api, id, place).await;
+    let (headers, checked) = api.show_found(admission, &seen, found).await?;
+    Ok((headers, bytes::body(&api, checked)))
 }
 
-/// The request body, which is in memory from here on.
-async fn whole_body(api: &Api, entry: &Entry, content: &Content) -> Result<Vec<u8>, Problem> {
-    let (name, field) = content.0.get_key_value(BODY).ok_or(Problem::new(ProblemKind::NotFound))?;
-    let too_large = || {
-        let href = format!("read /v1/records/…/fields/{}/{BODY} instead", entry.index());
-        Problem::new(ProblemKind::NotFound).detail(format!("the body is too large to cut it out; {href}"))
+/// Which attachment of a record.
+#[derive(Clone, Copy)]
+struct Place {
+    number: u16,
+    position: u16,
+}
+
+async fn find(api: &Api, id: RecordId, place: Place) -> Result<(HeaderMap, Checked), Problem> {
+    let row = api.archive.record(id).await?.ok_or_else(|| Problem::new(ProblemKind::NotFound))?;
+    let entry = api.archive.entry(row.index).await?.ok_or_else(|| Problem::new(ProblemKind::Unreadable))?;
+    let content = api.opened(&entry, id).await?;
+    let listed = communication::json(&content, &format!("{}.attachments", place.number));
+    let known = listed.as_ref().and_then(|listed| listed.get(usize::from(place.position))).cloned();
+    let not_here = || Problem::new(ProblemKind::NotFound).detail("its bytes were not in this exchange");
+    let known: Known = serde_json::from_value(known.unwrap_or_default()).map_err(|_elsewhere| not_here())?;
+    let span = match known.source {
+        Source::Body => WHOLE,
+        Source::Part(part) => span(api, &entry, &content, part).await?.ok_or_else(lost)?,
     };
+    let checked = bytes::check(api, entry, &content, BODY, span).await?;
+    // The digest is of what was sent; a body that was kept decoded or redacted may hold something else there.
+    if known.digest.is_some_and(|digest| digest != checked.digest) {
+        return Err(lost());
+    }
+    Ok((headers(id, place, &known), checked))
+}
+
+fn lost() -> Problem {
+    Problem::new(ProblemKind::NotFound)
+        .detail("the attachment cannot be cut out of the body; read the field request.body")
+}
+
+/// Where a part of a multipart body stands in it; none where the body has no such part.
+async fn span(api: &Api, entry: &Entry, content: &Content, part: u32) -> Result<Option<Range<u64>>, Problem> {
+    let (name, field) = bytes::field(entry, content, BODY)?;
+    let head = communication::text(content, "request.head").unwrap_or_default();
+    let content_type = content_type(&head);
     match field {
-        Field::Value(value) => Ok(value.clone()),
-        Field::Blob { size, .. } if *size > LARGEST as u64 => Err(too_large()),
-        Field::Blob { .. } => Ok(api.archive.read_blob(entry, name, Bounded(Vec::new())).await?.0),
+        Field::Value(body) => Ok(find_part(body.as_slice(), &content_type, part).unwrap_or_default()),
+        Field::Blob { .. } => {
+            let failed = |error: io::Error| Problem::internal(&error);
+            let (reader, writer) = io::pipe().map_err(failed)?;
+            let finding = tokio::task::spawn_blocking(move || {
+                let mut reader = io::BufReader::new(reader);
+                let found = find_part(&mut reader, &content_type, part);
+                // To the end, so that the writer, who checks the whole, can go on.
+                io::copy(&mut reader, &mut io::sink())?;
+                found
+            });
+            // Dropping the writer ends what the reader reads.
+            drop(api.archive.read_blob(entry, name, writer).await?);
+            Ok(finding.await.map_err(io::Error::other).map_err(failed)?.unwrap_or_default())
+        }
     }
 }
 
-fn cut(known: &Known, content: &Content, body: Vec<u8>) -> Result<Vec<u8>, Problem> {
-    let lost = || {
-        Problem::new(ProblemKind::NotFound)
-            .detail("the attachment cannot be cut out of the body; read the field request.body")
-    };
-    let bytes = match known.source {
-        Source::Body => body,
-        Source::Part(number) => {
-            let head = communication::text(content, "request.head").unwrap_or_default();
-            let boundary = multipart_boundary(&content_type(&head), &body).ok_or_else(lost)?;
-            let parts = read_multipart(body.as_slice(), &boundary, &Limits::default()).map_err(|_broken| lost())?;
-            let part = usize::try_from(number).ok().and_then(|number| parts.parts.get(number)).ok_or_else(lost)?;
-            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-            body.get(at(part.span.start)..at(part.span.end)).ok_or_else(lost)?.to_vec()
-        }
-    };
-    // The digest is of what was sent; a body that was kept decoded or redacted may hold something else there.
-    if known.digest.is_some_and(|digest| digest != Digest::of(&[&bytes])) { Err(lost()) } else { Ok(bytes) }
+fn find_part(mut body: impl io::Read, content_type: &HeaderMap, part: u32) -> io::Result<Option<Range<u64>>> {
+    let mut peek = Vec::new();
+    body.by_ref().take(PEEK).read_to_end(&mut peek)?;
+    let Some(boundary) = multipart_boundary(content_type, &peek) else { return Ok(None) };
+    let parts = read_multipart(peek.as_slice().chain(body), &boundary, &Limits { field: 0, ..Limits::default() })?;
+    let part = usize::try_from(part).ok().and_then(|part| parts.parts.get(part));
+    Ok(part.map(|part| part.span.clone()))
 }
 
 /// The content type out of a kept head.
 fn content_type(head: &str) -> HeaderMap {
-    let value = head.lines().filter_map(|line| line.split_once(':'));
-    let value =
-        value.filter(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, value)| value.trim()).next();
-    let value = value.and_then(|value| HeaderValue::from_str(value).ok());
+    let lines = head.lines().filter_map(|line| line.split_once(':'));
+    let mut lines = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let value = lines.next().and_then(|(_, value)| HeaderValue::from_str(value.trim()).ok());
     value.map(|value| (header::CONTENT_TYPE, value)).into_iter().collect()
 }
 
-fn headers(id: Uuid, number: u16, position: u16, known: &Known) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    let mut put = |name, value: &str| HeaderValue::from_str(value).map(|value| headers.insert(name, value)).is_ok();
-    put(header::CONTENT_TYPE, "application/octet-stream");
-    // Whatever somebody sent, a browser must not run it as ours.
-    put(header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{id}.{number}.{position}\""));
-    put(header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'");
+fn headers(id: RecordId, place: Place, known: &Known) -> HeaderMap {
+    let mut headers = bytes::headers(&format!("{id}.{}.{}", place.number, place.position));
     if let Some(declared) = &known.media_type {
-        put(header::HeaderName::from_static("muniment-media-type"), declared);
+        bytes::put(&mut headers, HeaderName::from_static("muniment-media-type"), declared);
     }
     headers
-}
-
-/// A buffer that refuses to grow without end.
-struct Bounded(Vec<u8>);
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > LARGEST {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -1,59 +1,102 @@
-//! The bytes of one sealed field, as an answer: in memory where they are small, streamed where they are large.
+//! The bytes of one sealed field, or of a span of it, as an answer: in memory where they are small, streamed where they are large.
 //!
 //! A large value is read twice: the first pass checks it to the end against its commitment, the second sends it. So nothing is
-//! shown that the ledger does not commit to, and nothing is put down in the clear on the way.
+//! shown that the ledger does not commit to, and nothing is put down in the clear on the way. Memory does not grow with the value.
 
 use std::io::{self, Write};
+use std::ops::Range;
+use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::stream;
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::api::problem::{Problem, ProblemKind};
 use crate::api::state::Api;
 use crate::archive::{Content, Field};
-use crate::ledger::Entry;
-use crate::record::FieldName;
+use crate::ledger::{Committed, Entry};
+use crate::record::{Digest, FieldName};
 
 /// Pieces on the way to the officer at once.
 const PIECES: usize = 8;
+/// How long an officer may take none of them. Each large answer has a thread.
+const STALL: Duration = Duration::from_secs(30);
+/// All of a value.
+pub(super) const WHOLE: Range<u64> = 0..u64::MAX;
 
-/// A field, checked, not yet shown.
-pub(super) enum Checked {
+/// Bytes that were checked and not yet shown.
+pub(super) struct Checked {
+    /// Their digest.
+    pub(super) digest: Digest,
+    bytes: Held,
+}
+
+enum Held {
     /// Here.
     Small(Vec<u8>),
     /// In the blob store, whole and as committed.
-    Large(Box<Entry>, FieldName),
+    Large { entry: Box<Entry>, name: FieldName, span: Range<u64> },
 }
 
-/// Finds a field and checks it.
-pub(super) async fn check(api: &Api, entry: Entry, content: &Content, name: &str) -> Result<Checked, Problem> {
-    let (name, field) = content.0.get_key_value(name).ok_or(Problem::new(ProblemKind::NotFound))?;
+/// The named field of an entry's content; a problem where there is none, or none any more.
+pub(super) fn field<'a>(
+    entry: &Entry,
+    content: &'a Content,
+    name: &str,
+) -> Result<(&'a FieldName, &'a Field), Problem> {
+    let lost = match entry.committed() {
+        Committed::Listed(listed) => listed.get(name).is_some(),
+        Committed::Root(_) => false,
+    };
+    let kind = if lost { ProblemKind::Unreadable } else { ProblemKind::NotFound };
+    content.0.get_key_value(name).ok_or_else(|| Problem::new(kind))
+}
+
+/// Checks a span of a field.
+pub(super) async fn check(
+    api: &Api,
+    entry: Entry,
+    content: &Content,
+    name: &str,
+    span: Range<u64>,
+) -> Result<Checked, Problem> {
+    let (name, field) = field(&entry, content, name)?;
     match field {
-        Field::Value(value) => Ok(Checked::Small(value.clone())),
+        Field::Value(value) => {
+            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(value.len());
+            let bytes = value.get(at(span.start)..at(span.end)).unwrap_or_default().to_vec();
+            Ok(Checked { digest: Digest::of(&[&bytes]), bytes: Held::Small(bytes) })
+        }
         Field::Blob { .. } => {
-            api.archive.read_blob(&entry, name, io::sink()).await?;
-            Ok(Checked::Large(Box::new(entry), name.clone()))
+            let digesting = Window::new(Digesting(Sha256::new()), span.clone());
+            let Window { to: Digesting(hasher), .. } = api.archive.read_blob(&entry, name, digesting).await?;
+            let bytes = Held::Large { entry: Box::new(entry), name: name.clone(), span };
+            Ok(Checked { digest: Digest(hasher.finalize().into()), bytes })
         }
     }
 }
 
 /// The body of the answer.
 pub(super) fn body(api: &Api, checked: Checked) -> Body {
-    let (entry, name) = match checked {
-        Checked::Small(value) => return Body::from(value),
-        Checked::Large(entry, name) => (entry, name),
+    let (entry, name, span) = match checked.bytes {
+        Held::Small(value) => return Body::from(value),
+        Held::Large { entry, name, span } => (entry, name, span),
     };
     let (sender, receiver) = mpsc::channel(PIECES);
     let archive = api.archive.clone();
-    // Ends when the value does, or when the officer goes away and the channel closes.
+    // Ends when the value does, when the officer goes away and the channel closes, or when the officer takes nothing for long.
     tokio::spawn(async move {
         let failed = sender.clone();
-        if let Err(error) = archive.read_blob(&entry, &name, Pieces(sender)).await {
+        let pieces = Pieces { sender, runtime: Handle::current() };
+        if let Err(error) = archive.read_blob(&entry, &name, Window::new(pieces, span)).await {
             tracing::warn!(entry.index = entry.index(), error = %error, "a field broke off while it was sent");
             // Cuts the answer off, so that what was sent is not taken for the whole.
-            let _gone = failed.send(Err(io::Error::from(io::ErrorKind::BrokenPipe))).await;
+            let broken = failed.send(Err(io::Error::from(io::ErrorKind::BrokenPipe)));
+            let _gone = tokio::time::timeout(STALL, broken).await;
         }
     });
     Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
@@ -61,17 +104,96 @@ pub(super) fn body(api: &Api, checked: Checked) -> Body {
     }))
 }
 
-/// Hands pieces over from a blocking thread; waits while the officer is slow.
-struct Pieces(mpsc::Sender<io::Result<Bytes>>);
+/// Whatever somebody sent or posted, a browser must neither run it as ours nor guess what it is.
+pub(super) fn headers(filename: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
+    put(&mut headers, header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{filename}\""));
+    headers
+}
 
-impl Write for Pieces {
+/// Adds a header, where its value can be one.
+pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+}
+
+/// Passes on what lies in a span of what is written.
+struct Window<W> {
+    to: W,
+    at: u64,
+    span: Range<u64>,
+}
+
+impl<W> Window<W> {
+    const fn new(to: W, span: Range<u64>) -> Self {
+        Self { to, at: 0, span }
+    }
+}
+
+impl<W: Write> Write for Window<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes))).map_err(gone)?;
+        let end = self.at.saturating_add(bytes.len() as u64);
+        let within = |offset: u64| usize::try_from(offset.clamp(self.at, end) - self.at).unwrap_or(usize::MAX);
+        if let Some(inside @ [_, ..]) = bytes.get(within(self.span.start)..within(self.span.end)) {
+            self.to.write_all(inside)?;
+        }
+        self.at = end;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Takes the digest of what is written, and keeps nothing.
+struct Digesting(Sha256);
+
+impl Write for Digesting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Hands pieces over from a blocking thread; waits while the officer is slow.
+struct Pieces {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    runtime: Handle,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sending = self.sender.send_timeout(Ok(Bytes::copy_from_slice(bytes)), STALL);
+        let stalled = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        self.runtime.block_on(sending).map_err(stalled)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_passes_on_its_span_however_the_bytes_come() {
+        let value: Vec<u8> = (0..100).collect();
+        for (start, end) in [(0, 100), (0, 0), (10, 20), (99, 100), (40, 1_000), (200, 300), (0, u64::MAX)] {
+            for step in [1, 7, 100] {
+                let mut window = Window::new(Vec::new(), start..end);
+                value.chunks(step).for_each(|chunk| window.write_all(chunk).unwrap());
+                let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(100);
+                assert_eq!(window.to, &value[at(start)..at(end)], "{start}..{end} by {step}");
+            }
+        }
     }
 }

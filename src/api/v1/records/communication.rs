@@ -16,11 +16,9 @@ pub(in crate::api) struct Communication {
     kind: String,
     /// The words.
     text: Option<String>,
-    /// Who wrote it: `{id, handle, name, url}` as the network has it.
-    #[schema(value_type = Option<Object>)]
+    /// Who wrote it: `{id, handle, name, url}` as the network has it, or its id alone.
     author: Option<Value>,
     /// The acting account, likewise.
-    #[schema(value_type = Option<Object>)]
     account: Option<Value>,
     /// Who is addressed.
     #[schema(value_type = Option<Vec<Object>>)]
@@ -47,7 +45,6 @@ pub(in crate::api) struct Communication {
     #[schema(value_type = Vec<Object>)]
     attachments: Vec<Value>,
     /// What else the rule kept.
-    #[schema(value_type = Option<Object>)]
     detail: Option<Value>,
 }
 

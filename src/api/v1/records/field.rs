@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::header;
+use axum::extract::State;
+use axum::http::header::{HeaderMap, HeaderName};
 use axum::response::IntoResponse;
 
-use super::bytes;
-use super::get::record_id;
-use crate::access::{Operation, Seen, Withheld};
+use super::bytes::{self, Checked, WHOLE};
+use crate::access::{Operation, Seen};
 use crate::api::caller::Caller;
-use crate::api::problem::{Problem, ProblemBody, ProblemKind};
+use crate::api::path::{Path, number, record_id};
+use crate::api::problem::{Problem, ProblemKind};
+use crate::api::query::{NoParameters, Query};
 use crate::api::state::Api;
 use crate::ledger::Committed;
+use crate::record::{FieldName, RecordId};
 
 /// One field, byte for byte as it was kept
 ///
@@ -23,37 +25,36 @@ use crate::ledger::Committed;
         ("name" = String, Path, description = "The field's name, such as request.body"),
         ("Muniment-Purpose" = String, Header, description = "Why you look: 3 to 500 characters")),
     responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
-        (status = 404, body = ProblemBody), (status = 410, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 404, description = "`not-found`"), (status = 410, description = "`disposed`"), (status = 500, description = "`unreadable`")))]
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Path((id, index, name)): Path<(String, String, String)>,
+    Query(NoParameters): Query<NoParameters>,
 ) -> Result<impl IntoResponse, Problem> {
     let id = record_id(&id)?;
-    let index: u64 = index.parse().map_err(|_source| Problem::parameter("index", "write an entry's index"))?;
-    let mut seen = Seen { records: vec![id], query: Some(format!("index={index}&name={name}")), ..Seen::default() };
+    let index: u64 = number("index", &index, "an entry's index")?;
+    let query = Some(format!("index={index}&name={}", name.escape_default()));
+    let seen = Seen { records: vec![id], count: 1, query, ..Seen::default() };
     let admission = caller.admit(&api, Operation::FieldsGet, &seen).await?;
-    let entry = api.archive.entry(index).await?.filter(|entry| entry.record() == Some(id));
-    let entry = entry.ok_or(Problem::new(ProblemKind::NotFound))?;
-    let content = api.opened(&entry, id).await?;
-    let commitment = match entry.committed() {
-        Committed::Listed(listed) => listed.get(&name).map(|commitment| commitment.to_string()),
-        Committed::Root(_) => None,
-    };
-    let key = api.archive.record_key(id).await?.ok_or(Problem::new(ProblemKind::NotFound))?;
-    let field = name.parse().map_err(|_source| Problem::new(ProblemKind::NotFound))?;
-    let salt = hex::encode(key.salt(entry.id(), &field).as_bytes());
-    let checked = bytes::check(&api, entry, &content, &name).await?;
-    seen.count = 1;
-    let checked = api.show(admission, &seen, Withheld::new(checked)).await?;
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        // Whatever somebody posted, a browser must not run it as ours.
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{id}.{name}\"")),
-        (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'".to_owned()),
-        (header::HeaderName::from_static("muniment-commitment"), commitment.unwrap_or_default()),
-        (header::HeaderName::from_static("muniment-salt"), salt),
-    ];
+    let found = find(&api, id, index, &name).await;
+    let (headers, checked) = api.show_found(admission, &seen, found).await?;
     Ok((headers, bytes::body(&api, checked)))
+}
+
+async fn find(api: &Api, id: RecordId, index: u64, name: &str) -> Result<(HeaderMap, Checked), Problem> {
+    let none = || Problem::new(ProblemKind::NotFound);
+    let entry = api.archive.entry(index).await?.filter(|entry| entry.record() == Some(id)).ok_or_else(none)?;
+    let content = api.opened(&entry, id).await?;
+    let mut headers = bytes::headers(&format!("{id}.{name}"));
+    if let Committed::Listed(listed) = entry.committed()
+        && let Some(commitment) = listed.get(name)
+    {
+        bytes::put(&mut headers, HeaderName::from_static("muniment-commitment"), &commitment.to_string());
+    }
+    let field: FieldName = name.parse().map_err(|_source| none())?;
+    let key = api.archive.record_key(id).await?.ok_or_else(none)?;
+    let salt = hex::encode(key.salt(entry.id(), &field).as_bytes());
+    bytes::put(&mut headers, HeaderName::from_static("muniment-salt"), &salt);
+    Ok((headers, bytes::check(api, entry, &content, name, WHOLE).await?))
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
-use time::{Date, OffsetDateTime};
+use time::{Date, OffsetDateTime, UtcOffset};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -13,6 +13,11 @@ use crate::api::problem::Problem;
 use crate::api::query::{FromParameters, Parameters};
 use crate::archive::RecordFilter;
 use crate::record::{Direction, Kind, Timestamp, Word};
+
+/// Longest name of a network, id on a network, and search, in characters.
+const NAME: usize = 100;
+const NETWORK_ID: usize = 2_000;
+const SEARCH: usize = 1_000;
 
 /// Which records. Everything that is given must hold.
 #[derive(Debug, IntoParams)]
@@ -49,8 +54,15 @@ pub(in crate::api) struct RecordsQuery {
     /// Bearing this flag
     #[param(value_type = Option<String>, example = "off_channel")]
     pub(super) flag: Option<Word>,
-    /// Holding this text, in any case. Needs the permission to read content, and a purpose
+    /// What became of its content: `none` (there was none), `readable`, `unreadable`, `disposed`
+    #[param(value_type = Option<String>, example = "readable")]
+    pub(super) content: Option<ContentWord>,
+    /// Holding exactly this text, in any case. Needs the permission to read content, and a purpose
+    #[param(max_length = 1000)]
     pub(super) text: Option<String>,
+    /// Holding these words, in any order: `"quoted phrases"`, `or`, `-without`. Fast in a large archive. Needs the same
+    #[param(max_length = 1000, example = "guaranteed returns")]
+    pub(super) words: Option<String>,
     #[param(ignore)]
     pub(super) page: Page,
 }
@@ -69,7 +81,9 @@ impl FromParameters for RecordsQuery {
         "to",
         "outcome",
         "flag",
+        "content",
         "text",
+        "words",
         "limit",
         "after",
         "order",
@@ -78,19 +92,21 @@ impl FromParameters for RecordsQuery {
     fn from(parameters: &mut Parameters) -> Result<Self, Problem> {
         const UUID: &str = "a uuid such as 0198c0de-0000-7000-8000-000000000000";
         let query = Self {
-            network: parameters.take_as("network", "the name of a network's rules, such as mastodon")?,
+            network: parameters.take_text("network", NAME, "the name of a network's rules, such as mastodon")?,
             kind: parameters.take_as("kind", &words(Kind::ALL.iter().map(|kind| kind.as_str())))?,
             direction: parameters.take_as("direction", "outbound or inbound")?,
             advisor: parameters.take_as("advisor", UUID)?,
             device: parameters.take_as("device", UUID)?,
             account: parameters.take_as("account", UUID)?,
-            conversation: parameters.take_as("conversation", "the network's id of a conversation")?,
-            item: parameters.take_as("item", "the network's id of an item")?,
+            conversation: parameters.take_text("conversation", NETWORK_ID, "the network's id of a conversation")?,
+            item: parameters.take_text("item", NETWORK_ID, "the network's id of an item")?,
             from: parameters.take("from")?,
             to: parameters.take("to")?,
             outcome: parameters.take("outcome")?,
             flag: parameters.take_as("flag", "a flag such as off_channel")?,
-            text: parameters.take_as("text", "what to look for")?,
+            content: parameters.take("content")?,
+            text: parameters.take_text("text", SEARCH, "what to look for")?,
+            words: parameters.take_text("words", SEARCH, "what to look for")?,
             page: Page::take(parameters)?,
         };
         if let (Some(from), Some(to)) = (&query.from, &query.to)
@@ -117,9 +133,9 @@ impl From<&RecordsQuery> for RecordFilter {
             since: query.from.map(|moment| moment.0),
             until: query.to.map(|moment| moment.0),
             text: query.text.clone(),
-            words: None,
+            words: query.words.clone(),
             flag: query.flag.as_ref().map(|flag| flag.as_str().to_owned()),
-            content: None,
+            content: query.content.map(|ContentWord(word)| word.to_owned()),
         }
     }
 }
@@ -140,7 +156,23 @@ impl FromStr for Moment {
         if let Ok(date) = Date::parse(text, format_description!("[year]-[month]-[day]")) {
             return Ok(Self(Timestamp::new(date.midnight().assume_utc())));
         }
-        OffsetDateTime::parse(text, &Rfc3339).map(|time| Self(Timestamp::new(time))).map_err(|_source| wrong)
+        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_source| wrong)?;
+        // In UTC it may lie outside the years that can be written.
+        let utc = time.checked_to_offset(UtcOffset::UTC).filter(|utc| utc.year() >= 0).ok_or(wrong)?;
+        Ok(Self(Timestamp::new(utc)))
+    }
+}
+
+/// What became of the content, as a filter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ContentWord(&'static str);
+
+impl FromStr for ContentWord {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        let known = ["none", "readable", "unreadable", "disposed"].into_iter().find(|word| *word == text);
+        known.map(Self).ok_or("write none, readable, unreadable or disposed")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use super::communication::{self, Communication};
 use super::summary::RecordSummary;
-use crate::access::{Operation, Seen, Withheld};
+use crate::access::{Operation, Seen};
 use crate::api::caller::Caller;
-use crate::api::problem::{Problem, ProblemBody, ProblemKind};
+use crate::api::path::{Path, record_id};
+use crate::api::problem::{Problem, ProblemKind};
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
 use crate::archive::{Content, RecordRow};
@@ -48,8 +49,8 @@ pub(in crate::api) struct ExchangeAsKept {
     request_head: Option<String>,
     /// Status line and headers.
     response_head: Option<String>,
-    /// What was taken out, and what stands in its place.
-    #[schema(value_type = Option<Object>)]
+    /// What was taken out: `{place, name, dropped}` each.
+    #[schema(value_type = Option<Vec<Object>>)]
     redactions: Option<Value>,
 }
 
@@ -127,8 +128,7 @@ impl FromParameters for RecordQuery {
 #[utoipa::path(get, path = "/v1/records/{id}", tag = "records", security(("token" = [])),
     params(("id" = Uuid, Path, description = "Which"), RecordQuery,
         ("Muniment-Purpose" = String, Header, description = "Why you look: 3 to 500 characters")),
-    responses((status = 200, body = Record), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    responses((status = 200, body = Record), (status = 404, description = "`not-found`")))]
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -136,30 +136,51 @@ pub(in crate::api) async fn get(
     Query(query): Query<RecordQuery>,
 ) -> Result<Json<Record>, Problem> {
     let id = record_id(&id)?;
-    let mut seen = Seen { records: vec![id], ..Seen::default() };
+    let seen = Seen { records: vec![id], count: 1, ..Seen::default() };
     let admission = caller.admit(&api, Operation::RecordsGet, &seen).await?;
-    let row = api.archive.record(id).await?.ok_or(Problem::new(ProblemKind::NotFound))?;
-    let answer = assemble(&api, row, query.proof).await?;
-    seen.count = 1;
-    Ok(Json(api.show(admission, &seen, Withheld::new(answer)).await?))
+    let found = find(&api, id, query.proof).await;
+    Ok(Json(api.show_found(admission, &seen, found).await?))
 }
 
-/// Reads an id in a path.
-pub(super) fn record_id(text: &str) -> Result<RecordId, Problem> {
-    text.parse().map_err(|_source| {
-        Problem::parameter("id", "write a record's id, such as 0198c0de-0000-7000-8000-000000000000")
-    })
-}
-
-async fn assemble(api: &Api, row: RecordRow, proof: bool) -> Result<Record, Problem> {
+async fn find(api: &Api, id: RecordId, proof: bool) -> Result<Record, Problem> {
+    let mut row = api.archive.record(id).await?.ok_or_else(|| Problem::new(ProblemKind::NotFound))?;
     let mut entries = Vec::new();
-    for index in api.archive.record_entries(row.record).await? {
-        let entry = api.archive.entry(index).await?.ok_or(Problem::new(ProblemKind::Internal))?;
-        let content = api.archive.content(&entry).await?;
+    for index in api.archive.record_entries(id).await? {
+        let entry = api.archive.entry(index).await?.ok_or_else(|| Problem::new(ProblemKind::Unreadable))?;
+        let content = open(api, &entry, &mut row).await?;
         entries.push((entry, content));
     }
-    let missing = Problem::new(ProblemKind::Internal);
-    let (first, content) = entries.iter().find(|(entry, _)| entry.index() == row.index).ok_or(missing)?;
+    assemble(api, row, &entries, proof).await
+}
+
+/// The content of one entry; none when it was disposed of or cannot be read, which the row then says.
+async fn open(api: &Api, entry: &Entry, row: &mut RecordRow) -> Result<Option<Content>, Problem> {
+    let (content, whole) = match api.archive.content(entry).await.map_err(Problem::from) {
+        Ok(Some(content)) => {
+            let whole = match entry.committed() {
+                Committed::Listed(listed) => listed.iter().all(|(name, _)| content.0.contains_key(name)),
+                Committed::Root(_) => true,
+            };
+            (Some(content), whole)
+        }
+        Ok(None) => (None, row.disposed.is_some()),
+        Err(problem) if problem.kind() == ProblemKind::Unreadable => (None, false),
+        Err(problem) => return Err(problem),
+    };
+    if !whole {
+        "unreadable".clone_into(&mut row.content);
+    }
+    Ok(content)
+}
+
+async fn assemble(
+    api: &Api,
+    row: RecordRow,
+    entries: &[(Entry, Option<Content>)],
+    proof: bool,
+) -> Result<Record, Problem> {
+    let missing = || Problem::new(ProblemKind::Unreadable);
+    let (first, content) = entries.iter().find(|(entry, _)| entry.index() == row.index).ok_or_else(missing)?;
     let outcome = entries.iter().rev().find(|(entry, _)| entry.entry_type() == EntryType::Outcome);
     let answered = outcome.and_then(|(_, content)| content.as_ref());
     let readable = content.as_ref();

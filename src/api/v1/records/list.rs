@@ -12,7 +12,7 @@ use super::summary::RecordSummary;
 use crate::access::{Operation, Seen, Withheld};
 use crate::api::caller::Caller;
 use crate::api::page::PageQuery;
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
 use crate::api::query::Query;
 use crate::api::state::Api;
 use crate::archive::RecordFilter;
@@ -28,19 +28,19 @@ pub(in crate::api) struct Records {
 
 /// List and filter records
 ///
-/// Shows what was kept without showing what was said. Searching by `text` tells what was said, so it needs the permission to read
+/// Shows what was kept without showing what was said. Searching by `text` or `words` tells what was said, so it needs the permission to read
 /// content, and a purpose.
 #[utoipa::path(get, path = "/v1/records", tag = "records", security(("token" = [])),
-    params(RecordsQuery, PageQuery, ("Muniment-Purpose" = Option<String>, Header, description = "Why; required with `text`")),
-    responses((status = 200, body = Records), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 503, body = ProblemBody)))]
+    params(RecordsQuery, PageQuery, ("Muniment-Purpose" = Option<String>, Header, description = "Why; required with `text` and `words`")),
+    responses((status = 200, body = Records)))]
 pub(in crate::api) async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Query(query): Query<RecordsQuery>,
     RawQuery(typed): RawQuery,
 ) -> Result<Json<Records>, Problem> {
-    let operation = if query.text.is_some() { Operation::RecordsSearch } else { Operation::RecordsList };
+    let searches = query.text.is_some() || query.words.is_some();
+    let operation = if searches { Operation::RecordsSearch } else { Operation::RecordsList };
     let filter = RecordFilter::from(&query);
     let mut seen = Seen { advisor: filter.advisor, query: typed, ..Seen::default() };
     let admission = caller.admit(&api, operation, &seen).await?;

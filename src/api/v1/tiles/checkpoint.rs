@@ -6,14 +6,18 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 
 use crate::api::caller::Caller;
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
+use crate::api::query::{NoParameters, Query};
 use crate::api::state::Api;
 use crate::api::v1::checkpoints::latest::latest;
 
 /// The newest signed checkpoint, at its tlog-tiles address
 #[utoipa::path(get, path = "/v1/checkpoint", tag = "ledger", security(("token" = [])),
-    responses((status = 200, description = "The signed note", body = String, content_type = "text/plain"), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 503, body = ProblemBody)))]
-pub(in crate::api) async fn checkpoint(api: State<Arc<Api>>, caller: Caller) -> Result<impl IntoResponse, Problem> {
-    latest(api, caller).await
+    responses((status = 200, description = "The signed note", body = String, content_type = "text/plain"), (status = 409, description = "`not-published`")))]
+pub(in crate::api) async fn checkpoint(
+    api: State<Arc<Api>>,
+    caller: Caller,
+    query: Query<NoParameters>,
+) -> Result<impl IntoResponse, Problem> {
+    latest(api, caller, query).await
 }

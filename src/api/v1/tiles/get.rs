@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 
-use crate::access::{Operation, Permission, Seen, Withheld};
+use crate::access::{Operation, Permission, Seen};
 use crate::api::caller::Caller;
-use crate::api::problem::{Problem, ProblemBody, ProblemKind};
+use crate::api::path::Path;
+use crate::api::problem::{Problem, ProblemKind};
+use crate::api::query::{NoParameters, Query};
 use crate::api::state::Api;
 use crate::ledger::{TILE_WIDTH, Tile, TilePath, bundle_bytes, tile_bytes};
 
@@ -19,18 +21,18 @@ use crate::ledger::{TILE_WIDTH, Tile, TilePath, bundle_bytes, tile_bytes};
 #[utoipa::path(get, path = "/v1/tile/{*path}", tag = "ledger", security(("token" = [])),
     params(("path" = String, Path, description = "Such as 0/000, entries/x001/234.p/7")),
     responses((status = 200, description = "The tile", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
-        (status = 404, body = ProblemBody), (status = 503, body = ProblemBody)))]
+        (status = 404, description = "`not-found`")))]
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Path(path): Path<String>,
+    Query(NoParameters): Query<NoParameters>,
 ) -> Result<impl IntoResponse, Problem> {
     let wrong = |_source| Problem::parameter("path", "write a tlog-tiles path, such as 0/000 or entries/000.p/12");
     let bytes = match format!("tile/{path}").parse().map_err(wrong)? {
         TilePath::Hashes(tile) => {
             caller.require(Permission::ReadLedger)?;
-            let hashes = api.archive.tile(tile).await?.ok_or(Problem::new(ProblemKind::NotFound))?;
+            let hashes = api.archive.tile(tile).await?.ok_or_else(|| Problem::new(ProblemKind::NotFound))?;
             tile_bytes(&hashes)
         }
         TilePath::Entries { index, width } => entries(&api, &caller, index, width).await?,
@@ -41,6 +43,12 @@ pub(in crate::api) async fn get(
 async fn entries(api: &Api, caller: &Caller, index: u64, width: u16) -> Result<Vec<u8>, Problem> {
     let mut seen = Seen { query: Some(format!("entries={index}&width={width}")), ..Seen::default() };
     let admission = caller.admit(api, Operation::EntriesTile, &seen).await?;
+    let found = bundle(api, index, width).await;
+    seen.count = usize::from(width);
+    api.show_found(admission, &seen, found).await
+}
+
+async fn bundle(api: &Api, index: u64, width: u16) -> Result<Vec<u8>, Problem> {
     let none = || Problem::new(ProblemKind::NotFound);
     // Only what a checkpoint covers is in the tree that others see.
     let published = api.archive.checkpoint(None).await?.ok_or_else(none)?;
@@ -48,9 +56,8 @@ async fn entries(api: &Api, caller: &Caller, index: u64, width: u16) -> Result<V
     let first = index.saturating_mul(u64::from(TILE_WIDTH));
     let entries = api.archive.entries(first..first.saturating_add(u64::from(width))).await?;
     if entries.len() != usize::from(width) {
-        return Err(Problem::new(ProblemKind::Internal));
+        // Damaged where a checkpoint covers it: `muniment verify` says how.
+        return Err(Problem::new(ProblemKind::Unreadable));
     }
-    let bytes = bundle_bytes(&entries).map_err(|error| Problem::internal(&error))?;
-    seen.count = entries.len();
-    api.show(admission, &seen, Withheld::new(bytes)).await
+    bundle_bytes(&entries).map_err(|error| Problem::internal(&error))
 }

@@ -1,0 +1,92 @@
+//! The OpenAPI document: what every route has in common is put in here once, the rest stands at its handler.
+
+use std::collections::BTreeMap;
+
+use utoipa::OpenApi;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+
+use super::decision::Decision;
+use super::problem::{ProblemBody, ProblemKind};
+
+/// The document, but for the paths.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "muniment audit API",
+        description = "Find, read and prove what was kept. Every look is itself kept: operations under /v1 that show records, people \
+or content write an `access` entry before they answer (`x-muniment-access` says which). Reading content needs the header \
+`Muniment-Purpose`. Refusals are RFC 9457 problems whose `type` is stable. Lists are paged by entry index: pass `next` as `after`.",
+    ),
+    tags(
+        (name = "records", description = "What was kept"),
+        (name = "ledger", description = "Why it can be trusted: entries, checkpoints, proofs, tiles"),
+        (name = "people", description = "Advisors, their devices and accounts"),
+        (name = "integrity", description = "What is missing, and whether what is there holds"),
+        (name = "service", description = "Health, metrics, this document"),
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&Token)
+)]
+pub(super) struct Document;
+
+/// Officers' bearer tokens.
+struct Token;
+
+impl utoipa::Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// Adds the decision on each route, and the problems that any request can meet.
+pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let paths = std::mem::take(&mut document.paths.paths);
+    for (template, mut item) in paths {
+        let decision = Decision::on(&template);
+        for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch] {
+            let Some(operation) = operation else { continue };
+            if let Some(decision) = decision {
+                let access = ExtensionsBuilder::new().add("x-muniment-access", decision.describe()).build();
+                operation.extensions.get_or_insert_default().merge(access);
+            }
+            problems(operation, decision);
+        }
+        document.paths.paths.insert(Decision::documented(&template), item);
+    }
+    document
+}
+
+/// The problems that are not particular to an operation. What an operation says itself stays as it is.
+fn problems(operation: &mut Operation, decision: Option<&Decision>) {
+    let open = decision.is_some_and(Decision::is_open);
+    let purpose = decision.is_some_and(Decision::needs_purpose);
+    let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    let may_meet = |kind: &&ProblemKind| kind.is_common(open) || purpose && **kind == ProblemKind::PurposeRequired;
+    for kind in ProblemKind::ALL.iter().filter(may_meet) {
+        by_status.entry(kind.status().as_u16()).or_default().push(kind.name());
+    }
+    let said = &mut operation.responses.responses;
+    // An operation names a status with a problem of its own by a description alone.
+    for (status, response) in said.iter_mut().filter(|(status, _)| status.starts_with(['4', '5'])) {
+        if let RefOr::T(response) = response {
+            let common = status.parse().ok().and_then(|status: u16| by_status.remove(&status)).unwrap_or_default();
+            let common = common.iter().map(|name| format!("; `{name}`")).collect::<String>();
+            response.description.push_str(&common);
+            response.content.insert("application/problem+json".to_owned(), RefOr::T(problem_content()));
+        }
+    }
+    for (status, names) in by_status {
+        let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+        let response = ResponseBuilder::new().description(names.join(", "));
+        let response = response.content("application/problem+json", problem_content()).build();
+        said.insert(status.to_string(), RefOr::T(response));
+    }
+}
+
+fn problem_content() -> utoipa::openapi::Content {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build()
+}

@@ -1,0 +1,101 @@
+//! The sorts of problems. Their names are stable: a client may match on them.
+
+use axum::http::StatusCode;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:ident, $title:literal, $about:literal;)*) => {
+        /// What sort of problem it is: the last segment of its `type`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ProblemKind { $($(#[$doc])* $variant,)* }
+
+        impl ProblemKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The last segment of `type`. Stable: a client may match on it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The status it is answered with.
+            #[must_use]
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+
+            pub(super) const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            pub(super) const fn about(self) -> &'static str {
+                match self { $(Self::$variant => $about,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// No token, or one nobody has.
+    NotAuthenticated = "not-authenticated", UNAUTHORIZED, "A valid token is needed",
+        "Send `Authorization: Bearer <token>` with the token that `muniment officer add` printed.";
+    /// The officer was revoked.
+    TokenRevoked = "token-revoked", UNAUTHORIZED, "This token was revoked",
+        "The officer's access has ended. An administrator can add the officer again, which gives a new token.";
+    /// A token over a plain connection from afar.
+    PlainConnection = "plain-connection", FORBIDDEN, "A token may not travel over this connection",
+        "Plain HTTP is for this machine and the networks in `api.plain_networks`. Set `api.tls` to serve others.";
+    /// The officer lacks the role.
+    RoleMissing = "role-missing", FORBIDDEN, "Your roles do not allow this",
+        "`permission` names what is needed and `roles` who has it.";
+    /// Content was asked for without saying why.
+    PurposeRequired = "purpose-required", BAD_REQUEST, "Say why you look",
+        "Reading content needs the header `Muniment-Purpose` with 3 to 500 characters. It becomes part of the ledger, sealed.";
+    /// A parameter cannot be meant.
+    ParameterInvalid = "parameter-invalid", BAD_REQUEST, "A parameter is not valid",
+        "`parameter` names it (`query` where it is not known) and `detail` says what would be right. The document at /openapi.json has all of them.";
+    /// There is no such thing.
+    NotFound = "not-found", NOT_FOUND, "There is no such thing here",
+        "The address or the id is wrong. The document at /openapi.json has all addresses.";
+    /// The path is right, the method is not.
+    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "This address does not take that method",
+        "The header `Allow` says which it takes.";
+    /// It was kept, and retention has ended.
+    Disposed = "disposed", GONE, "The content was disposed of",
+        "Retention ended and no hold applied. The commitment remains; `disposal` names the entry that says so.";
+    /// It was kept, and what is kept now is not what the ledger commits to.
+    Unreadable = "unreadable", INTERNAL_SERVER_ERROR, "The content cannot be read any more",
+        "What is stored is missing or is not what the ledger commits to, so it is not shown. `muniment verify` names everything \
+that is wrong; a backup may still have it.";
+    /// Sequenced, but no checkpoint covers it yet.
+    NotPublished = "not-published", CONFLICT, "No checkpoint covers this yet",
+        "Checkpoints are published every second while there is something new. Try again after `Retry-After` seconds.";
+    /// More is asked at once than is served.
+    Busy = "busy", SERVICE_UNAVAILABLE, "Too much is asked at once", "Try again after `Retry-After` seconds.";
+    /// The archive does not answer.
+    ArchiveUnavailable = "archive-unavailable", SERVICE_UNAVAILABLE, "The archive does not answer",
+        "Nothing can be read, and nothing was. Try again after `Retry-After` seconds.";
+    /// It took too long.
+    TimedOut = "timed-out", SERVICE_UNAVAILABLE, "This took too long",
+        "Nothing was shown. Ask for less, or try again after `Retry-After` seconds.";
+    /// Ours.
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Something is wrong on our side",
+        "The log has the cause under the id in `instance`.";
+}
+
+impl ProblemKind {
+    /// Whether any request may meet it; `open` is a route that needs no token.
+    pub(in crate::api) const fn is_common(self, open: bool) -> bool {
+        match self {
+            Self::ParameterInvalid | Self::Internal | Self::TimedOut => true,
+            Self::NotAuthenticated | Self::TokenRevoked | Self::PlainConnection | Self::RoleMissing => !open,
+            Self::Busy | Self::ArchiveUnavailable => !open,
+            _ => false,
+        }
+    }
+
+    /// Whether it goes away by itself, so that `Retry-After` makes sense.
+    pub(super) const fn passes(self) -> bool {
+        matches!(self, Self::Busy | Self::ArchiveUnavailable | Self::TimedOut | Self::NotPublished)
+    }
+}
