@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails, helpers included"
 )]
 
+mod api;
 mod architecture;
 mod archive;
 mod capture;

@@ -1,0 +1,145 @@
+//! Every route of the OpenAPI document, with what was decided about it and an address at which it has something to show.
+//!
+//! What is decided stands here a second time on purpose: a route that is new, or that asks for less than before, or is no longer
+//! written down, fails the tests until somebody decides so here too.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::kept::{Kept, keep};
+use super::world::World;
+use crate::support::submissions::gap;
+use muniment::archive::Append as _;
+
+/// Compliance, legal, auditor, admin: who may.
+pub(super) const ROLES: [&str; 4] = ["compliance", "legal", "auditor", "admin"];
+
+/// One route.
+pub(super) struct Route {
+    /// As the document has it.
+    pub(super) template: &'static str,
+    /// Who may; nobody needs a role for an open one.
+    pub(super) roles: &'static [&'static str],
+    /// What it is written down as; nothing for what shows digests, sizes and counts only.
+    pub(super) written: &'static [&'static str],
+    /// Whether it asks why.
+    pub(super) purpose: bool,
+}
+
+const fn open(template: &'static str) -> Route {
+    Route { template, roles: &[], written: &[], purpose: false }
+}
+
+const fn officers(template: &'static str, roles: &'static [&'static str], written: &'static [&'static str]) -> Route {
+    Route { template, roles, written, purpose: false }
+}
+
+const fn content(template: &'static str, written: &'static [&'static str]) -> Route {
+    Route { template, roles: &["compliance", "legal"], written, purpose: true }
+}
+
+const LEDGER: &[&str] = &["compliance", "legal", "auditor"];
+const PEOPLE: &[&str] = &["compliance", "legal", "admin"];
+
+/// The decisions.
+pub(super) const ROUTES: &[Route] = &[
+    open("/health"),
+    open("/metrics"),
+    open("/openapi.json"),
+    open("/problems/{name}"),
+    open("/ready"),
+    officers("/v1/accounts", PEOPLE, &["accounts.list"]),
+    officers("/v1/advisors", PEOPLE, &["advisors.list"]),
+    officers("/v1/checkpoint", LEDGER, &[]),
+    officers("/v1/checkpoints", LEDGER, &[]),
+    officers("/v1/checkpoints/latest", LEDGER, &[]),
+    officers("/v1/devices", PEOPLE, &["devices.list"]),
+    officers("/v1/entries/{index}", LEDGER, &["entries.get"]),
+    officers("/v1/gaps", &ROLES, &["gaps.list"]),
+    officers("/v1/integrity", &ROLES, &[]),
+    officers("/v1/proofs/consistency", LEDGER, &[]),
+    officers("/v1/proofs/inclusion", LEDGER, &[]),
+    officers("/v1/records", &["compliance", "legal"], &["records.list", "records.search"]),
+    content("/v1/records/{id}", &["records.get"]),
+    content("/v1/records/{id}/attachments/{number}/{position}", &["fields.get"]),
+    content("/v1/records/{id}/fields/{index}/{name}", &["fields.get"]),
+    officers("/v1/tile/{path}", LEDGER, &["entries.tile"]),
+];
+
+/// Words that only content holds.
+pub(super) const SAID: &str = "zanzibar guaranteed";
+
+/// Something to show at every address.
+pub(super) struct Shown {
+    pub(super) kept: Kept,
+    pub(super) advisor: muniment::record::AdvisorId,
+}
+
+impl Shown {
+    /// A record with an outcome and an attachment, a gap, people; all projected and under a checkpoint.
+    pub(super) async fn new(world: &World) -> Self {
+        let test = &world.test;
+        let advisor = test.archive.add_advisor(super::world::by(), "Ada Advisor").await.unwrap().id;
+        let attachments = serde_json::to_vec(&json!([{ "media_type": "text/html", "source": "body" }])).unwrap();
+        let fields: &[(&str, &[u8])] = &[
+            ("0.text", SAID.as_bytes()),
+            ("0.account", b"{\"id\":\"did:plc:ada\"}"),
+            ("0.attachments", &attachments),
+            ("request.head", b"POST /upload HTTP/1.1\r\ncontent-type: text/html\r\n"),
+            ("request.body", b"<script>alert('zanzibar')</script>"),
+        ];
+        let kept = keep(test, &[advisor], &[("attachments", json!(1))], fields).await.accepted(test).await;
+        test.archive.append(gap(test, "outage")).await.unwrap();
+        test.archive.publish(true).await.unwrap();
+        world.project().await;
+        Self { kept, advisor }
+    }
+
+    /// An address of the route that shows something, and is written down as `operation` where it is written down.
+    pub(super) fn address(&self, template: &str, operation: Option<&str>) -> String {
+        let (id, index) = (self.kept.id(), self.kept.index);
+        match (template, operation) {
+            ("/problems/{name}", _) => "/problems/not-found".to_owned(),
+            ("/v1/records", Some("records.search")) => "/v1/records?text=zanzibar".to_owned(),
+            ("/v1/records/{id}", _) => format!("/v1/records/{id}?proof=1"),
+            ("/v1/records/{id}/fields/{index}/{name}", _) => format!("/v1/records/{id}/fields/{index}/0.text"),
+            ("/v1/records/{id}/attachments/{number}/{position}", _) => format!("/v1/records/{id}/attachments/0/0"),
+            ("/v1/entries/{index}", _) => format!("/v1/entries/{index}"),
+            ("/v1/tile/{path}", Some("entries.tile")) => "/v1/tile/entries/000.p/2".to_owned(),
+            ("/v1/tile/{path}", _) => "/v1/tile/0/000.p/2".to_owned(),
+            ("/v1/proofs/inclusion", _) => format!("/v1/proofs/inclusion?index={index}"),
+            ("/v1/proofs/consistency", _) => format!("/v1/proofs/consistency?old=1&new={index}"),
+            (plain, _) => {
+                assert!(!plain.contains('{'), "{plain}: say here at which address it has something to show");
+                plain.to_owned()
+            }
+        }
+    }
+}
+
+/// The document, as anybody gets it.
+pub(super) async fn document(world: &World) -> Value {
+    world.get("/openapi.json").send().await.json(200)
+}
+
+#[tokio::test]
+async fn every_route_of_the_document_was_decided_upon_and_does_what_was_decided() {
+    let world = World::new().await;
+    let document = document(&world).await;
+    let documented: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(documented, ROUTES.iter().map(|route| route.template).collect(), "decide on the new route in ROUTES");
+    for route in ROUTES {
+        let item = document["paths"][route.template].as_object().unwrap();
+        assert_eq!(item.keys().collect::<Vec<_>>(), ["get"], "{}: decide on the new method", route.template);
+        let access = &item["get"]["x-muniment-access"];
+        assert_eq!(access["open"], route.roles.is_empty(), "{}: {access}", route.template);
+        let written = access["written"].as_array().unwrap();
+        let words: Vec<&str> = written.iter().map(|entry| entry["operation"].as_str().unwrap()).collect();
+        assert_eq!(words, route.written, "{}", route.template);
+        let purposes: Vec<bool> = written.iter().map(|entry| entry["purpose"].as_bool().unwrap()).collect();
+        let expected: Vec<bool> = route.written.iter().map(|word| route.purpose || *word == "records.search").collect();
+        assert_eq!(purposes, expected, "{}", route.template);
+        assert_eq!(item["get"]["security"].is_array(), !route.roles.is_empty(), "{}", route.template);
+    }
+}
