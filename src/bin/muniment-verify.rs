@@ -61,8 +61,9 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Common {
-    /// Verifier key of the log, as the firm published it (name+id+key); may be given many times
-    #[arg(long = "vkey", value_name = "KEY", env = "MUNIMENT_VKEY", value_delimiter = ',')]
+    /// Verifier key of the log, as the firm published it (name+id+key); may be given many times, in the environment parted by spaces
+    // A key name may hold a comma, but no white space.
+    #[arg(long = "vkey", value_name = "KEY", env = "MUNIMENT_VKEY", value_delimiter = ' ')]
     keys: Vec<VerifyingKey>,
     /// Report as JSON
     #[arg(long)]

@@ -140,11 +140,14 @@ impl<S: FnMut(Failure)> History<S> {
         }
         match row.link {
             Ok(link) => {
-                if link.index != index {
-                    self.fail(Check::Entries, index, "body says another index than the row");
-                }
-                if link.id.uuid() != row.id {
-                    self.fail(Check::Entries, index, "body says another id than the row");
+                let other = match (link.index != index, link.id.uuid() != row.id) {
+                    (false, false) => None,
+                    (true, false) => Some("body says another index than the row"),
+                    (false, true) => Some("body says another id than the row"),
+                    (true, true) => Some("body says another index and another id than the row"),
+                };
+                if let Some(problem) = other {
+                    self.fail(Check::Entries, index, problem);
                 }
                 self.follow(index, &link, row.stored, row.computed);
             }

@@ -94,8 +94,12 @@ impl VerifyingKey {
         let ed25519 = || {
             let bytes = <&[u8; 32]>::try_from(key).map_err(|_source| NoteKeyError::Type(name.to_owned()))?;
             let point = ed25519_dalek::VerifyingKey::from_bytes(bytes);
-            // A key of small order verifies signatures that nobody made.
-            point.ok().filter(|point| !point.is_weak()).ok_or_else(|| NoteKeyError::Unsound(name.to_owned()))
+            // A key of small order verifies signatures that nobody made. A point spelled in another way than RFC 8032 spells it
+            // would be a key that some verifiers take and others refuse.
+            let sound = |point: &ed25519_dalek::VerifyingKey| {
+                !point.is_weak() && point.to_edwards().compress().as_bytes() == bytes
+            };
+            point.ok().filter(sound).ok_or_else(|| NoteKeyError::Unsound(name.to_owned()))
         };
         let public = match key_type {
             ED25519 => Public::Ed25519(ed25519()?),

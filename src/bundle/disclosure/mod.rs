@@ -4,6 +4,7 @@
 //! A field is shown with the salt of that field alone. Nothing shown says anything about what is withheld: salts are derived
 //! one by one from a key that never leaves.
 
+mod shape;
 mod verify;
 
 use base64::Engine as _;
@@ -78,7 +79,9 @@ pub type Withheld = Vec<FieldName>;
 #[serde(deny_unknown_fields)]
 pub struct Disclosure {
     format: String,
+    #[serde(deserialize_with = "shape::record_id")]
     record: RecordId,
+    #[serde(deserialize_with = "shape::objects")]
     entries: Vec<DisclosedEntry>,
 }
 
@@ -87,9 +90,10 @@ pub struct Disclosure {
 struct DisclosedEntry {
     entry: String,
     proof: String,
+    #[serde(deserialize_with = "shape::objects")]
     shown: Vec<DisclosedField>,
     withheld: Withheld,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "shape::some_objects", skip_serializing_if = "Option::is_none")]
     commitments: Option<Vec<DisclosedCommitment>>,
 }
 
@@ -106,10 +110,10 @@ struct DisclosedField {
     name: FieldName,
     salt: String,
     /// The value, where it is UTF-8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "shape::some_text", skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     /// The value, where it is not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "shape::some_text", skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
 }
 

@@ -6,10 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Serialize;
 
+use super::shape::Object;
 use super::{DISCLOSURE_MAX, DisclosedEntry, DisclosedField, Disclosure, FORMAT};
 use crate::bundle::report::{Check, Verdict, sum};
 use crate::ledger::{
-    CheckpointError, Commitments, Committed, Entry, EntryType, NoteError, TlogProof, TlogProofError, VerifyingKey,
+    Checkpoint, CheckpointError, Commitments, Committed, Entry, EntryType, NoteError, TlogProof, TlogProofError,
+    VerifyingKey,
 };
 use crate::record::{Commitment, Digest, EntryId, FieldName, RecordId, Salt};
 
@@ -105,7 +107,8 @@ fn read(json: &[u8]) -> Result<Disclosure, String> {
     if json.len() > DISCLOSURE_MAX {
         return Err("a disclosure is at most 1 GiB".to_owned());
     }
-    let disclosure: Disclosure = serde_json::from_slice(json).map_err(|error| format!("not a disclosure: {error}"))?;
+    let Object(disclosure) =
+        serde_json::from_slice::<Object<Disclosure>>(json).map_err(|error| format!("not a disclosure: {error}"))?;
     if disclosure.format != FORMAT {
         return Err(format!("format is not {FORMAT}"));
     }
@@ -140,6 +143,10 @@ fn check_fields(entry: &Entry, disclosed: &DisclosedEntry, findings: &mut Findin
     }
     let mut hold = Vec::new();
     for field in &disclosed.shown {
+        let bytes = field.base64.as_deref().and_then(|base64| STANDARD.decode(base64).ok());
+        if bytes.is_some_and(|bytes| std::str::from_utf8(&bytes).is_ok()) {
+            findings.fail(Check::Form, format!("entry {index}: `{}` is text, and not given as text", field.name));
+        }
         let commitment = committed_value(field);
         if commitment.is_some() && commitment == all.get(field.name.as_str()) {
             hold.push(field.name.clone());
@@ -180,26 +187,38 @@ fn committed_value(field: &DisclosedField) -> Option<Commitment> {
     }
 }
 
-/// Checks that the entry is in the tree of a signed checkpoint; answers with the checkpoint's size.
+/// Checks that the entry is in the tree of its checkpoint, and that the log signed that; answers with the checkpoint's size where
+/// both hold. Neither answer stands for the other: what was not looked at is never called verified.
 fn check_proof(entry: &Entry, proof: &str, keys: &[VerifyingKey], findings: &mut Findings) -> Option<u64> {
     let index = entry.index();
-    let proved = TlogProof::parse(proof).and_then(|proof| {
-        if proof.index != index {
-            return Err(TlogProofError::Form("it is for another index"));
-        }
-        if keys.is_empty() { proof.verify_unsigned(&entry.leaf()) } else { Ok(proof.verify(&entry.leaf(), keys)?.0) }
-    });
-    match proved {
-        Ok(checkpoint) => Some(checkpoint.size),
+    let proof = match TlogProof::parse(proof) {
+        Ok(proof) => proof,
         Err(error) => {
-            let check = match error {
-                TlogProofError::Checkpoint(CheckpointError::Note(
-                    NoteError::Signature { .. } | NoteError::Unsigned,
-                ))
-                | TlogProofError::Checkpoint(CheckpointError::Origin { .. }) => Check::Checkpoints,
-                _ => Check::Inclusion,
-            };
-            findings.fail(check, format!("entry {index}: {error}"));
+            findings.fail(Check::Inclusion, format!("entry {index}: {error}"));
+            return None;
+        }
+    };
+    let opened = if keys.is_empty() { Ok(()) } else { Checkpoint::open(proof.checkpoint.as_bytes(), keys).map(drop) };
+    let signed = match opened {
+        Err(
+            error @ (CheckpointError::Note(NoteError::Signature { .. } | NoteError::Unsigned)
+            | CheckpointError::Origin { .. }),
+        ) => {
+            findings.fail(Check::Checkpoints, format!("entry {index}: {error}"));
+            false
+        }
+        // One that cannot be read leads nowhere, which is said below.
+        Ok(()) | Err(_) => true,
+    };
+    let led = if proof.index == index {
+        proof.verify_unsigned(&entry.leaf())
+    } else {
+        Err(TlogProofError::Form("it is for another index"))
+    };
+    match led {
+        Ok(checkpoint) => Some(checkpoint.size).filter(|_size| signed),
+        Err(error) => {
+            findings.fail(Check::Inclusion, format!("entry {index}: {error}"));
             None
         }
     }

@@ -47,7 +47,9 @@ fn work<T>(block: &[u8], parse: &impl Fn(&[u8]) -> T) -> Vec<T> {
     let mut rows = Vec::with_capacity(block.len() / 512);
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', block).chain((!block.ends_with(b"\n")).then_some(block.len())) {
-        rows.push(parse(block.get(start..end).unwrap_or_default()));
+        // Wherever in a block it lies, a line that is too long is none.
+        let line = block.get(start..end).filter(|line| line.len() <= LINE_MAX);
+        rows.push(parse(line.unwrap_or_default()));
         start = end + 1;
     }
     rows
@@ -152,5 +154,9 @@ mod tests {
         let long = vec![b'x'; 5 * BLOCK];
         let text = [b"before\n", long.as_slice(), b"\nafter\n", &long, b"\nlast\n", &long].concat();
         assert_eq!(read(&text, 2), [&b"before"[..], b"", b"after", b"", b"last", b""]);
+        // Where it lies makes no difference: here it ends in the block that it began in.
+        let (longest, longer) = (vec![b'x'; LINE_MAX], vec![b'x'; LINE_MAX + 1]);
+        let text = [longest.as_slice(), b"\n", &longer, b"\n", &longest].concat();
+        assert_eq!(read(&text, 2), [longest.as_slice(), b"", &longest]);
     }
 }

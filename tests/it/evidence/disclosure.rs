@@ -126,7 +126,11 @@ fn every_alteration_fails_the_check_it_concerns() {
         ),
         ("a byte changed", Box::new(|v| v["entries"][0]["shown"][1]["base64"] = "/wAC".into()), &[Check::Shown]),
         ("another salt", Box::new(|v| v["entries"][0]["shown"][0]["salt"] = "A".repeat(43).into()), &[Check::Shown]),
-        ("text and base64", Box::new(|v| v["entries"][0]["shown"][0]["base64"] = "".into()), &[Check::Shown]),
+        (
+            "text and base64",
+            Box::new(|v| v["entries"][0]["shown"][0]["base64"] = "".into()),
+            &[Check::Form, Check::Shown],
+        ),
         (
             "a field renamed",
             Box::new(|v| v["entries"][0]["shown"][0]["name"] = "0.item".into()),
