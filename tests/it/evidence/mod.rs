@@ -10,4 +10,5 @@ mod ledger;
 mod promises;
 mod psql;
 mod python;
+mod shapes;
 mod vectors;

@@ -1,4 +1,4 @@
-//! The second verifier, `tests/verifier/verify.py`: as a stranger runs it, and many cases in one process.
+//! The verifier in `tests/verifier`, which a stranger wrote from `docs/FORMAT.md`: as a stranger runs it, and many cases in one process.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn folder() -> PathBuf {
 /// Runs it as a stranger does; answers with exit code and report.
 pub(super) fn verify(arguments: &[&str]) -> (i32, Value) {
     let mut python = Command::new("python3");
-    let output = python.arg(folder().join("verify.py")).args(arguments).output().unwrap();
+    let output = python.arg(folder().join("verify.py")).args(arguments).arg("--json").output().unwrap();
     let report = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     (output.status.code().unwrap(), report)
@@ -24,27 +24,36 @@ pub(super) fn verify(arguments: &[&str]) -> (i32, Value) {
 pub(super) fn vectors() -> String {
     let mut python = Command::new("python3");
     let output = python.arg(folder().join("vectors.py")).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", said(&output.stdout), said(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Reads cases from standard input, one JSON value a line, and prints one a line.
 const MANY: &str = r#"
 import json, sys
-import verify
+from disclosure import check_disclosure
+from dump import check_dump
+from entry import NotAnEntry, read_entry
+from notes import Unreadable, VerifierKey
 for line in sys.stdin:
     case = json.loads(line)
     if case["is"] == "entry":
         try:
-            answer = bool(verify.read_entry(bytes.fromhex(case["bytes"])))
-        except verify.Refused:
+            answer = bool(read_entry(bytes.fromhex(case["bytes"])))
+        except NotAnEntry:
+            answer = False
+    elif case["is"] == "key":
+        try:
+            answer = bool(VerifierKey.read(case["text"]))
+        except Unreadable:
             answer = False
     else:
-        keys = [verify.read_vkey(text) for text in case["vkeys"]]
+        keys = [VerifierKey.read(text) for text in case["vkeys"]]
         if case["is"] == "dump":
-            answer, _ = verify.Dump(case["path"], keys, [note.encode() for note in case["outside"]]).run()
+            answer = check_dump(case["path"], keys, [note.encode() for note in case["outside"]])
         else:
-            answer, _ = verify.check_disclosure(bytes.fromhex(case["bytes"]), keys)
+            answer = check_disclosure(bytes.fromhex(case["bytes"]), keys)
     print(json.dumps(answer))
 "#;
 
