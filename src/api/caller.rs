@@ -10,7 +10,7 @@ use super::problem::{Problem, ProblemKind};
 use super::serve::Arrival;
 use super::state::{Api, Asked};
 use crate::access::{Admission, Officer, Operation, Permission, Purpose, Seen, Token};
-use crate::settings::is_trusted_plain;
+use crate::settings::{Cidr, is_trusted_plain};
 
 /// The header that says why somebody looks.
 const PURPOSE: &str = "muniment-purpose";
@@ -32,9 +32,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
         let token = token.ok_or_else(|| Problem::new(ProblemKind::NotAuthenticated))?;
         // Said before the token is looked at, so that its validity is not told over a wire anybody can read.
         let arrival = parts.extensions.get::<Arrival>().copied().ok_or_else(|| Problem::new(ProblemKind::Internal))?;
-        if !arrival.tls && !is_trusted_plain(arrival.peer.ip(), &api.plain_networks) {
-            return Err(Problem::new(ProblemKind::PlainConnection));
-        }
+        may_carry_a_token(arrival, &api.plain_networks)?;
         let token = Token::read(token).ok_or_else(|| Problem::new(ProblemKind::NotAuthenticated))?;
         let officer = api.officer(&token).await?;
         if let Some(asked) = parts.extensions.get::<Asked>() {
@@ -47,6 +45,14 @@ impl FromRequestParts<Arc<Api>> for Caller {
         });
         Ok(Self { officer, purpose: purpose.transpose()? })
     }
+}
+
+/// Whether a token may travel the way the request came.
+fn may_carry_a_token(arrival: Arrival, plain_networks: &[Cidr]) -> Result<(), Problem> {
+    if arrival.tls || is_trusted_plain(arrival.peer.ip(), plain_networks) {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemKind::PlainConnection))
 }
 
 /// A header that may be there once.
@@ -72,5 +78,33 @@ impl Caller {
             return Ok(());
         }
         Err(Problem::role_missing(permission))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_travels_in_the_clear_on_this_machine_and_trusted_networks_only() {
+        let networks: Vec<Cidr> = vec!["10.1.0.0/16".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        for (peer, trusted) in [
+            ("127.0.0.1:9", true),
+            ("127.9.9.9:9", true),
+            ("[::1]:9", true),
+            ("10.1.255.1:9", true),
+            ("[fd12::1]:9", true),
+            ("[::ffff:10.1.2.3]:9", true),
+            ("10.2.0.1:9", false),
+            ("192.0.2.1:9", false),
+            ("[2001:db8::1]:9", false),
+            ("[::ffff:192.0.2.1]:9", false),
+        ] {
+            let peer = peer.parse().unwrap();
+            assert!(may_carry_a_token(Arrival { peer, tls: true }, &networks).is_ok(), "{peer}");
+            let plain = may_carry_a_token(Arrival { peer, tls: false }, &networks);
+            assert_eq!(plain.is_ok(), trusted, "{peer}");
+            assert!(plain.err().is_none_or(|problem| problem.kind() == ProblemKind::PlainConnection));
+        }
     }
 }

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
 
 use super::decision::Decision;
+use super::page::Order;
 use super::problem::{ProblemBody, ProblemKind};
+use super::v1::records::filter::{ContentWord, OutcomeWord};
+use crate::record::{Direction, Kind};
 
 /// The document, but for the paths.
 #[derive(OpenApi)]
@@ -27,7 +31,7 @@ or content write an `access` entry before they answer (`x-muniment-access` says 
         (name = "integrity", description = "What is missing, and whether what is there holds"),
         (name = "service", description = "Health, metrics, this document"),
     ),
-    components(schemas(ProblemBody)),
+    components(schemas(ProblemBody, Order)),
     modifiers(&Token)
 )]
 pub(super) struct Document;
@@ -53,11 +57,49 @@ pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
                 let access = ExtensionsBuilder::new().add("x-muniment-access", decision.describe()).build();
                 operation.extensions.get_or_insert_default().merge(access);
             }
+            operation.operation_id = Some(operation_id(&template));
+            operation.parameters.iter_mut().flatten().for_each(constrain);
+            operation.responses.responses.values_mut().for_each(binary);
             problems(operation, decision);
         }
         document.paths.paths.insert(Decision::documented(&template), item);
     }
     document
+}
+
+/// A name for generated clients: `/v1/records/{id}` is `v1_records_by_id`.
+fn operation_id(template: &str) -> String {
+    let parts = template.split('/').filter(|part| !part.is_empty());
+    let named = parts.map(|part| match part.strip_prefix('{') {
+        Some(place) => format!("by_{}", place.trim_matches(['*', '}'])),
+        None => part.replace(['.', '-'], "_"),
+    });
+    named.collect::<Vec<_>>().join("_")
+}
+
+/// Says what a parameter may be, where its type in the code does not.
+fn constrain(parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(parameter) = parameter else { return };
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let text = match parameter.name.as_str() {
+        "kind" => text.enum_values(Some(Kind::ALL.iter().map(|kind| kind.as_str()))),
+        "direction" => text.enum_values(Some(Direction::ALL.iter().map(|direction| direction.as_str()))),
+        "outcome" => text.enum_values(Some(OutcomeWord::ALL.iter().copied())),
+        "content" => text.enum_values(Some(ContentWord::ALL.iter().copied())),
+        "Muniment-Purpose" => text.min_length(Some(3)).max_length(Some(500)),
+        _ => return,
+    };
+    parameter.schema = Some(RefOr::T(Schema::from(text)));
+}
+
+/// Bytes are bytes, and not a list of numbers.
+fn binary(response: &mut RefOr<Response>) {
+    let RefOr::T(response) = response else { return };
+    if let Some(content) = response.content.get_mut("application/octet-stream") {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        let bytes = ObjectBuilder::new().schema_type(Type::String).format(Some(format));
+        *content = RefOr::T(ContentBuilder::new().schema(Some(RefOr::T(Schema::from(bytes)))).build());
+    }
 }
 
 /// The problems that are not particular to an operation. What an operation says itself stays as it is.

@@ -146,8 +146,16 @@ impl Archive {
         let mut connection = self.parts.projector.acquire().await?;
         let mut before = None;
         loop {
-            let reached = projector.step(&mut connection, until).await?;
-            self.parts.options.metrics.projection_lag(until.saturating_sub(reached));
+            let stepped = projector.step(&mut connection, until).await;
+            // Also when it failed: a projector that is stuck is what the metric is for.
+            let reached = match &stepped {
+                Ok(reached) => Some(*reached),
+                Err(_failed) => self.projected().await.ok(),
+            };
+            if let Some(reached) = reached {
+                self.parts.options.metrics.projection_lag(until.saturating_sub(reached));
+            }
+            let reached = stepped?;
             // Also ends where the ledger is shorter than `until`: then nothing moves any more.
             if reached >= until || before == Some(reached) {
                 return Ok(());

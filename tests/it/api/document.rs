@@ -69,6 +69,52 @@ async fn every_answer_is_one_that_the_document_describes() {
     }
 }
 
+/// Every `$ref` of the document.
+fn references<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(object) => {
+            into.extend(object.get("$ref").and_then(Value::as_str));
+            object.values().for_each(|value| references(value, into));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, into)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn the_document_hangs_together() {
+    let world = World::new().await;
+    let document = document(&world).await;
+    let mut all = Vec::new();
+    references(&document, &mut all);
+    assert!(all.len() > 20, "only {}", all.len());
+    for reference in all {
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference} leads nowhere");
+    }
+    let ids: std::collections::BTreeSet<&str> =
+        ROUTES.iter().map(|route| document["paths"][route.template]["get"]["operationId"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), ROUTES.len(), "each operation has a name of its own: {ids:?}");
+    assert!(ids.contains("v1_records_by_id") && ids.contains("v1_tile_by_path"), "{ids:?}");
+    let bytes = "/paths/~1v1~1tile~1{path}/get/responses/200/content/application~1octet-stream/schema";
+    assert_eq!(document.pointer(bytes), Some(&serde_json::json!({ "type": "string", "format": "binary" })));
+}
+
+#[tokio::test]
+async fn every_word_that_a_parameter_may_be_is_taken() {
+    let world = World::new().await;
+    let document = document(&world).await;
+    let officer = world.officer(&["compliance"]).await;
+    let mut words = 0;
+    for parameter in document["paths"]["/v1/records"]["get"]["parameters"].as_array().unwrap() {
+        for word in parameter["schema"]["enum"].as_array().into_iter().flatten() {
+            let path = format!("/v1/records?{}={}", parameter["name"].as_str().unwrap(), word.as_str().unwrap());
+            assert_eq!(world.get(&path).officer(&officer).send().await.status, 200, "{path}");
+            words += 1;
+        }
+    }
+    assert!(words > 20, "only {words}");
+}
+
 #[tokio::test]
 async fn every_example_of_the_document_fits_its_own_schema() {
     let world = World::new().await;

@@ -1,5 +1,7 @@
 //! Whatever is asked, the answer is one of the document's, and never a fault of ours.
 
+use std::cell::Cell;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -93,6 +95,7 @@ fn no_question_is_answered_with_a_fault_of_ours() {
         (world, shown, officer, document)
     });
     let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
+    let (answered, refused) = (Cell::new(0), Cell::new(0));
     let result = runner.run(&question(), |asked| {
         let template = ROUTES[asked.route].template;
         let good = shown.address(template, ROUTES[asked.route].written.first().copied());
@@ -122,9 +125,12 @@ fn no_question_is_answered_with_a_fault_of_ours() {
         let answer = runtime.block_on(world.get(&path).officer(&officer).send());
         prop_assert!(!answer.status.is_server_error(), "{path}: {}", answer.text());
         assert_documented(&document, template, &path, &answer);
+        let count = if answer.status == 200 { &answered } else { &refused };
+        count.set(count.get() + 1);
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("{error}"));
+    assert!(answered.get() > 40 && refused.get() > 100, "{} answered, {} refused", answered.get(), refused.get());
     runtime.block_on(async {
         // Whatever was asked is in the ledger and can be projected.
         world.project().await;

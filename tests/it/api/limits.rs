@@ -66,6 +66,30 @@ async fn more_requests_than_slots_are_told_to_come_back_and_health_is_answered()
     assert_eq!(world.get("/v1/advisors").officer(&officer).send().await.status, 200);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_is_answered_or_told_to_come_back_and_every_look_is_on_record() {
+    let world = World::with(Setting { slots: 8, ..Setting::default() }).await;
+    let officer = world.officer(&["compliance"]).await;
+    let before = world.test.archive.head_size().await.unwrap();
+    let crowd = (0..200).map(|_| {
+        let call = world.get("/v1/records?text=nothing").officer(&officer);
+        tokio::spawn(async move {
+            let answer = call.send().await;
+            if answer.status != 200 {
+                answer.problem(503, "busy");
+            }
+            u64::from(answer.status == 200)
+        })
+    });
+    let mut answered = 0;
+    for one in crowd.collect::<Vec<_>>() {
+        answered += one.await.unwrap();
+    }
+    assert!(answered >= 8, "only {answered}");
+    assert_eq!(world.test.archive.head_size().await.unwrap() - before, answered);
+    assert_eq!(world.instance.slots.available_permits(), 8);
+}
+
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_ended_and_says_so() {
     let timeout = Duration::from_millis(400);

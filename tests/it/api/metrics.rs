@@ -22,8 +22,8 @@ enum Fed {
     Outage,
     /// What devices do at the proxy.
     Proxy,
-    /// More to project than one batch holds.
-    Backlog,
+    /// A projector that cannot write.
+    StuckProjector,
     /// A rule that does not end, which a worker is killed for; tested beside the workers.
     EndlessRule,
 }
@@ -41,7 +41,7 @@ const METRICS: &[(&str, Fed)] = &[
     ("leaves_minted", Fed::Proxy),
     ("ledger_size", Fed::Archive),
     ("pass_through", Fed::Proxy),
-    ("projection_lag_entries", Fed::Backlog),
+    ("projection_lag_entries", Fed::StuckProjector),
     ("proxy_connections", Fed::Proxy),
     ("proxy_hold_seconds", Fed::Proxy),
     ("recognitions_killed", Fed::EndlessRule),
@@ -142,6 +142,24 @@ async fn the_archive_and_the_api_feed_their_metrics() {
 }
 
 #[tokio::test]
+async fn a_projector_that_is_stuck_feeds_the_metric_that_shows_it() {
+    let world = World::new().await;
+    world.project().await;
+    let before = scrape(&world).await;
+    assert!(before.contains("projection_lag_entries 0\n"), "{before}");
+    world.test.database.tamper("revoke insert on projection.records from muniment_project").await;
+    world.test.archive.append(post(&world.test, advisor(1), "words nobody may see")).await.unwrap();
+    let size = world.test.archive.head_size().await.unwrap();
+    world.test.archive.project(size).await.unwrap_err();
+    let after = scrape(&world).await;
+    assert_moved(&before, &after, Fed::StuckProjector);
+    assert!(after.contains("projection_lag_entries 1\n"), "{after}");
+    world.test.database.tamper("grant insert on projection.records to muniment_project").await;
+    world.project().await;
+    assert!(scrape(&world).await.contains("projection_lag_entries 0\n"));
+}
+
+#[tokio::test]
 async fn an_outage_feeds_the_metrics_of_the_spool() {
     let append_timeout = Duration::from_millis(500);
     let world = World::with(Setting { relay: true, append_timeout, ..Setting::default() }).await;
@@ -189,14 +207,24 @@ fn devices_feed_the_metrics_of_the_proxy_and_neither_metrics_nor_logs_carry_cont
         found["records"].as_array().unwrap().first().cloned()
     });
     let record = format!("/v1/records/{}", found["id"].as_str().unwrap());
+    let mut ids = Vec::new();
     for path in
         [record.as_str(), "/v1/advisors", "/v1/records?words=mandolin", "/v1/records?kind=xylophone", "/v1/xylophone"]
     {
-        officer.get(&firm.api(path)).unwrap();
+        let answer = officer.get(&firm.api(path)).unwrap();
+        ids.push(answer.header("x-request-id").unwrap().to_owned());
     }
     let metrics = scrape();
     assert!(metrics.contains("api_requests_total"));
-    let lines = service.lines();
+    let mut lines = Vec::new();
+    // Whoever calls with the id of an answer finds its line, with the template of the route and never the path.
+    for id in ids {
+        let found = eventually(|| {
+            lines.extend(service.lines());
+            lines.iter().find(|line| line.contains(&id) && line.contains("api request")).cloned()
+        });
+        assert!(found.contains("\"http.route\":\"/v1/") || found.contains("\"http.route\":\"unknown\""), "{found}");
+    }
     assert!(lines.len() > 10 && lines.iter().any(|line| line.contains("api request")), "{lines:#?}");
     assert_eq!(service.stop(), 0);
     let secret = token.strip_prefix("muniment_").unwrap();

@@ -144,6 +144,36 @@ async fn heads_and_addresses_beyond_the_bounds_are_refused_and_cost_nobody_else(
 }
 
 #[tokio::test]
+async fn the_second_version_of_http_is_answered_the_same_within_the_same_bounds() {
+    let world = World::new().await;
+    let officer = world.officer(&["compliance"]).await;
+    let stream = tokio::net::TcpStream::connect(world.instance.address).await.unwrap();
+    let (executor, io) = (hyper_util::rt::TokioExecutor::new(), hyper_util::rt::TokioIo::new(stream));
+    let (sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+    let driving = tokio::spawn(connection);
+    let ask = async |path: &str, header: &str| {
+        let request = http::Request::get(format!("http://api.test{path}"))
+            .header("authorization", format!("Bearer {}", officer.token))
+            .header("x-odd", header);
+        let body = http_body_util::Empty::<bytes::Bytes>::new();
+        let answer = sender.clone().send_request(request.body(body).unwrap()).await.unwrap();
+        (answer.status().as_u16(), answer.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned()))
+    };
+    let json = || Some("application/json".to_owned());
+    let problem = || Some("application/problem+json".to_owned());
+    assert_eq!(ask("/v1/records", "a").await, (200, json()));
+    assert_eq!(ask("/v1/records?text=x", "a").await, (400, problem()));
+    assert_eq!(ask("/v1/records/%ff", "a").await, (400, problem()));
+    assert_eq!(ask("/v1/records", &"x".repeat(40_000)).await.0, 431);
+    assert_eq!(ask("/v1/records", "a").await, (200, json()), "the connection goes on");
+    let many = (0..200).map(|_| ask("/v1/advisors", "a"));
+    for (status, _) in futures_util::future::join_all(many).await {
+        assert!(status == 200 || status == 503, "{status}");
+    }
+    driving.abort();
+}
+
+#[tokio::test]
 async fn a_body_that_nobody_asked_for_is_not_read() {
     let world = World::new().await;
     let officer = world.officer(&["compliance"]).await;

@@ -24,7 +24,7 @@ const SEARCH: usize = 1_000;
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct RecordsQuery {
     /// Only this network, by the name of its rules
-    #[param(example = "mastodon")]
+    #[param(example = "mastodon", max_length = 100)]
     pub(super) network: Option<String>,
     /// Holding a communication of this kind
     #[param(value_type = Option<String>, example = "reply")]
@@ -39,8 +39,10 @@ pub(in crate::api) struct RecordsQuery {
     /// By this account (ours, see /v1/accounts)
     pub(super) account: Option<Uuid>,
     /// In this conversation, by the network's own id
+    #[param(max_length = 2000)]
     pub(super) conversation: Option<String>,
     /// About this item, by the network's own id
+    #[param(max_length = 2000)]
     pub(super) item: Option<String>,
     /// At or after this time: RFC 3339, or a date (its first moment, UTC)
     #[param(value_type = Option<String>, example = "2026-11-21")]
@@ -165,26 +167,36 @@ impl FromStr for Moment {
 
 /// What became of the content, as a filter.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ContentWord(&'static str);
+pub(in crate::api) struct ContentWord(&'static str);
+
+impl ContentWord {
+    /// Every word.
+    pub(in crate::api) const ALL: &'static [&'static str] = &["none", "readable", "unreadable", "disposed"];
+}
 
 impl FromStr for ContentWord {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        let known = ["none", "readable", "unreadable", "disposed"].into_iter().find(|word| *word == text);
-        known.map(Self).ok_or("write none, readable, unreadable or disposed")
+        let known = Self::ALL.iter().find(|word| **word == text);
+        known.map(|word| Self(word)).ok_or("write none, readable, unreadable or disposed")
     }
 }
 
 /// How the origin took it, as a filter.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OutcomeWord(&'static str);
+pub(in crate::api) struct OutcomeWord(&'static str);
+
+impl OutcomeWord {
+    /// Every word.
+    pub(in crate::api) const ALL: &'static [&'static str] = &["accepted", "refused", "unknown", "none"];
+}
 
 impl FromStr for OutcomeWord {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        let known = ["accepted", "refused", "unknown", "none"].into_iter().find(|word| *word == text);
-        known.map(Self).ok_or("write accepted, refused, unknown or none")
+        let known = Self::ALL.iter().find(|word| **word == text);
+        known.map(|word| Self(word)).ok_or("write accepted, refused, unknown or none")
     }
 }

@@ -4,7 +4,7 @@ pub(in crate::api) mod attachment;
 mod bytes;
 mod communication;
 pub(in crate::api) mod field;
-mod filter;
+pub(in crate::api) mod filter;
 pub(in crate::api) mod get;
 pub(in crate::api) mod list;
 mod summary;
