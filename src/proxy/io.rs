@@ -1,10 +1,11 @@
 //! Transports: anything a leg can run over, and one that first gives back what was already read.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Anything a leg can run over.
@@ -67,37 +68,51 @@ impl AsyncWrite for Rewound {
 /// Most plain bytes gathered from the socket at once, below TLS.
 const GATHER: usize = 32 * 1024;
 
+thread_local! {
+    /// Where a read lands before it is dealt out. One for a thread and not one for a connection: most connections are idle, and an
+    /// idle one must cost nothing here.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; GATHER].into_boxed_slice());
+}
+
 /// A socket whose bytes are read in large pieces. The TLS library asks for 4 KiB at a time, which would be a system call each.
 pub(crate) struct Gathered<S> {
     io: S,
-    buffer: BytesMut,
+    /// Read and not yet asked for. Holds no memory while it is empty.
+    left: BytesMut,
 }
 
 impl<S> Gathered<S> {
     pub(crate) fn new(io: S) -> Self {
-        Self { io, buffer: BytesMut::new() }
+        Self { io, left: BytesMut::new() }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gathered<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.buffer.is_empty() {
-            if buf.remaining() >= GATHER {
-                return Pin::new(&mut this.io).poll_read(cx, buf);
+        if !this.left.is_empty() {
+            let count = this.left.len().min(buf.remaining());
+            buf.put_slice(&this.left.split_to(count));
+            if this.left.is_empty() {
+                this.left = BytesMut::new();
             }
-            this.buffer.reserve(GATHER);
-            let count = std::task::ready!(tokio_util::io::poll_read_buf(Pin::new(&mut this.io), cx, &mut this.buffer))?;
-            if count == 0 {
-                return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(()));
+        }
+        if buf.remaining() >= GATHER {
+            return Pin::new(&mut this.io).poll_read(cx, buf);
+        }
+        SCRATCH.with(|scratch| {
+            // Taken only where one of these reads from another, which then gathers for both.
+            let Ok(mut scratch) = scratch.try_borrow_mut() else { return Pin::new(&mut this.io).poll_read(cx, buf) };
+            let mut gathered = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut this.io).poll_read(cx, &mut gathered))?;
+            let (now, later) = gathered.filled().split_at(gathered.filled().len().min(buf.remaining()));
+            buf.put_slice(now);
+            if !later.is_empty() {
+                this.left.extend_from_slice(later);
             }
-        }
-        let count = this.buffer.len().min(buf.remaining());
-        if let Some(part) = this.buffer.get(..count) {
-            buf.put_slice(part);
-        }
-        this.buffer.advance(count);
-        Poll::Ready(Ok(()))
+            Poll::Ready(Ok(()))
+        })
     }
 }
 

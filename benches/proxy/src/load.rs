@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+#[derive(Clone, Copy)]
 pub struct Load {
     pub proxy: u16,
     pub origin: u16,
