@@ -164,6 +164,28 @@ impl Desk {
     }
 }
 
+/// What is to be appended before somebody on the firm's own machine sees what `operation` gives: nobody shows a token there, so the
+/// entry names the command and not an officer.
+#[must_use]
+pub fn look_by_command(
+    clock: &dyn Clock,
+    ids: &dyn Ids,
+    command: Actor,
+    operation: Operation,
+    seen: &Seen,
+) -> Submission {
+    Submission::plain(Draft {
+        id: EntryId::new(ids.fresh()),
+        entry_type: EntryType::Access,
+        actor: command,
+        captured_at: clock.now(),
+        record: None,
+        streams: Vec::new(),
+        commitments: Commitments::new(),
+        detail: detail(operation, seen, true),
+    })
+}
+
 fn detail(operation: Operation, seen: &Seen, allowed: bool) -> Map<String, Value> {
     let mut detail = Map::from_iter([
         ("allowed".to_owned(), Value::from(allowed)),

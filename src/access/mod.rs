@@ -10,7 +10,7 @@ mod purpose;
 mod role;
 mod token;
 
-pub use desk::{Admission, Desk, Officer, Seen, Withheld};
+pub use desk::{Admission, Desk, Officer, Seen, Withheld, look_by_command};
 pub use error::AccessError;
 pub use operation::Operation;
 pub use purpose::{Purpose, PurposeError};

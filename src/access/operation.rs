@@ -50,6 +50,8 @@ operations! {
     AdvisorsList = "advisors.list", ReadPeople, false;
     /// The devices.
     DevicesList = "devices.list", ReadPeople, false;
+    /// The officers.
+    OfficersList = "officers.list", ReadPeople, false;
     /// The accounts.
     AccountsList = "accounts.list", ReadPeople, false;
     /// The gaps.

@@ -53,6 +53,9 @@ impl fmt::Debug for Options {
     }
 }
 
+/// Connections for questions that each take a look-up by key.
+const DOOR: u32 = 4;
+
 /// The archive of one firm. Cheap to clone; all clones share one writer.
 #[derive(Clone)]
 pub struct Archive {
@@ -63,6 +66,9 @@ pub(super) struct Parts {
     pub(super) appender: Appender,
     /// Reads, and inserts credentials.
     pub(super) reader: PgPool,
+    /// Who is who: what a device or an officer waits for at the door, and what capture recalls. A pool of its own, so that no number of
+    /// slow searches keeps a device out, or a revocation from being noticed.
+    pub(super) door: PgPool,
     pub(super) publisher: PgPool,
     pub(super) projector: PgPool,
     pub(super) blobs: BlobStore,
@@ -99,6 +105,7 @@ impl Archive {
             parts: Arc::new(Parts {
                 appender,
                 reader: connect::pool(login, Role::Append, options.connections.max(1)),
+                door: connect::pool(login, Role::Append, DOOR),
                 publisher: connect::pool(login, Role::Publish, 2),
                 projector: connect::pool(login, Role::Project, 2),
                 blobs,
@@ -169,6 +176,7 @@ impl Archive {
     pub async fn close(&self) {
         self.parts.appender.close().await;
         self.parts.reader.close().await;
+        self.parts.door.close().await;
         self.parts.publisher.close().await;
         self.parts.projector.close().await;
     }

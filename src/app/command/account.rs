@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::every;
 use super::table::{Table, or_dash};
-use super::visit::visit;
+use super::visit::{show, visit};
+use crate::access::Operation;
 use crate::app::{AppError, Output, Verdict};
 use crate::record::{AccountId, AdvisorId, Timestamp};
 use crate::settings::Settings;
@@ -48,8 +49,9 @@ impl fmt::Display for List {
 }
 
 pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict, AppError> {
-    let rows = visit(settings, async |_context, archive| {
-        every(async |slice| Ok(archive.accounts(slice, None).await?), |row| row.index).await
+    let rows = visit(settings, async |context, archive| {
+        let rows = every(async |slice| Ok(archive.accounts(slice, None).await?), |row| row.index).await?;
+        show(context, archive, Operation::AccountsList, None, rows).await
     })?;
     let accounts = rows.into_iter().map(|row| Item {
         id: row.account,

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::every;
 use super::table::{Table, or_dash};
-use super::visit::{operator, visit};
+use super::visit::{operator, show, visit};
+use crate::access::Operation;
 use crate::app::{AppError, Output, Verdict};
 use crate::archive::Archive;
 use crate::record::{AdvisorId, Timestamp};
@@ -72,8 +73,9 @@ impl fmt::Display for List {
 }
 
 pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict, AppError> {
-    let rows = visit(settings, async |_context, archive| {
-        every(async |slice| Ok(archive.advisors(slice, None).await?), |row| row.index).await
+    let rows = visit(settings, async |context, archive| {
+        let rows = every(async |slice| Ok(archive.advisors(slice, None).await?), |row| row.index).await?;
+        show(context, archive, Operation::AdvisorsList, None, rows).await
     })?;
     let advisors = rows.into_iter().map(|row| Item {
         id: row.advisor,

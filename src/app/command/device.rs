@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::every;
 use super::table::{Table, or_dash};
-use super::visit::{operator, visit};
+use super::visit::{operator, show, visit};
+use crate::access::Operation;
 use crate::app::{AppError, Output, Verdict};
 use crate::archive::{Archive, Password, Slice};
 use crate::record::{AdvisorId, DeviceId, Timestamp};
@@ -106,8 +107,9 @@ pub(in crate::app) fn list(
     advisor: Option<AdvisorId>,
     output: Output,
 ) -> Result<Verdict, AppError> {
-    let rows = visit(settings, async |_context, archive| {
-        every(async |slice| Ok(archive.devices(slice, advisor).await?), |row| row.index).await
+    let rows = visit(settings, async |context, archive| {
+        let rows = every(async |slice| Ok(archive.devices(slice, advisor).await?), |row| row.index).await?;
+        show(context, archive, Operation::DevicesList, advisor, rows).await
     })?;
     let devices = rows.into_iter().map(|row| Item {
         id: row.device,

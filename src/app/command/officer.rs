@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::every;
 use super::table::{Table, or_dash};
-use super::visit::{operator, visit};
-use crate::access::{Role, Token};
+use super::visit::{operator, show, visit};
+use crate::access::{Operation, Role, Token};
 use crate::app::{AppError, Output, Verdict};
 use crate::archive::Archive;
 use crate::capture::Entropy;
@@ -94,8 +94,9 @@ impl fmt::Display for List {
 }
 
 pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict, AppError> {
-    let rows = visit(settings, async |_context, archive| {
-        every(async |slice| Ok(archive.officers(slice).await?), |row| row.index).await
+    let rows = visit(settings, async |context, archive| {
+        let rows = every(async |slice| Ok(archive.officers(slice).await?), |row| row.index).await?;
+        show(context, archive, Operation::OfficersList, None, rows).await
     })?;
     let officers = rows.into_iter().map(|row| Item {
         id: row.officer,

@@ -1,11 +1,12 @@
 //! What a command does to reach the archive, whether `serve` runs or not.
 
+use crate::access::{Operation, Seen, look_by_command};
 use crate::app::context::Context;
 use crate::app::database::Database;
 use crate::app::{AppError, runtime};
-use crate::archive::Archive;
+use crate::archive::{Append as _, Archive};
 use crate::ledger::Actor;
-use crate::record::Word;
+use crate::record::{AdvisorId, Word};
 use crate::settings::Settings;
 
 /// Opens everything, does it, and closes everything again.
@@ -27,6 +28,19 @@ pub(in crate::app) fn visit<T>(
         database.close().await;
         done
     })
+}
+
+/// Gives rows about people out once the look is on record (P5): a command shows the same names as the API does.
+pub(in crate::app) async fn show<T>(
+    context: &Context,
+    archive: &Archive,
+    operation: Operation,
+    advisor: Option<AdvisorId>,
+    rows: Vec<T>,
+) -> Result<Vec<T>, AppError> {
+    let seen = Seen { count: rows.len(), advisor, ..Seen::default() };
+    archive.append(look_by_command(&*context.clock, &*context.ids, operator()?, operation, &seen)).await?;
+    Ok(rows)
 }
 
 /// Who causes what a command does: whoever may run it on this machine.

@@ -166,7 +166,9 @@ fn pid(raw: u32) -> Option<Pid> {
 fn serves(pid: Pid, cluster: &Path) -> bool {
     let raw = pid.as_raw_nonzero();
     if Path::new("/proc/self").exists() {
-        return std::fs::read_link(format!("/proc/{raw}/cwd")).is_ok_and(|cwd| cwd == cluster);
+        // Both sides as the kernel sees them: the data directory may be reached through a link.
+        let (works_in, ours) = (std::fs::canonicalize(format!("/proc/{raw}/cwd")), std::fs::canonicalize(cluster));
+        return works_in.is_ok_and(|works_in| ours.is_ok_and(|ours| ours == works_in));
     }
     let said = std::process::Command::new("ps").args(["-o", "command=", "-p", &raw.to_string()]).output();
     said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains(&*cluster.to_string_lossy()))

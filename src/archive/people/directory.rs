@@ -103,7 +103,7 @@ impl Archive {
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key).map_err(|_source| ArchiveError::Password(super::PasswordError::Random))?;
         Ok(Directory {
-            pool: self.parts.reader.clone(),
+            pool: self.parts.door.clone(),
             memory: Arc::new(Memory {
                 key,
                 devices: Mutex::default(),
@@ -119,7 +119,7 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn officer_by_token(&self, token: Digest) -> Result<Option<OfficerRow>, ArchiveError> {
-        let row = sqlx::query(OFFICER).bind(token.as_bytes().as_slice()).fetch_optional(&self.parts.reader).await?;
+        let row = sqlx::query(OFFICER).bind(token.as_bytes().as_slice()).fetch_optional(&self.parts.door).await?;
         row.as_ref().map(OfficerRow::read).transpose()
     }
 }

@@ -68,7 +68,7 @@ impl Archive {
         .bind(self.parts.source.uuid())
         .bind(until.date_time())
         .bind(i64::from(limit))
-        .fetch_all(&self.parts.reader)
+        .fetch_all(&self.parts.door)
         .await?;
         rows.iter()
             .map(|row| {
@@ -93,7 +93,7 @@ impl Archive {
                 and coalesce(network_id, handle) is not null
               order by added_index",
         )
-        .fetch_all(&self.parts.reader)
+        .fetch_all(&self.parts.door)
         .await?;
         rows.iter()
             .map(|row| {
@@ -134,7 +134,7 @@ impl Archive {
         .bind(network)
         .bind(item)
         .bind(version.to_string())
-        .fetch_all(&self.parts.reader)
+        .fetch_all(&self.parts.door)
         .await?;
         let mut places = rows
             .iter()

@@ -1,6 +1,6 @@
 //! Nobody is let in behind the ledger's back.
 
-use muniment::archive::{ArchiveError, Password};
+use muniment::archive::{ArchiveError, Password, RecordFilter, Slice};
 use muniment::ledger::Actor;
 use muniment::record::{AdvisorId, DeviceId, Digest, Ids as _};
 
@@ -117,4 +117,45 @@ async fn an_unknown_device_takes_as_long_as_a_wrong_password() {
     }
     // Both compute the slow hash, or the second would be a hundred times faster.
     assert!(took[1] * 5 > took[0], "{took:?}");
+}
+
+#[tokio::test]
+async fn searches_that_hang_keep_no_device_out_and_hide_no_revocation() {
+    let test = TestArchive::new().await;
+    let (advisor, device, password) = known_device(&test).await;
+    let directory = test.archive.directory().unwrap();
+    let before = directory.generation().await.unwrap();
+
+    // Whoever lists records waits, as behind a search over a big archive.
+    let mut holder = test.database.superuser().await;
+    sqlx::raw_sql("begin; lock table projection.records in access exclusive mode").execute(&mut holder).await.unwrap();
+    let searches: Vec<_> = (0..16)
+        .map(|_| {
+            let archive = test.archive.clone();
+            tokio::spawn(async move {
+                archive.records(&RecordFilter::default(), Slice { after: None, newest_first: true, limit: 10 }).await
+            })
+        })
+        .collect();
+    let mut watcher = test.database.superuser().await;
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let mut patience = 600;
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watcher).await.unwrap() < 4 {
+        patience -= 1;
+        assert!(patience > 0, "the searches never filled their connections");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+
+    assert!(directory.device(device, Password::given(&password)).await.unwrap().is_some());
+    assert!(directory.device(device, Password::given("wrong")).await.unwrap().is_none());
+    test.archive.revoke_device(by(), device, advisor).await.unwrap();
+    assert_ne!(directory.generation().await.unwrap(), before);
+    assert!(directory.device(device, Password::given(&password)).await.unwrap().is_none());
+
+    sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
+    for search in searches {
+        // Some waited too long for a connection; none may hang.
+        drop(search.await.unwrap());
+    }
 }

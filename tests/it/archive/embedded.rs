@@ -92,18 +92,29 @@ async fn it_is_started_again_when_it_is_killed_and_loses_nothing() {
 #[test]
 fn a_server_left_behind_by_a_killed_muniment_is_stopped_and_taken_over() {
     let base = data_dir();
-    let dir = base.path().join("data/postgres");
+    taken_over(&base.path().join("data/postgres"));
+}
+
+#[test]
+fn a_server_left_behind_is_found_where_the_data_directory_is_a_link() {
+    let base = data_dir();
+    std::fs::rename(base.path().join("data"), base.path().join("disk")).unwrap();
+    std::os::unix::fs::symlink(base.path().join("disk"), base.path().join("data")).unwrap();
+    taken_over(&base.path().join("data/postgres"));
+}
+
+fn taken_over(dir: &Path) {
     let former_life = tokio::runtime::Runtime::new().unwrap();
-    let embedded = former_life.block_on(Embedded::start(&dir, None)).unwrap();
-    let orphan = postmaster(&dir);
+    let embedded = former_life.block_on(Embedded::start(dir, None)).unwrap();
+    let orphan = postmaster(dir);
     // What a kill -9 of muniment leaves: the server alive, the lock free, nobody watching.
     former_life.shutdown_background();
     drop(embedded);
     rustix::process::test_kill_process(orphan).unwrap();
 
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let embedded = Embedded::start(&dir, None).await.unwrap();
-        assert_ne!(postmaster(&dir), orphan);
+        let embedded = Embedded::start(dir, None).await.unwrap();
+        assert_ne!(postmaster(dir), orphan);
         works(&embedded).await;
         embedded.stop().await;
     });

@@ -3,6 +3,7 @@
 mod check_config;
 mod demo;
 mod help;
+mod looks;
 mod run;
 
 pub(crate) use run::Cli;
