@@ -87,15 +87,18 @@ impl Listening {
         patience: Patience,
         stop: CancellationToken,
     ) {
+        let Self { listener, address: _ } = self;
         let tls = tls.map(TlsAcceptor::from);
         let connections = Arc::new(Semaphore::new(CONNECTIONS));
         let graceful = GracefulShutdown::new();
         loop {
-            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { break };
-            let accepted = tokio::select! {
+            // The wait for a place ends with the service as well: peers may hold every place.
+            let next = async { (Arc::clone(&connections).acquire_owned().await, listener.accept().await) };
+            let (permit, accepted) = tokio::select! {
                 () = stop.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
+                next = next => next,
             };
+            let Ok(permit) = permit else { break };
             let Ok((stream, peer)) = accepted else {
                 // Out of descriptors: give the open connections time to end.
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -109,6 +112,8 @@ impl Listening {
                 drop(permit);
             });
         }
+        // Whoever comes now is refused at once, and does not wait for somebody who never accepts.
+        drop(listener);
         // What has not ended by then is cut off when the runtime stops.
         if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
             tracing::warn!(reason = "drain_timeout", "open api requests did not end in time");

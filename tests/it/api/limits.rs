@@ -15,17 +15,17 @@ use super::world::{Setting, World};
 use crate::support::submissions::advisor;
 
 /// Nobody can list records until the transaction ends.
-async fn stall(world: &World) -> PgConnection {
+pub(super) async fn stall(world: &World) -> PgConnection {
     let mut other = world.test.database.superuser().await;
     sqlx::raw_sql("begin; lock table projection.records in access exclusive mode").execute(&mut other).await.unwrap();
     other
 }
 
-async fn end(mut other: PgConnection) {
+pub(super) async fn end(mut other: PgConnection) {
     sqlx::raw_sql("rollback").execute(&mut other).await.unwrap();
 }
 
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..1_000 {
         if done() {
             return;
@@ -124,7 +124,7 @@ async fn a_statement_that_takes_too_long_is_not_taken_for_an_outage() {
     end(other).await;
 }
 
-fn short() -> Setting {
+pub(super) fn short() -> Setting {
     let patience = Patience { head: Duration::from_millis(500), idle: Duration::from_millis(800) };
     Setting { patience, ..Setting::default() }
 }

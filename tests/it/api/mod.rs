@@ -8,6 +8,7 @@ mod filters;
 mod fuzz;
 mod kept;
 mod limits;
+mod listener;
 mod metrics;
 mod p5;
 mod paging;

@@ -30,6 +30,7 @@ pub(super) struct Setting {
     pub(super) timeout: Duration,
     pub(super) append_timeout: Duration,
     pub(super) patience: Patience,
+    pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     /// With a relay between archive and Postgres that can be cut.
     pub(super) relay: bool,
 }
@@ -38,7 +39,7 @@ impl Default for Setting {
     fn default() -> Self {
         let timeout = Duration::from_secs(30);
         let append_timeout = Duration::from_secs(10);
-        Self { slots: 64, timeout, append_timeout, patience: Patience::beside(timeout), relay: false }
+        Self { slots: 64, timeout, append_timeout, patience: Patience::beside(timeout), tls: None, relay: false }
     }
 }
 
@@ -55,7 +56,8 @@ pub(super) struct Instance {
     pub(super) slots: Arc<Semaphore>,
     pub(super) draining: CancellationToken,
     pub(super) spool: Arc<Spool>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
+    pub(super) serving: tokio::task::JoinHandle<()>,
     _spool: TempDir,
 }
 
@@ -138,8 +140,13 @@ impl Instance {
         };
         let listening = Listening::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listening.address();
-        tokio::spawn(listening.serve(muniment::api::router(Arc::new(api)), None, setting.patience, stop.clone()));
-        Self { address, slots, draining, spool, stop, _spool: dir }
+        let serving = tokio::spawn(listening.serve(
+            muniment::api::router(Arc::new(api)),
+            setting.tls.clone(),
+            setting.patience,
+            stop.clone(),
+        ));
+        Self { address, slots, draining, spool, stop, serving, _spool: dir }
     }
 }
 

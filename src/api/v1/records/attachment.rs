@@ -48,8 +48,8 @@ enum Source {
 /// One attachment
 #[utoipa::path(get, path = "/v1/records/{id}/attachments/{number}/{position}", tag = "records", security(("token" = [])),
     params(("id" = Uuid, Path, description = "Which record"),
-        ("number" = u16, Path, description = "Which of its communications, from 0"),
-        ("position" = u16, Path, description = "Which of its attachments, from 0"),
+        ("number" = u16, Path, description = "Which of its communications, from 0", maximum = 65535),
+        ("position" = u16, Path, description = "Which of its attachments, from 0", maximum = 65535),
         ("Muniment-Purpose" = String, Header, description = "Why you look: 3 to 500 characters")),
     responses((status = 200, description = "The bytes; the type that was declared is in the header `muniment-media-type`",
             body = Vec<u8>, content_type = "application/octet-stream"),
