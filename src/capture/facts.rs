@@ -45,8 +45,6 @@ pub(crate) enum Flag {
     Decoded,
     /// It looks like a login: the head alone is kept.
     HeadOnly,
-    /// The body cannot be kept.
-    BodyLost,
     /// A rule failed on it; it is kept raw.
     RecognitionFailed,
     /// An own item that no capture accounts for.
@@ -61,7 +59,6 @@ impl Flag {
             Self::Redacted => "redacted",
             Self::Decoded => "decoded",
             Self::HeadOnly => "head_only",
-            Self::BodyLost => "body_lost",
             Self::RecognitionFailed => "recognition_failed",
             Self::OffChannel => "off_channel",
             Self::Incomplete => "incomplete",

@@ -1,5 +1,7 @@
 //! Why a write may not leave.
 
+use super::GapCause;
+use crate::exchange::Unread;
 use crate::record::words;
 
 words! {
@@ -13,6 +15,10 @@ words! {
         Rejected = "rejected",
         /// The held body cannot be read back.
         BodyUnreadable = "body_unreadable",
+        /// The body is larger than what can be checked for credentials.
+        BodyTooLarge = "body_too_large",
+        /// The body shows a credential, and its coding cannot be undone to take it out.
+        BodyUndecodable = "body_undecodable",
         /// The store for large content cannot be written, or a held body not be read: is a disk full?
         StorageUnavailable = "storage_unavailable",
         /// The content could not be sealed.
@@ -24,7 +30,7 @@ words! {
     }
 }
 
-/// A write was not made durable, so it must not leave. Always our fault: neither the device's nor the origin's.
+/// A write was not made durable, so it must not leave. Our fault, but for a body that cannot be read: that is how it was sent.
 ///
 /// It may turn out to be durable later (a commit whose answer was lost); then it is a record of something that was not sent.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -45,6 +51,16 @@ impl Refusal {
         Self::new(reason, error.to_string())
     }
 
+    /// Of a body that cannot be kept as it is, and not without its credentials either.
+    pub(crate) fn of_lost(why: Unread) -> Self {
+        match why {
+            Unread::TooLarge => Self::new(RefusalReason::BodyTooLarge, "the body is too large to take credentials out"),
+            Unread::Bomb | Unread::Corrupt => {
+                Self::new(RefusalReason::BodyUndecodable, "the body shows a credential and cannot be decoded")
+            }
+        }
+    }
+
     /// In one word.
     #[must_use]
     pub const fn reason(&self) -> RefusalReason {
@@ -54,6 +70,21 @@ impl Refusal {
     /// Trying again in a while may help (503 with `Retry-After`); otherwise somebody has to look (500).
     #[must_use]
     pub const fn may_pass(&self) -> bool {
-        !matches!(self.reason, RefusalReason::Rejected | RefusalReason::SealingFailed)
+        !matches!(
+            self.reason,
+            RefusalReason::Rejected
+                | RefusalReason::SealingFailed
+                | RefusalReason::BodyTooLarge
+                | RefusalReason::BodyUndecodable
+        )
+    }
+
+    /// What is missing from the record.
+    pub(crate) const fn gap(&self) -> GapCause {
+        match self.reason {
+            RefusalReason::BodyTooLarge => GapCause::WriteTooLarge,
+            RefusalReason::BodyUndecodable => GapCause::UnreadableCoding,
+            _ => GapCause::WriteRefused,
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::recognizer::Purpose;
 use super::retry::Sameness;
 use super::seal::{SealingError, Secret};
 use super::spool::KeepError;
-use super::{Answer, Gap, GapCause, NoAnswer, Receipt, Refusal, RefusalReason};
+use super::{Answer, Gap, NoAnswer, Receipt, Refusal, RefusalReason};
 use crate::archive::{AppendError, Submission};
 use crate::exchange::{Body, Exchange, Scrubbed};
 use crate::ledger::{Actor, Draft, EntryType};
@@ -48,7 +48,7 @@ impl Core {
         let written = self.write_or_say_why(exchange).await;
         if let Err(refusal) = &written {
             tracing::warn!(exchange.id = %id, reason = %refusal.reason(), error = %refusal, "a write is refused");
-            self.gap(Gap::on(GapCause::WriteRefused, &connection).exchange(id));
+            self.gap(Gap::on(refusal.gap(), &connection).exchange(id));
         }
         written
     }
@@ -63,6 +63,10 @@ impl Core {
         }
         let scrubbed = self.scrub(&rules, &exchange).await;
         let scrubbed = scrubbed.map_err(|error| Refusal::of(RefusalReason::BodyUnreadable, &error))?;
+        if let Some(why) = scrubbed.request.body.lost {
+            // P1: what cannot be kept may not leave.
+            return Err(Refusal::of_lost(why));
+        }
         let connection = &exchange.connection;
         let actor =
             accounts::Actor { device: connection.device, advisor: connection.advisor, session: scrubbed.session };
@@ -105,16 +109,10 @@ impl Core {
         if request.body.kept.size() > 0 {
             envelope.put_body(FieldName::REQUEST_BODY, &request.body.kept)?;
         }
-        if let Some(why) = request.body.lost {
-            tracing::warn!(exchange.id = %exchange.id, reason = ?why, "the body of a write cannot be kept");
-            let gap = Gap::on(GapCause::UnreadableCoding, &exchange.connection).exchange(exchange.id);
-            self.gap(gap.size(exchange.request.body.size()));
-        }
         let flags = [
             (Flag::Redacted, !scrubbed.redactions.is_empty()),
             (Flag::Decoded, request.body.decoded),
             (Flag::HeadOnly, keep == Keep::Head),
-            (Flag::BodyLost, request.body.lost.is_some()),
             (Flag::RecognitionFailed, failed),
         ];
         let facts = Facts {

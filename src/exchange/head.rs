@@ -54,6 +54,17 @@ impl RequestHead {
         self.target.split_once('?').map(|(_path, query)| query)
     }
 
+    /// Whether it asks to become a WebSocket (RFC 6455 §4.1). `Upgrade` is a list over any number of lines, and an origin may take any of
+    /// its protocols, with a version or without.
+    #[must_use]
+    pub fn asks_for_websocket(&self) -> bool {
+        let protocols = self.headers.get_all(http::header::UPGRADE).into_iter();
+        let mut names = protocols
+            .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+            .filter_map(|protocol| protocol.split(|b| *b == b'/').next());
+        self.method == Method::GET && names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    }
+
     /// A header's first value, where it is visible ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -67,6 +67,13 @@ impl InterceptedHosts {
         self.exact.contains(host) || parents.any(|(_label, parent)| self.below.contains(parent))
     }
 
+    /// Whether bytes hold the name of a host that is decrypted.
+    pub(crate) fn are_named_in(&self, bytes: &[u8]) -> bool {
+        let bytes = bytes.to_ascii_lowercase();
+        let mut names = self.exact.iter().chain(&self.below).filter(|name| !self.never.contains(*name));
+        names.any(|name| memchr::memmem::find(&bytes, name.as_bytes()).is_some())
+    }
+
     /// Every name the firm CA may speak for, sorted; a wildcard stands as the name above it, which X.509 constraints include.
     #[must_use]
     pub fn names(&self) -> Vec<String> {

@@ -65,6 +65,8 @@ words! {
         NotKept = "not_kept",
         /// The write is larger than what can be kept.
         TooLarge = "too_large",
+        /// The write cannot be read to its end, so it cannot be recorded.
+        Undecodable = "undecodable",
         /// There is no room to hold the write.
         NoRoom = "no_room",
         /// The device stopped sending.
@@ -120,6 +122,7 @@ impl Refuse {
             | Self::NameMismatch
             | Self::HiddenName
             | Self::TooLarge
+            | Self::Undecodable
             | Self::DeviceStalled => Blame::Device,
             Self::NameNotResolved
             | Self::UpstreamUnreachable
@@ -155,6 +158,7 @@ impl Refuse {
             }
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Undecodable => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::DeviceStalled => StatusCode::REQUEST_TIMEOUT,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::NameNotResolved
@@ -205,6 +209,9 @@ impl Refuse {
             Self::NoLeaf => "The proxy has no valid certificate authority for this site.",
             Self::NotKept => "Your message could not be recorded, so it was not sent.",
             Self::TooLarge => "What you are sending is larger than what can be recorded, so it was not sent.",
+            Self::Undecodable => {
+                "What you are sending is compressed in a way that cannot be read, so it could not be recorded and was not sent."
+            }
             Self::NoRoom => "There is no room to record what you are sending, so it was not sent.",
             Self::DeviceStalled => "The request did not arrive in time, so nothing was sent.",
             Self::Overloaded => "The proxy has too many connections.",

@@ -21,6 +21,9 @@ const ROOM: usize = 16 * 1024;
 /// Most bytes held back while a ClientHello is incomplete.
 const HELLO: usize = 64 * 1024;
 
+/// The first byte of a TLS connection (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 22;
+
 /// How a tunnel ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tunnelled {
@@ -57,17 +60,17 @@ impl Sniffer<'_> {
         match acceptor.accept() {
             Ok(None) if held.len() < HELLO && fresh.is_empty() => Sniffed::NeedsMore,
             Ok(Some(accepted)) => {
-                let hidden = accepted
-                    .client_hello()
-                    .server_name()
-                    .is_some_and(|name| self.hosts.decide(&name.to_ascii_lowercase()) == Decision::Intercept);
+                let hidden = accepted.client_hello().server_name().is_some_and(|name| {
+                    self.hosts.decide(&name.trim_end_matches('.').to_ascii_lowercase()) == Decision::Intercept
+                });
                 self.acceptor = None;
                 if hidden { Sniffed::Hidden } else { Sniffed::Passes }
             }
-            // Not TLS, or none that we understand: not ours to judge.
+            // Not TLS: not ours to judge. A handshake that we cannot read may still be one that an origin can.
             Ok(None) | Err(_) => {
                 self.acceptor = None;
-                Sniffed::Passes
+                let hidden = held.first() == Some(&HANDSHAKE) && self.hosts.are_named_in(held);
+                if hidden { Sniffed::Hidden } else { Sniffed::Passes }
             }
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::communication::{Communication, Outcome, Party, Problem, ProblemKind, Recognition, Verdict};
 use super::draft::{self, Draft};
 use super::error::RuleErrors;
+use super::path::is_doubtful;
 use super::program::{OutputLimits, Outputs, ProgramFault, ProgramNumber, Programs, to_json};
 use super::rule::{Action, Condition, Place, ProgramText, Rule};
 use super::set::{Network, RuleSet};
@@ -105,20 +106,25 @@ impl<'r> Engine<'r> {
             recognition.rule = Some(chosen.rule.id.to_string());
             set_params(&mut input, chosen.rule, &chosen.path);
         }
+        // What the origin may read as another path is not dropped by a rule about this one.
+        let doubtful = chosen.as_ref().is_some_and(|chosen| is_doubtful(&chosen.path));
         let mut run = Run { exchange, decoded: None, recognition, starting };
         match (ask.task, chosen.as_ref().map(|chosen| chosen.rule.action)) {
-            (Task::Write, Some(Action::Ignore | Action::Credential)) => run.recognition.ignored = true,
+            (Task::Write, Some(Action::Ignore | Action::Credential)) if !doubtful => run.recognition.ignored = true,
             (Task::Write, Some(Action::Write(_))) => run.write(chosen.as_ref(), &input),
             (Task::Outcome, _) => run.outcome(chosen.as_ref(), &input),
             (Task::Read, Some(Action::Read)) => run.read(chosen.as_ref(), input.clone()),
-            (Task::Message, Some(Action::Messages { .. })) => run.message(chosen.as_ref(), &input),
+            (Task::Message, Some(Action::Messages { .. })) if !doubtful => run.message(chosen.as_ref(), &input),
             (Task::Write | Task::Read | Task::Message, _) => {}
         }
         let kept_anyway = match (ask.task, chosen.as_ref().map(|chosen| chosen.rule.action)) {
             (Task::Write, _) => !run.recognition.ignored,
-            (Task::Message, None) => text_at(&input, &["message", "direction"]).as_deref() == Some("outbound"),
             // A message program that failed must not lose an outbound message either.
-            (Task::Message, Some(Action::Messages { outbound: true, .. })) => !run.recognition.problems.is_empty(),
+            (Task::Message, Some(Action::Messages { outbound, .. })) if !doubtful => {
+                outbound && !run.recognition.problems.is_empty()
+            }
+            // No rule speaks of its messages, or none any more since the channel was opened.
+            (Task::Message, _) => text_at(&input, &["message", "direction"]).as_deref() == Some("outbound"),
             _ => false,
         };
         if kept_anyway && run.recognition.communications.is_empty() {

@@ -46,8 +46,9 @@ impl FromStr for HostPattern {
     fn from_str(text: &str) -> Result<Self, HostPatternError> {
         let bad = || HostPatternError(text.chars().take(80).collect());
         let lower = text.to_ascii_lowercase();
-        if lower.parse::<IpAddr>().is_ok() {
-            return Ok(Self::Exact(lower));
+        if let Ok(address) = lower.parse::<IpAddr>() {
+            // As an authority writes it.
+            return Ok(Self::Exact(address.to_canonical().to_string()));
         }
         let (name, below) = lower.strip_prefix("*.").map_or((lower.as_str(), false), |name| (name, true));
         let label = |label: &str| {

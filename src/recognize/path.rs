@@ -161,6 +161,17 @@ pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()))
 }
 
+/// Whether two careful readers could find different segments in a path: one resolves `..`, takes `\` or `%2F` for a slash, decodes
+/// twice, or leaves out what follows `;`, `#` or a null, and another does not. An origin may be either.
+pub(crate) fn is_doubtful(path: &str) -> bool {
+    const ESCAPES: [&[u8]; 4] = [b"%00", b"%25", b"%2f", b"%5c"];
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.contains(['\\', '#'])
+        || path.as_bytes().windows(3).any(|three| ESCAPES.iter().any(|escape| three.eq_ignore_ascii_case(escape)))
+        || path.split('/').rev().skip(1).any(str::is_empty)
+        || path.split('/').any(|segment| matches!(decode(segment).split(';').next(), Some("." | "..")))
+}
+
 const fn hex(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -185,6 +196,43 @@ mod tests {
     fn a_rest_capture_takes_all_that_is_left() {
         let pattern: PathPattern = "/t/{rest...}".parse().unwrap();
         assert_eq!(pattern.captures("/t/a/b/c"), [("rest", Cow::Borrowed("a/b/c"))]);
+    }
+
+    #[test]
+    fn a_path_that_two_readers_split_differently_is_doubtful() {
+        for path in [
+            "/a/../b",
+            "/a/.",
+            "/..",
+            "/a/%2e%2E/b",
+            "/a/.%2e",
+            "/a\\b",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a%252fb",
+            "//a",
+            "/a//b",
+            "/a//",
+            "/a#/b",
+            "/a%00",
+            "/a/..;x/b",
+        ] {
+            assert!(is_doubtful(path), "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "*",
+            "/a",
+            "/a/",
+            "/a/b.c",
+            "/a/...",
+            "/a/b..c/%F0%9F%91%8D",
+            "/a/b%20c;d",
+            "/xrpc/app.bsky.feed.post",
+        ] {
+            assert!(!is_doubtful(path), "{path}");
+        }
     }
 
     #[test]

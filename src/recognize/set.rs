@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use http::{Method, header};
+use http::Method;
 
 use super::error::RuleErrors;
 use super::host::{HostPattern, ListedHosts};
 use super::index::PathTree;
 use super::load;
+use super::path::is_doubtful;
 use super::plan::{Channel, Hold, Keep, Outbound, Plan, Release};
 use super::rule::{ProgramText, Rule};
 use super::source::Source;
@@ -113,9 +114,22 @@ impl RuleSet {
     }
 
     /// What to do with a request on an intercepted host, from its head alone.
+    ///
+    /// A rule is believed as far as it can be: where the origin may find another path in the target, what may be a write is held whole,
+    /// and a WebSocket is only ever what a rule about messages says of it.
     #[must_use]
     pub fn plan(&self, head: &RequestHead, listed: &ListedHosts) -> Plan {
-        self.first_rule(head, listed).map_or_else(|| catch_all(head), |(network, rule)| rule.plan(&network.name))
+        let found = self.first_rule(head, listed);
+        let plan = found.map_or_else(|| catch_all(head), |(network, rule)| rule.plan(&network.name));
+        let doubtful = is_doubtful(head.path());
+        if head.asks_for_websocket() && (doubtful || !matches!(plan, Plan::Messages(_))) {
+            return Plan::Messages(Channel { network: None, outbound: Outbound::Hold, inbound: false });
+        }
+        if doubtful && !is_safe(&head.method) {
+            let network = found.map(|(network, _rule)| Arc::clone(&network.name));
+            return Plan::Hold(Hold { network, release: Release::Whole, keep: Keep::Whole });
+        }
+        plan
     }
 
     /// Names of cookies that hold account ids and no secret, for the networks of this host.
@@ -161,23 +175,16 @@ fn whole_digest(networks: &[Network]) -> Digest {
 
 /// No rule speaks about this request: whatever has the shape of a write is kept raw.
 fn catch_all(head: &RequestHead) -> Plan {
-    if is_websocket(head) {
-        return Plan::Messages(Channel { network: None, outbound: Outbound::Hold, inbound: false });
-    }
-    // RFC 9110 §9.2.1: these are safe. An unknown method is not known to be safe.
-    if [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE, Method::CONNECT].contains(&head.method) {
+    if is_safe(&head.method) {
         return Plan::Forward;
     }
     let keep = if looks_like_login(head.path()) { Keep::Head } else { Keep::Whole };
     Plan::Hold(Hold { network: None, release: Release::Whole, keep })
 }
 
-fn is_websocket(head: &RequestHead) -> bool {
-    head.headers
-        .get_all(header::UPGRADE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket")))
+/// RFC 9110 §9.2.1. An unknown method is not known to be safe, and CONNECT is not.
+fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
 }
 
 #[cfg(test)]

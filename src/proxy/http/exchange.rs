@@ -106,6 +106,8 @@ impl Serving<'_, '_> {
         let upgrades = request.upgrade().is_some() && matches!(self.device, DeviceEnd::Http1 { .. });
         // h2c would move the exchange out of sight in the middle of it.
         let upgrades = upgrades && request.upgrade().is_none_or(|value| !value.eq_ignore_ascii_case(b"h2c"));
+        // P1: what cannot be read is not spoken to a listed host.
+        let may_switch = upgrades && (!site.listed || (channel.is_some() && request.is_websocket()));
         let mut taken = match self.reach(upgrades).await {
             Ok(taken) => taken,
             Err(refused) => return self.refuse(&refused, &request).await,
@@ -136,6 +138,7 @@ impl Serving<'_, '_> {
             source: &mut source,
             tap: Tap::None,
             endless: false,
+            may_switch,
         };
         let relayed = relay
             .run(Release { upgrade: upgrades, ..Release::default() }, |answer, tap| {
@@ -164,6 +167,9 @@ impl Serving<'_, '_> {
         if switched && relayed.result.is_ok() {
             return self.switch(taken, connection, request, exchange, channel);
         }
+        if matches!(relayed.result, Err(Broken::Switched)) {
+            site.note(Gap::on(GapCause::UnknownUpgrade, &connection).exchange(exchange));
+        }
         self.conclude(taken, relayed, &request).await
     }
 
@@ -181,7 +187,7 @@ impl Serving<'_, '_> {
     }
 
     fn switch(
-        &mut self,
+        &self,
         taken: Taken,
         connection: Arc<Connection>,
         request: Incoming,
@@ -189,9 +195,6 @@ impl Serving<'_, '_> {
         channel: Option<Channel>,
     ) -> Served {
         let super::ends::UpstreamEnd::Http1(upstream) = taken.end else { return Served::Close };
-        if self.site.listed && !request.is_websocket() {
-            self.site.note(Gap::on(GapCause::UnknownUpgrade, &connection).exchange(exchange));
-        }
         let channel = channel.filter(|_channel| request.is_websocket());
         Served::Upgraded(Box::new(Upgraded { upstream, connection, request, exchange, channel }))
     }
@@ -345,11 +348,14 @@ pub(crate) fn refusal_of(broken: Broken) -> Refused {
         Broken::UpstreamStalled => Refuse::UpstreamTimeout.into(),
         Broken::Held(error) => Refused::because(Refuse::NoRoom, &error),
         Broken::TooLarge => Refuse::TooLarge.into(),
+        Broken::Switched => Refuse::UnknownProtocol.into(),
         Broken::NotKept(refusal) => {
             let why = match refusal.reason() {
                 Reason::Overloaded => Refuse::Overloaded,
                 Reason::Stopping => Refuse::Stopping,
                 Reason::SpoolUnavailable => Refuse::NoRoom,
+                Reason::BodyTooLarge => Refuse::TooLarge,
+                Reason::BodyUndecodable => Refuse::Undecodable,
                 _ => Refuse::NotKept,
             };
             Refused::because(why, &refusal)

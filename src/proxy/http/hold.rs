@@ -10,6 +10,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::HeaderMap;
 use tokio::time::Instant;
@@ -105,10 +106,8 @@ async fn held_tail(serving: &mut Serving<'_, '_>, request: Incoming, taken: Take
             })
         }),
     );
-    if request.signals.expects_continue
-        && let Err(fault) = serving.device.send_continue()
-    {
-        return serving.refuse(&refusal_of(Broken::Device(fault)), &request).await;
+    if let Err(broken) = invite(serving, &request).await {
+        return serving.refuse(&refusal_of(broken), &request).await;
     }
     let release = Release { expectation_met: request.signals.expects_continue, ..Release::default() };
     let mut source = Source::Tail(Box::new(tail));
@@ -135,6 +134,15 @@ fn gap(cause: GapCause, connection: &Connection, seen: &Seen) -> Gap {
     Gap::on(cause, connection).exchange(seen.id).network(seen.order.network.clone())
 }
 
+/// Asks for the body in our own name, where the device waits to be asked.
+async fn invite(serving: &mut Serving<'_, '_>, request: &Incoming) -> Result<(), Broken> {
+    if request.signals.expects_continue && request.has_body() && !serving.device.body_has_begun() {
+        serving.device.send_continue().map_err(Broken::Device)?;
+        poll_fn(|cx| serving.device.poll_flush(cx)).await.map_err(Broken::Device)?;
+    }
+    Ok(())
+}
+
 async fn read_whole(serving: &mut Serving<'_, '_>, request: &Incoming) -> Result<(Body, Option<HeaderMap>), Broken> {
     let limits = &serving.site.shared.limits;
     if let super::framing::Framing::Length(length) = request.framing
@@ -142,24 +150,24 @@ async fn read_whole(serving: &mut Serving<'_, '_>, request: &Incoming) -> Result
     {
         return Err(Broken::TooLarge);
     }
-    if request.signals.expects_continue && request.has_body() && !serving.device.body_has_begun() {
-        serving.device.send_continue().map_err(Broken::Device)?;
-        poll_fn(|cx| serving.device.poll_flush(cx)).await.map_err(Broken::Device)?;
-    }
+    invite(serving, request).await?;
     let mut keeper = Keeper::new(serving.site.shared.scratch.clone(), limits.body_memory, limits.body, Beyond::Refuse);
     let mut trailers = None;
     loop {
         serving.patience.allow(limits.idle_timeout);
         let frame = poll_fn(|cx| {
-            if let std::task::Poll::Ready(settled) = keeper.poll_settle(cx)
-                && let Err(error) = settled
-            {
-                return std::task::Poll::Ready(Err(Broken::Held(error)));
-            }
-            if let std::task::Poll::Ready(frame) = serving.device.poll_frame(cx) {
-                return std::task::Poll::Ready(frame.map_err(Broken::Device));
-            }
-            serving.patience.poll(cx).map(|()| Err(Broken::DeviceStalled))
+            // While the disk is behind, the device waits: what it sends on stays in its own buffers.
+            let stalled = match keeper.poll_settle(cx) {
+                Poll::Ready(Ok(())) => {
+                    if let Poll::Ready(frame) = serving.device.poll_frame(cx) {
+                        return Poll::Ready(frame.map_err(Broken::Device));
+                    }
+                    Broken::DeviceStalled
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Broken::Held(error))),
+                Poll::Pending => Broken::Held(std::io::ErrorKind::TimedOut.into()),
+            };
+            serving.patience.poll(cx).map(|()| Err(stalled))
         })
         .await?;
         match frame {
@@ -225,6 +233,7 @@ async fn relay<'a>(
         source,
         tap: Tap::Copy(Some(Box::new(copy))),
         endless: false,
+        may_switch: false,
     };
     let relayed = relay.run(release, |_answer, _tap| false).await;
     let copy = relay.into_tap().finish().await;
@@ -241,7 +250,7 @@ async fn relay<'a>(
 
 fn no_answer(relayed: &Relayed) -> NoAnswer {
     match &relayed.result {
-        Err(Broken::Upstream(super::fault::Fault::Shape(_))) => NoAnswer::Malformed,
+        Err(Broken::Upstream(super::fault::Fault::Shape(_)) | Broken::Switched) => NoAnswer::Malformed,
         Err(Broken::UpstreamStalled) => NoAnswer::TimedOut,
         Err(Broken::Device(_) | Broken::DeviceGone | Broken::DeviceStalled) => NoAnswer::DeviceGone,
         Err(Broken::Held(_) | Broken::NotKept(_) | Broken::TooLarge) => NoAnswer::NotSent,

@@ -44,9 +44,11 @@ fn is_hop(name: &[u8]) -> bool {
     (2..=19).contains(&name.len()) && HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
 }
 
-/// The field names that `Connection` nominates. Those that frame or route are not for a peer to take away.
+/// The field names that `Connection` nominates. Those that frame, route, or say what the content is and who sends it, are not for a
+/// peer to take away: the origin would be sent something else than what was recorded.
 fn nominated(fields: FieldsRef<'_>) -> Vec<&[u8]> {
-    const KEPT: [&[u8]; 3] = [b"host", b"content-length", b"content-type"];
+    const KEPT: [&[u8]; 6] =
+        [b"host", b"content-length", b"content-type", b"content-encoding", b"authorization", b"cookie"];
     let mut names = Vec::new();
     fields.each(|name, value| {
         if name.eq_ignore_ascii_case(b"connection") {
@@ -189,6 +191,10 @@ pub(crate) fn request_http2(request: &Incoming, release: Release) -> Result<http
         .path_and_query(head.target.as_str())
         .build()
         .map_err(|_source| Shape::Target)?;
+    // What was judged and recorded is what is asked, to the byte.
+    if uri.path_and_query().is_none_or(|target| target.as_str() != head.target) {
+        return Err(Shape::Target);
+    }
     let mut filter = request_filter(request, release);
     let mut headers = HeaderMap::with_capacity(head.headers.len());
     for (name, value) in &head.headers {

@@ -141,6 +141,14 @@ pub(crate) fn one_host(start: &RequestStart) -> Result<(), Shape> {
 
 fn origin_form(method: &Method, target: &Bytes, authority: &Authority) -> Result<String, Refused> {
     let text = std::str::from_utf8(target).map_err(|_source| Refused::from(Shape::Target))?;
+    // RFC 9112 §3.2: no form of target has a fragment. Some readers end the path at one, others do not.
+    if text.contains('#') {
+        return Err(Shape::Target.into());
+    }
+    // A tunnel inside an intercepted connection would be out of sight.
+    if *method == Method::CONNECT {
+        return Err(Refuse::NotForProxy.into());
+    }
     if text.starts_with('/') || (text == "*" && *method == Method::OPTIONS) {
         return Ok(text.to_owned());
     }
@@ -155,6 +163,9 @@ fn origin_form(method: &Method, target: &Bytes, authority: &Authority) -> Result
 /// Takes `http://host/path` apart.
 pub(crate) fn absolute(text: &str) -> Option<(crate::exchange::Scheme, Authority, String)> {
     use crate::exchange::Scheme;
+    if text.contains('#') {
+        return None;
+    }
     let (scheme, rest) = text.split_once("://")?;
     let (scheme, default) = if scheme.eq_ignore_ascii_case("http") {
         (Scheme::Http, 80)
@@ -163,13 +174,12 @@ pub(crate) fn absolute(text: &str) -> Option<(crate::exchange::Scheme, Authority
     } else {
         return None;
     };
-    let (authority, path) = match rest.find(['/', '?', '#']) {
+    let (authority, path) = match rest.find(['/', '?']) {
         Some(at) => rest.split_at_checked(at)?,
         None => (rest, ""),
     };
     // A user name in a target has no meaning and is a way to mislead (RFC 9110 §4.2.4): Authority takes none.
     let authority = Authority::parse(authority, default).ok()?;
-    let path = path.split('#').next().unwrap_or_default();
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     Some((scheme, authority, path))
 }

@@ -1,7 +1,7 @@
 //! Requests and responses on their way through, whichever version either leg speaks.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, StatusCode, Version};
 
 use super::fields::{Fields, FieldsRef, RawFields};
 use super::framing::{self, Framing, Signals};
@@ -81,9 +81,9 @@ impl Incoming {
         self.fields().get("upgrade")
     }
 
-    /// A WebSocket handshake (RFC 6455 §4.1).
+    /// A WebSocket handshake: what the plan takes for one, and the upgrade goes along.
     pub(crate) fn is_websocket(&self) -> bool {
-        self.head.method == Method::GET && self.upgrade().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
+        self.upgrade().is_some() && self.head.asks_for_websocket()
     }
 }
 

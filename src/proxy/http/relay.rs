@@ -59,6 +59,9 @@ pub(crate) enum Broken {
     NotKept(Refusal),
     #[error("the body is larger than what can be kept")]
     TooLarge,
+    /// The origin switched to a protocol that was not asked for, or that cannot be read.
+    #[error("upstream switched to a protocol that cannot be read")]
+    Switched,
 }
 
 /// How far an exchange came.
@@ -83,6 +86,8 @@ pub(crate) struct Relay<'r, 'a, 'd> {
     pub(crate) tap: Tap<'a>,
     /// The answer is a stream of events: it ends when the device leaves. Set by who chooses the tap.
     pub(crate) endless: bool,
+    /// The connection may be switched to another protocol.
+    pub(crate) may_switch: bool,
 }
 
 #[derive(Default)]
@@ -132,6 +137,9 @@ impl<'a> Relay<'_, 'a, '_> {
                     poll_fn(|cx| self.poll_device_flush(cx)).await?;
                 }
                 continue;
+            }
+            if head.status == StatusCode::SWITCHING_PROTOCOLS && !self.may_switch {
+                return Err(Broken::Switched);
             }
             self.endless = chosen(&head, &mut self.tap);
             break head;

@@ -43,7 +43,7 @@ fn rules_for_any_host_apply_to_listed_hosts_only() {
 fn on_a_host_without_rules_every_write_shape_is_held_and_nothing_else() {
     let set = RuleSet::embedded().unwrap();
     let none = listed(&[]);
-    for method in ["POST", "PUT", "PATCH", "DELETE", "PROPPATCH"] {
+    for method in ["POST", "PUT", "PATCH", "DELETE", "PROPPATCH", "CONNECT"] {
         let plan = set.plan(&head(method, "api.x.example/2/tweets"), &none);
         assert_eq!(plan, Plan::Hold(Hold { network: None, release: Release::Whole, keep: Keep::Whole }), "{method}");
     }
@@ -58,6 +58,107 @@ fn on_a_host_without_rules_every_write_shape_is_held_and_nothing_else() {
     socket.headers.insert("upgrade", "WebSocket".parse().unwrap());
     let channel = Channel { network: None, outbound: Outbound::Hold, inbound: false };
     assert_eq!(set.plan(&socket, &none), Plan::Messages(channel));
+}
+
+#[test]
+fn p1_a_rule_is_not_believed_where_the_origin_may_read_another_path() {
+    let set = set(r#"
+        name = "n"
+        title = "N"
+        hosts = ["n.example"]
+        [[rule]]
+        id = "translate"
+        method = "POST"
+        path = "/statuses/{id}/translate"
+        plan = "ignore"
+        [[rule]]
+        id = "login"
+        method = "POST"
+        path = "/login"
+        plan = "credential"
+        [[rule]]
+        id = "upload"
+        method = "POST"
+        path = "/upload/{name}"
+        plan = "write"
+        hold = "tail"
+        extract = "empty"
+    "#)
+    .unwrap();
+    let none = listed(&[]);
+    let whole = |network: Option<&str>| {
+        Plan::Hold(Hold { network: network.map(Into::into), release: Release::Whole, keep: Keep::Whole })
+    };
+    for (path, network) in [
+        ("statuses/1%2f2/translate", Some("n")),
+        ("statuses/../translate", Some("n")),
+        ("statuses/1\\2/translate", Some("n")),
+        ("statuses//translate", Some("n")),
+        ("statuses/1#/translate", Some("n")),
+        ("./login", None),
+        ("%6Cogin/", Some("n")),
+        ("upload/a%5Cb", Some("n")),
+        ("posts/%2E%2e/login", None),
+        ("posts#/login", None),
+    ] {
+        let plan = set.plan(&head("POST", &format!("n.example/{path}")), &none);
+        if path.starts_with("%6C") {
+            assert_eq!(plan, Plan::Credential, "an escaped letter is that letter");
+        } else {
+            assert_eq!(plan, whole(network), "{path}");
+        }
+    }
+    assert_eq!(set.plan(&head("POST", "x.example/a/../login"), &none), whole(None), "nor a word in an unknown path");
+    assert_eq!(set.plan(&head("GET", "n.example/a/../b"), &none), Plan::Forward, "a read is none the less");
+}
+
+#[test]
+fn p1_a_websocket_is_held_unless_a_rule_about_messages_says_otherwise() {
+    let set = set(r#"
+        name = "n"
+        title = "N"
+        hosts = ["n.example"]
+        [[rule]]
+        id = "feed"
+        method = "GET"
+        path = "/feed"
+        plan = "read"
+        extract = "empty"
+        [[rule]]
+        id = "beacon"
+        path = "/beacon"
+        plan = "ignore"
+        [[rule]]
+        id = "live"
+        path = "/live/{id}"
+        plan = "messages"
+        direction = "inbound"
+        extract = "empty"
+    "#)
+    .unwrap();
+    let none = listed(&[]);
+    let held = Plan::Messages(Channel { network: None, outbound: Outbound::Hold, inbound: false });
+    let socket = |method: &str, path: &str, values: &[&'static str]| {
+        let mut head = head(method, &format!("n.example/{path}"));
+        for value in values {
+            head.headers.append("upgrade", http::HeaderValue::from_static(value));
+        }
+        head
+    };
+    for (path, values) in [
+        ("feed", &["websocket"][..]),
+        ("beacon", &["h2c, WebSocket"]),
+        ("beacon", &["x", "websocket/13"]),
+        ("live/a%2fb", &["websocket"]),
+        ("other", &["websocket"]),
+    ] {
+        assert_eq!(set.plan(&socket("GET", path, values), &none), held, "{path} {values:?}");
+    }
+    let live = Plan::Messages(Channel { network: Some("n".into()), outbound: Outbound::Relay, inbound: true });
+    assert_eq!(set.plan(&socket("GET", "live/1", &["websocket"]), &none), live);
+    let written = Plan::Hold(Hold { network: None, release: Release::Whole, keep: Keep::Whole });
+    assert_eq!(set.plan(&socket("POST", "other", &["websocket"]), &none), written, "only a GET opens one");
+    assert_eq!(set.plan(&socket("GET", "beacon", &["web"]), &none), Plan::Forward);
 }
 
 #[test]

@@ -221,3 +221,32 @@ fn a_program_that_eats_memory_dies_with_its_process_and_is_named_first() {
     assert!(!status.success(), "it must not have survived: {status}");
     drop(stdin);
 }
+
+#[test]
+fn p1_an_outbound_message_is_kept_under_a_rule_that_does_not_speak_of_messages() {
+    let rules = [("read", "GET", "extract = \"empty\""), ("ignore", "GET", ""), ("credential", "GET", "")];
+    for (plan, method, more) in rules {
+        let text = format!(
+            "[[rule]]\nid = \"it\"\nmethod = \"{method}\"\npath = \"/say/{{who}}\"\nplan = \"{plan}\"\n{more}\n"
+        );
+        let set = set(&text);
+        for (direction, kept) in [("outbound", 1), ("inbound", 0)] {
+            let mut question: Value = serde_json::from_slice(&exchange(json!({"method": "GET"}), Value::Null)).unwrap();
+            question["message"] = json!({"direction": direction, "json": {"text": "words"}});
+            let recognition = done(&set, Task::Message, &serde_json::to_vec(&question).unwrap());
+            assert_eq!(recognition.communications.len(), kept, "{plan} {direction}");
+            assert!(!recognition.ignored);
+            assert!(recognition.communications.iter().all(|one| one.kind == Kind::Unclassified));
+        }
+    }
+}
+
+#[test]
+fn p1_a_write_is_not_ignored_where_the_origin_may_read_another_path() {
+    let set = set("[[rule]]\nid = \"it\"\nmethod = \"POST\"\npath = \"/say/{who}\"\nplan = \"ignore\"\n");
+    for (path, ignored) in [("/say/bob", true), ("/say/..", false), ("/say/a%2Fb", false), ("/say/a#b", false)] {
+        let recognition = done(&set, Task::Write, &exchange(json!({"path": path}), Value::Null));
+        assert_eq!(recognition.ignored, ignored, "{path}");
+        assert_eq!(recognition.communications.len(), usize::from(!ignored), "{path}");
+    }
+}

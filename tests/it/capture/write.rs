@@ -373,3 +373,54 @@ async fn p1_a_full_blob_store_refuses_what_needs_it_and_nothing_else() {
     assert_eq!(ground.ledger.entries_of(EntryType::Capture).len(), 1);
     assert!(ground.ledger.entries_of(EntryType::Gap).iter().any(|gap| said(gap, "cause") == "write_refused"));
 }
+
+#[tokio::test]
+async fn p1_a_write_whose_body_cannot_be_kept_is_refused_and_the_gap_says_why() {
+    use std::io::Write as _;
+    let world = world().await;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(json!({"access_token": "a-token-that-shows", "text": "cut ".repeat(4000)}).to_string().as_bytes())
+        .unwrap();
+    let mut coded = gzip.finish().unwrap();
+    coded.truncate(coded.len() - 20);
+    let mut corrupt = world.exchange(Method::POST, "/posts", "");
+    header(&mut corrupt, "content-encoding", "gzip");
+    corrupt.request.body = bytes::Bytes::from(coded).into();
+    let large = json!({"text": "x".repeat(33 << 20)}).to_string();
+    let large = world.exchange(Method::POST, "/posts", &large);
+    let login = {
+        let mut login = world.exchange(Method::POST, "/oauth/token", &"x".repeat(33 << 20));
+        login.request.head.authority = "other.example:443".parse().unwrap();
+        login
+    };
+    let refused = [(corrupt, RefusalReason::BodyUndecodable), (large, RefusalReason::BodyTooLarge)];
+    for (exchange, reason) in refused {
+        let refusal = world.capture.write(exchange).await.unwrap_err();
+        assert_eq!(refusal.reason(), reason);
+        assert!(!refusal.may_pass(), "the same body again is refused again");
+    }
+    drop(world.capture.write(login).await.unwrap());
+    world.until_count(EntryType::Gap, 2).await;
+    let ground = world.end().await;
+    let captures = ground.ledger.entries_of(EntryType::Capture);
+    assert_eq!(captures.len(), 1, "of a login the head is all that is kept anyway");
+    let gaps = ground.ledger.entries_of(EntryType::Gap);
+    let causes: std::collections::BTreeSet<String> = gaps.iter().map(|gap| said(gap, "cause")).collect();
+    assert_eq!(causes, ["unreadable_coding", "write_too_large"].map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn p1_what_an_ignore_rule_would_take_is_kept_where_the_origin_may_read_another_path() {
+    let world = world().await;
+    for target in ["/posts/../login", "/login#/../posts", "/./login", "/login/%2e%2e/posts"] {
+        let written = world.capture.write(world.exchange(Method::POST, target, "{\"text\":\"words\"}")).await.unwrap();
+        assert!(written.record().is_some(), "{target}");
+    }
+    let captures = world.entries(EntryType::Capture);
+    assert_eq!(captures.len(), 4);
+    for capture in &captures {
+        assert_eq!(world.text(capture, "request.body"), "{\"text\":\"words\"}");
+        assert!(!said(capture, "flags").contains("head_only"));
+    }
+    world.end().await;
+}

@@ -281,3 +281,42 @@ async fn compressed_events_and_json_lines_are_read_while_they_stream() {
     device.head().await;
     world.recorder.until_gap(GapCause::UnreadableCoding).await;
 }
+
+#[tokio::test]
+async fn p1_a_websocket_that_no_plan_speaks_of_is_not_opened() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = tokio::join!(world.device("social.test"), origin.accept());
+    device
+        .send("GET /forward HTTP/1.1\r\nHost: social.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: a\r\n\r\n")
+        .await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await;
+    assert!(device.head().await.starts_with("HTTP/1.1 400 "));
+    upstream.expect_end().await;
+    world.recorder.until_gap(GapCause::UnknownUpgrade).await;
+}
+
+#[tokio::test]
+async fn p1_a_websocket_among_other_protocols_is_held_like_any_other() {
+    let (world, origin) = world().await;
+    for upgrade in ["Upgrade: other, WebSocket", "Upgrade: other\r\nUpgrade: websocket", "Upgrade: websocket/13,x"] {
+        let (mut device, mut upstream) = tokio::join!(world.device("social.test"), origin.accept());
+        device
+            .send(format!("GET /channel HTTP/1.1\r\nHost: social.test\r\nConnection: Upgrade\r\n{upgrade}\r\nSec-WebSocket-Key: a\r\n\r\n"))
+            .await;
+        upstream.head().await;
+        upstream.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await;
+        assert!(device.head().await.starts_with("HTTP/1.1 101 "), "{upgrade}");
+        let before = world.recorder.messages(Direction::Outbound).len();
+        device.send(frame(0x81, b"hello")).await;
+        upstream.expect(frame(0x81, b"hello")).await;
+        assert_eq!(world.recorder.messages(Direction::Outbound).len(), before + 1, "{upgrade}");
+    }
+    // Where there is no GET there is no WebSocket: what has the shape of a write stays one.
+    let (mut device, mut upstream) = tokio::join!(world.device("social.test"), origin.accept());
+    world.recorder.close();
+    device
+        .send("POST /post HTTP/1.1\r\nHost: social.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nhi")
+        .await;
+    upstream.expect_silence(QUIET).await;
+}

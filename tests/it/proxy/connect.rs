@@ -342,3 +342,64 @@ impl Peer {
         body
     }
 }
+
+#[tokio::test]
+async fn p1_no_way_to_write_a_listed_host_leads_past_the_record() {
+    let origin = RawOrigin::start(None).await;
+    let world = WorldBuilder::new().listed("social.test", origin.address).start().await;
+    let credential = basic(USER, PASSWORD);
+    for host in ["social.test..", ".social.test", "social..test", "social.test..."] {
+        assert_eq!(world.connect(&format!("{host}:443")).await.1, 400, "{host}");
+        let mut device = world.connection().await;
+        device
+            .send(format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\nProxy-Authorization: {credential}\r\n\r\n"))
+            .await;
+        assert_eq!(status(&device.head().await), 400, "{host}");
+    }
+    origin.expect_nobody(Duration::from_millis(100)).await;
+}
+
+#[tokio::test]
+async fn an_address_in_any_writing_is_judged_as_what_it_is_with_and_without_a_parent() {
+    let (direct, _origin) = world_with_echo().await;
+    let parent = RawOrigin::start(None).await;
+    let mut builder = WorldBuilder::new();
+    builder.upstream.proxy = Some(format!("http://127.0.0.1:{}", parent.address.port()).parse().unwrap());
+    let behind = builder.start().await;
+    for world in [&direct, &behind] {
+        for host in
+            ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0x7f.1", "[::ffff:127.0.0.1]", "10.1", "127.0.0.1."]
+        {
+            assert_eq!(world.connect(&format!("{host}:443")).await.1, 403, "{host}");
+        }
+    }
+    parent.expect_nobody(Duration::from_millis(100)).await;
+}
+
+#[tokio::test]
+async fn p1_a_listed_name_in_a_clienthello_is_seen_with_dots_behind_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let decoy = RawOrigin::start(None).await;
+    let builder = WorldBuilder::new().reachable("decoy.test", decoy.address).listed("social.test", decoy.address);
+    let world = builder.start().await;
+    for dots in [".", ".."] {
+        // A hello for a name of the same length, in which the last letters become dots.
+        let name = format!("social.test{}", "x".repeat(dots.len()));
+        let (near, mut far) = tokio::io::duplex(64 << 10);
+        let connector = tokio_rustls::TlsConnector::from(client_config(&[], Choice::Http1));
+        let server = rustls::pki_types::ServerName::try_from(name.clone()).unwrap();
+        let shaking = tokio::spawn(async move { drop(connector.connect(server, near).await) });
+        let mut hello = vec![0; 32 << 10];
+        let length = far.read(&mut hello).await.unwrap();
+        hello.truncate(length);
+        shaking.abort();
+        let at = hello.windows(name.len()).position(|window| window == name.as_bytes()).unwrap();
+        hello[at + "social.test".len()..at + name.len()].copy_from_slice(dots.as_bytes());
+        let (mut device, status) = world.connect(&format!("decoy.test:{}", decoy.address.port())).await;
+        assert_eq!(status, 200);
+        let mut origin = decoy.accept().await;
+        device.stream.write_all(&hello).await.unwrap();
+        origin.expect_end().await;
+    }
+    assert!(world.counts("refused_total{reason=\"hidden_name\"} 2"));
+}

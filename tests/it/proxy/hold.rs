@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use muniment::capture::{GapCause, NoAnswer, RefusalReason};
 
-use super::support::peer::status;
+use super::support::peer::{field, status};
 use super::support::{Note, Peer, RawOrigin, World, WorldBuilder};
 
 const QUIET: Duration = Duration::from_millis(150);
@@ -252,4 +252,81 @@ async fn a_read_that_is_cut_off_or_too_large_is_a_gap() {
     assert_eq!(device.bytes(size).await.len(), size, "the device gets all of it");
     drop(sending.await.unwrap());
     world.recorder.until_gap(GapCause::ReadCapped).await;
+}
+
+#[tokio::test]
+async fn p1_a_body_that_cannot_be_kept_is_refused_and_the_answer_says_what_happened() {
+    for (reason, wanted, word, said) in [
+        (RefusalReason::BodyUndecodable, 415, "undecodable", "compressed in a way that cannot be read"),
+        (RefusalReason::BodyTooLarge, 413, "too_large", "larger than what can be recorded"),
+    ] {
+        let (world, origin) = world().await;
+        world.recorder.refuse(reason);
+        let (mut device, mut upstream) = pair(&world, &origin).await;
+        for accept in ["text/html", "application/json"] {
+            device
+                .send(format!(
+                    "POST /post HTTP/1.1\r\nHost: social.test\r\nAccept: {accept}\r\nContent-Length: 5\r\n\r\nhello"
+                ))
+                .await;
+            let (head, body) = device.answer().await;
+            assert_eq!(status(&head), wanted);
+            assert_eq!(field(&head, "muniment-refusal"), Some(word));
+            assert!(field(&head, "content-type").unwrap().starts_with(accept) || accept.ends_with("json"), "{head}");
+            assert!(body.contains(said), "{body}");
+        }
+        upstream.expect_silence(QUIET).await;
+    }
+}
+
+#[tokio::test]
+async fn a_held_tail_is_given_leave_to_come_at_once_and_only_where_it_waits_for_it() {
+    let (world, origin) = world().await;
+    let head = "POST /tail HTTP/1.1\r\nHost: social.test\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    device.send(head).await;
+    device.expect("HTTP/1.1 100 Continue\r\n\r\n").await;
+    device.send("body").await;
+    let (mut hasty, mut other) = pair(&world, &origin).await;
+    hasty.send(format!("{head}body")).await;
+    for (device, upstream) in [(&mut device, &mut upstream), (&mut hasty, &mut other)] {
+        upstream.expect("POST /tail HTTP/1.1\r\nHost: social.test\r\nContent-Length: 4\r\n\r\nbody").await;
+        upstream.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+        device.expect("HTTP/1.1 204 No Content\r\n\r\n").await;
+    }
+}
+
+#[test]
+fn a_disk_that_is_behind_holds_the_device_back() {
+    const PIECE: usize = 1 << 20;
+    const PIECES: usize = 96;
+    // One thread for the disk, and it hangs.
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut builder = WorldBuilder::new();
+        let origin = RawOrigin::start(Some(builder.root.config(&["social.test"], &["http/1.1"]))).await;
+        builder.proxy.limits.body_memory = muniment::settings::Size(256 << 10);
+        let world = builder.listed("social.test", origin.address).start().await;
+        let (mut device, mut upstream) = pair(&world, &origin).await;
+        let (resume, resumed) = std::sync::mpsc::channel::<()>();
+        let hanging = tokio::task::spawn_blocking(move || resumed.recv());
+        let total = PIECE * PIECES;
+        device.send(format!("POST /post HTTP/1.1\r\nHost: social.test\r\nContent-Length: {total}\r\n\r\n")).await;
+        let taken = std::sync::atomic::AtomicUsize::new(0);
+        let piece = vec![b'x'; PIECE / 4];
+        let mut sending = Box::pin(async {
+            for _ in 0..4 * PIECES {
+                device.send(&piece).await;
+                taken.fetch_add(piece.len(), std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+        assert!(tokio::time::timeout(Duration::from_secs(3), &mut sending).await.is_err());
+        let taken = taken.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(taken < total / 2, "{taken} bytes were taken, which only socket buffers may hold");
+        resume.send(()).unwrap();
+        sending.await;
+        hanging.await.unwrap().unwrap();
+        upstream.head().await;
+        assert_eq!(upstream.bytes(total).await.len(), total, "and then all of it goes on");
+    });
 }
