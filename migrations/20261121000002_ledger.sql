@@ -107,15 +107,19 @@ $$;
 create trigger append_only_rows before delete on ledger.head for each row execute function ledger.refuse_change();
 create trigger append_only_table before truncate on ledger.head for each statement execute function ledger.refuse_change();
 
+-- The functions below run once for each statement, with all its new rows at hand. They look rows up one by one (a subquery that
+-- yields one value is never turned into a join), and sequential scans are off for them: their plans are made once for a
+-- session, perhaps on an empty table, and would otherwise read all of a table that has grown since.
+
 -- The head only moves forward, and only to a row that is there. Runs after the statement that inserted the entries.
 create function ledger.check_head() returns trigger
-language plpgsql as $$
+language plpgsql set enable_seqscan = off as $$
 begin
     if new.size <= old.size or new.at < old.at then
         raise exception 'the ledger head moves forward only' using errcode = 'restrict_violation';
     end if;
-    if not exists (select from ledger.entries e where e.index = new.size - 1 and e.leaf = new.leaf)
-       or exists (select from ledger.entries e where e.index = new.size) then
+    if (select e.leaf from ledger.entries e where e.index = new.size - 1) is distinct from new.leaf
+       or (select e.index from ledger.entries e where e.index = new.size) is not null then
         raise exception 'the ledger head must be the last entry' using errcode = 'restrict_violation';
     end if;
     return null;
@@ -126,24 +130,44 @@ create trigger head_is_the_last_entry after update on ledger.head for each row e
 -- What the database itself insists on for every new entry: the hash is the hash of the bytes, the columns say what the bytes
 -- say, and the entry links to the one before it. So even somebody who holds the append role can only add to the end.
 -- Disposals come through `ledger.dispose` alone, which runs as the owner.
+--
+-- The bytes are not taken apart for this, which would cost as much as inserting them. They must be JSON, and somewhere they must
+-- read `,"id":"…","index":…,"previous":"…"` with the values of the columns and of the entry before. That these are members of
+-- the entry itself, and not of something inside it, shows in the rest: no brace opens there but those of streams, and one more
+-- closes than opens, which in JSON can only be the outermost. (In JSON neither text can stand inside a string, because its
+-- quotes would be escaped there; nothing is escaped in what follows, so a disposal cannot hide its type.) Whether all of it is
+-- an entry is for whoever appends, and for whoever verifies.
 create function ledger.check_entries() returns trigger
-language plpgsql as $$
+language plpgsql set enable_seqscan = off as $$
 declare
     bad bigint;
     disposal boolean;
 begin
-    select min(a.index) filter (where
-               a.leaf <> sha256('\x00'::bytea || a.body)
-               or said.index is distinct from a.index
-               or said.id is distinct from a.id
-               or said.previous is distinct from
-                  case when a.index = 0 then repeat('0', 64) else encode(before.leaf, 'hex') end),
-           coalesce(bool_or(said.type = 'disposal' and said.detail ->> 'phase' <> 'swept'), false)
+    select min(e.index) filter (where
+               e.leaf <> sha256('\x00'::bytea || e.body)
+               or convert_from(e.body, 'UTF8')::json is null
+               or e.place is null
+               or e.place_at = 0
+               or position('{' in e.rest) > 0
+               or position('\' in e.rest) > 0
+               or octet_length(e.rest) - octet_length(replace(e.rest, '}', ''))
+                  <> 1 + (octet_length(e.tail) - octet_length(e.rest)) / octet_length('{"id":"')),
+           coalesce(bool_or(case when position('"disposal"' in e.rest) > 0
+                                 then convert_from(e.body, 'UTF8')::json -> 'detail' ->> 'phase' is distinct from 'swept'
+                            end), false)
       into bad, disposal
-      from added a
-      left join ledger.entries before on before.index = a.index - 1
-      cross join lateral json_to_record(convert_from(a.body, 'UTF8')::json)
-          as said (index bigint, id uuid, previous text, type text, detail json);
+      from (select t.*, replace(t.tail, '{"id":"', '') as rest
+              from (select p.*, convert_from(substring(p.body from p.place_at + octet_length(p.place)), 'UTF8') as tail
+                      from (select n.*, position(n.place in n.body) as place_at
+                              from (select a.index, a.leaf, a.body, convert_to(
+                                               ',"id":"' || a.id || '","index":' || a.index || ',"previous":"'
+                                               || case when a.index = 0 then repeat('0', 64) else encode(
+                                                  (select b.leaf from ledger.entries b where b.index = a.index - 1),
+                                                  'hex') end || '"', 'UTF8') as place
+                                      from added a offset 0) n
+                            offset 0) p
+                    offset 0) t
+            offset 0) e;
     if bad is not null then
         raise exception 'entry % does not continue the chain', bad using errcode = 'restrict_violation';
     end if;
@@ -156,29 +180,37 @@ $$;
 create trigger entries_continue_the_chain after insert on ledger.entries
     referencing new table as added for each statement execute function ledger.check_entries();
 
--- Writes down holds, releases and attributions as their entries arrive. Runs as the owner: the append role cannot touch these tables.
+-- Writes down holds, releases and attributions as their entries arrive. Runs as the owner: the append role cannot touch these
+-- tables. An entry ends with its type (see above), so the few that matter are told from all the others by their last bytes.
 create function ledger.note_holds() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    told record;
 begin
-    insert into ledger.holds (hold, scope, target, entry_index)
-    select (e.body -> 'detail' ->> 'hold')::uuid, e.body -> 'detail' ->> 'scope', t.target::uuid, e.index
-      from (select index, convert_from(body, 'UTF8')::json as body from added
-             where position('"type":"hold"'::bytea in body) > 0) e
-     cross join lateral json_array_elements_text(e.body -> 'detail' -> 'targets') t (target)
-     where e.body ->> 'type' = 'hold'
-    on conflict do nothing;
-    insert into ledger.releases (hold, entry_index)
-    select (e.body -> 'detail' ->> 'hold')::uuid, e.index
-      from (select index, convert_from(body, 'UTF8')::json as body from added
-             where position('"type":"release"'::bytea in body) > 0) e
-     where e.body ->> 'type' = 'release'
-    on conflict do nothing;
-    insert into ledger.attributions (record, stream, entry_index)
-    select (e.body ->> 'record')::uuid, (stream ->> 'id')::uuid, e.index
-      from (select index, convert_from(body, 'UTF8')::json as body from added
-             where position('"type":"attribution"'::bytea in body) > 0) e
-     cross join lateral json_array_elements(e.body -> 'streams') stream
-     where e.body ->> 'type' = 'attribution' and e.body ->> 'record' is not null;
+    for told in select a.index, convert_from(a.body, 'UTF8')::json as said from added a
+                 where substring(a.body from octet_length(a.body) - 19) = '"type":"hold","v":1}'
+                    or substring(a.body from octet_length(a.body) - 22) = '"type":"release","v":1}'
+                    or substring(a.body from octet_length(a.body) - 26) = '"type":"attribution","v":1}'
+    loop
+        case told.said ->> 'type'
+        when 'hold' then
+            insert into ledger.holds (hold, scope, target, entry_index)
+            select (told.said -> 'detail' ->> 'hold')::uuid, told.said -> 'detail' ->> 'scope', target::uuid, told.index
+              from json_array_elements_text(told.said -> 'detail' -> 'targets') target
+            on conflict do nothing;
+        when 'release' then
+            insert into ledger.releases (hold, entry_index)
+            values ((told.said -> 'detail' ->> 'hold')::uuid, told.index)
+            on conflict do nothing;
+        when 'attribution' then
+            insert into ledger.attributions (record, stream, entry_index)
+            select (told.said ->> 'record')::uuid, (stream ->> 'id')::uuid, told.index
+              from json_array_elements(told.said -> 'streams') stream
+             where told.said ->> 'record' is not null;
+        else
+            raise exception 'entry % says its type twice', told.index using errcode = 'restrict_violation';
+        end case;
+    end loop;
     return null;
 end
 $$;

@@ -85,10 +85,12 @@ end
 $$;
 
 -- Nothing may be added for a record that was disposed of: a key that comes back would undo the disposal.
+-- As with the ledger, rows are looked up one by one, whatever the tables looked like when the plan was made.
 create function content.refuse_disposed() returns trigger
-language plpgsql as $$
+language plpgsql set enable_seqscan = off as $$
 begin
-    if exists (select from added a join content.disposals d using (record)) then
+    if exists (select from added a
+                where (select d.record from content.disposals d where d.record = a.record) is not null) then
         raise exception 'the record was disposed of' using errcode = 'restrict_violation';
     end if;
     return null;
@@ -100,9 +102,10 @@ create trigger disposed_stay_disposed after insert on content.keys
 -- Content without its record's key could never be read: refused, so that it cannot happen by mistake. A record that was
 -- disposed of has no key any more, so nothing can be added to it either.
 create function content.refuse_keyless() returns trigger
-language plpgsql as $$
+language plpgsql set enable_seqscan = off as $$
 begin
-    if exists (select from added a where not exists (select from content.keys k where k.record = a.record)) then
+    if exists (select from added a
+                where (select k.record from content.keys k where k.record = a.record) is null) then
         raise exception 'the record has no key' using errcode = 'restrict_violation';
     end if;
     return null;

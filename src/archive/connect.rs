@@ -58,10 +58,15 @@ pub(super) fn pool(login: &PgConnectOptions, role: Role, most: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// One connection for the writer. Its statement is always planned the same way: planning it for each set of values would
-/// cost more than running it.
+/// One connection for the writer. Its statements are planned once: planning them for each set of values would cost more than
+/// running them. Tables that were small then may be large now, so nothing is planned to be read from end to end; the one-row
+/// head is all the same, at a price that only looks as if compiling the statement were worth it.
 pub(super) async fn writer(login: &PgConnectOptions, statement: Duration) -> Result<PgConnection, sqlx::Error> {
-    let options = options(login, Role::Append, statement).options([("plan_cache_mode", "force_generic_plan")]);
+    let options = options(login, Role::Append, statement).options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
+    ]);
     match tokio::time::timeout(CONNECT, options.connect()).await {
         Ok(connected) => connected,
         Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),

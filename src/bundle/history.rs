@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::held::{CheckpointRow, Held, Place};
 use super::report::{Check, Failure, Failures, HistoryReport, Verdict, sum};
 use super::unique::Unique;
-use crate::ledger::{Break, Chain, EntryError, Frontier, Link, leaf_hash};
+use crate::ledger::{Break, Chain, Entry, EntryError, Frontier, Link, leaf_hash};
 use crate::record::Digest;
 
 /// One row of `ledger.entries`.
@@ -48,6 +48,17 @@ impl CheckedRow {
     pub fn of(row: &Row<'_>) -> Self {
         let (stored, computed) = (row.leaf, leaf_hash(row.body));
         Self { index: row.index, id: row.id, stored, computed, link: Link::read(row.body) }
+    }
+
+    /// The same for whoever needs the entry as well, which is none where the body is none.
+    #[must_use]
+    pub fn with_entry(row: &Row<'_>) -> (Self, Option<Entry>) {
+        let (stored, computed) = (row.leaf, leaf_hash(row.body));
+        let (link, entry) = match Entry::hashed(row.body.to_vec(), computed) {
+            Ok(entry) => (Ok(Link::from(&entry)), Some(entry)),
+            Err(error) => (Err(error), None),
+        };
+        (Self { index: row.index, id: row.id, stored, computed, link }, entry)
     }
 
     /// Column `index`.

@@ -10,7 +10,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use super::scan::{Streams, scan};
-use super::{EntryError, StreamPosition};
+use super::{Entry, EntryError, StreamPosition};
 use crate::record::{AdvisorId, Digest, EntryId, SourceId};
 
 /// What an entry says of its place. Cheap to read: nothing else of the entry is kept.
@@ -50,6 +50,20 @@ impl Link {
                 .map(|(id, index)| StreamPosition { id: AdvisorId::new(Uuid::from_u128(id)), index })
                 .collect(),
         })
+    }
+}
+
+impl From<&Entry> for Link {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            id: entry.id(),
+            index: entry.index(),
+            previous: entry.previous(),
+            at: entry.at().text(),
+            source: entry.source(),
+            source_index: entry.source_index(),
+            streams: entry.streams().to_vec(),
+        }
     }
 }
 

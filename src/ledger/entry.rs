@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::cursor::Cursor;
 use super::detail::{Token, each_element};
-use super::scan::{ScannedCommitted, Streams, each_detail, scan};
+use super::scan::{ScannedCommitted, Streams, committed, each_detail, scan};
 use super::tree::leaf_hash;
 use super::{Actor, Commitments, CommitmentsRoot, Committed, EntryError, EntryType};
 use crate::record::{AdvisorId, Digest, EntryId, RecordId, SourceId, Timestamp};
@@ -59,6 +59,12 @@ impl Entry {
     /// # Errors
     /// See [`Entry::parse`].
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, EntryError> {
+        let leaf = leaf_hash(&bytes);
+        Self::hashed(bytes, leaf)
+    }
+
+    /// Reads an entry whose leaf is known already.
+    pub(crate) fn hashed(bytes: Vec<u8>, leaf: Digest) -> Result<Self, EntryError> {
         let scanned = scan(&bytes)?;
         let time = |bytes: &[u8; 27]| read_text(bytes).ok_or(EntryError::Form { at: 0, expected: "a time" });
         let actor = read_text(scanned.actor).ok_or(EntryError::Form { at: 0, expected: "an actor" })?;
@@ -66,7 +72,7 @@ impl Entry {
             .map(|(id, index)| StreamPosition { id: AdvisorId::new(Uuid::from_u128(id)), index })
             .collect();
         Ok(Self {
-            leaf: leaf_hash(&bytes),
+            leaf,
             id: EntryId::new(Uuid::from_u128(scanned.id)),
             index: scanned.index,
             previous: scanned.previous,
@@ -190,7 +196,7 @@ impl AsRef<[u8]> for Entry {
 // The bytes below were scanned when the entry was made, so nothing in them can fail to be read.
 
 fn read_committed(bytes: &[u8]) -> Committed {
-    match scan(bytes).map(|scanned| scanned.committed) {
+    match committed(bytes) {
         Ok(ScannedCommitted::Listed(inside)) => Committed::Listed(read_commitments(inside)),
         Ok(ScannedCommitted::Root { count, root }) => {
             Committed::Root(CommitmentsRoot { count, root: read_text(root).unwrap_or(CommitmentsRoot::NONE) })

@@ -25,7 +25,6 @@ pub(crate) struct Scanned<'a> {
     pub(crate) actor: &'a [u8],
     pub(crate) at: &'a [u8; 27],
     pub(crate) captured_at: &'a [u8; 27],
-    pub(crate) committed: ScannedCommitted<'a>,
     /// The object, braces included.
     pub(crate) detail: &'a [u8],
     pub(crate) id: u128,
@@ -85,7 +84,7 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, EntryError> {
     let at = c.time()?;
     c.expect(",\"captured_at\":")?;
     let captured_at = c.time()?;
-    let committed = scan_committed(c)?;
+    scan_committed(c)?;
     c.expect(",\"detail\":")?;
     let start = *c;
     let mut check = detail::Check::new(entry_type);
@@ -122,7 +121,6 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, EntryError> {
         actor,
         at,
         captured_at,
-        committed,
         detail,
         id,
         index,
@@ -133,6 +131,19 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, EntryError> {
         streams,
         entry_type,
     })
+}
+
+/// What an entry commits to, without reading what comes behind it: most who read an entry never ask.
+pub(crate) fn committed(bytes: &[u8]) -> Result<ScannedCommitted<'_>, EntryError> {
+    let mut cursor = Cursor::new(bytes);
+    let c = &mut cursor;
+    c.expect("{\"actor\":")?;
+    c.string()?;
+    c.expect(",\"at\":")?;
+    c.time()?;
+    c.expect(",\"captured_at\":")?;
+    c.time()?;
+    scan_committed(c)
 }
 
 fn scan_committed<'a>(c: &mut Cursor<'a>) -> Result<ScannedCommitted<'a>, EntryError> {

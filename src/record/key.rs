@@ -17,31 +17,41 @@ const KEY: &[u8] = b"key";
 const WRAP: &[u8] = b"wrap";
 const MASTER_KEY_ID: &[u8] = b"id";
 
-fn derive<const N: usize>(secret: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+/// The first half of HKDF, the same for everything that is derived from a secret.
+fn extract(secret: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(Hkdf::<Sha256>::extract(None, secret).0.into())
+}
+
+/// The second half.
+fn expand<const N: usize>(extracted: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; N]> {
     let mut out = Zeroizing::new([0; N]);
-    // Fails only above 255 × 32 bytes; every N here is at most 32.
-    let made = Hkdf::<Sha256>::new(None, secret).expand_multi_info(info, out.as_mut_slice());
-    debug_assert!(made.is_ok());
+    // Fails only where fewer than 32 bytes were extracted, or more than 255 × 32 are wanted: every N here is at most 32.
+    let made =
+        Hkdf::<Sha256>::from_prk(extracted).is_ok_and(|hkdf| hkdf.expand_multi_info(info, out.as_mut_slice()).is_ok());
+    debug_assert!(made);
     out
 }
 
 macro_rules! secret {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident $(, $extracted:ident)?) => {
         $(#[$doc])*
         #[derive(Clone)]
-        pub struct $name(Zeroizing<[u8; 32]>);
+        pub struct $name {
+            bytes: Zeroizing<[u8; 32]>,
+            $($extracted: Zeroizing<[u8; 32]>,)?
+        }
 
         impl $name {
             /// From 32 bytes.
             #[must_use]
             pub fn new(bytes: [u8; 32]) -> Self {
-                Self(Zeroizing::new(bytes))
+                Self { $($extracted: extract(&bytes),)? bytes: Zeroizing::new(bytes) }
             }
 
             /// The 32 bytes; whoever takes them answers for them.
             #[must_use]
             pub fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
+                &self.bytes
             }
         }
 
@@ -55,7 +65,7 @@ macro_rules! secret {
 
 secret!(
     /// The one secret of a record: 32 random bytes, kept only wrapped by the firm's master key.
-    RecordKey
+    RecordKey, extracted
 );
 secret!(
     /// What makes a commitment unguessable: one per entry and field. Shown together with the value, and only then.
@@ -63,20 +73,20 @@ secret!(
 );
 secret!(
     /// The firm's master key: wraps record keys. Rotation wraps them again under a new one.
-    MasterKey
+    MasterKey, extracted
 );
 
 impl RecordKey {
     /// The salt of one field of one entry.
     #[must_use]
     pub fn salt(&self, entry: EntryId, field: &FieldName) -> Salt {
-        Salt(derive(&self.0, &[SALT, entry.uuid().as_bytes(), field.as_str().as_bytes()]))
+        Salt { bytes: expand(&self.extracted, &[SALT, entry.uuid().as_bytes(), field.as_str().as_bytes()]) }
     }
 
     /// The key that seals one field of one entry.
     #[must_use]
     pub fn sealing_key(&self, entry: EntryId, field: &FieldName) -> SealingKey {
-        let key = derive(&self.0, &[KEY, entry.uuid().as_bytes(), field.as_str().as_bytes()]);
+        let key = expand(&self.extracted, &[KEY, entry.uuid().as_bytes(), field.as_str().as_bytes()]);
         SealingKey { key, entry, field: field.clone() }
     }
 }
@@ -85,13 +95,13 @@ impl MasterKey {
     /// Names this key without showing it; stored with every key it wraps.
     #[must_use]
     pub fn id(&self) -> MasterKeyId {
-        MasterKeyId(*derive(&self.0, &[MASTER_KEY_ID]))
+        MasterKeyId(*expand(&self.extracted, &[MASTER_KEY_ID]))
     }
 
     /// The key that wraps one record's key. One per record, so that the number of records never wears out a nonce space.
     #[cfg_attr(not(feature = "service"), expect(dead_code, reason = "wrapping needs the feature `service`"))]
     pub(super) fn wrapping_key(&self, record: RecordId) -> Zeroizing<[u8; 32]> {
-        derive(&self.0, &[WRAP, record.uuid().as_bytes()])
+        expand(&self.extracted, &[WRAP, record.uuid().as_bytes()])
     }
 }
 

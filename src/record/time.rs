@@ -47,15 +47,9 @@ impl Timestamp {
         i64::try_from(self.0.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
     }
 
-    /// As the `time` crate has it.
+    /// As the ledger writes it.
     #[must_use]
-    pub const fn date_time(self) -> OffsetDateTime {
-        self.0
-    }
-}
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub fn text(self) -> [u8; 27] {
         let t = self.0;
         // Years 0 to 9999: every way to make a timestamp sees to it.
         let year = u32::from(t.year().unsigned_abs() as u16);
@@ -75,7 +69,19 @@ impl fmt::Display for Timestamp {
                 value /= 10;
             }
         }
-        f.write_str(std::str::from_utf8(&text).map_err(|_source| fmt::Error)?)
+        text
+    }
+
+    /// As the `time` crate has it.
+    #[must_use]
+    pub const fn date_time(self) -> OffsetDateTime {
+        self.0
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.text()).map_err(|_source| fmt::Error)?)
     }
 }
 

@@ -4,7 +4,11 @@
 
 use std::collections::HashMap;
 
-use sqlx::types::Uuid;
+use sqlx::encode::{Encode, IsNull};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::PgRecordEncoder;
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, Postgres};
+use sqlx::types::{Type, Uuid};
 
 use super::head::Head;
 use crate::archive::row::number;
@@ -39,7 +43,7 @@ pub(super) struct Group<'a> {
     pub(super) head: Moved,
     pub(super) streams: Columns3<Uuid, i64, i64>,
     pub(super) keys: Columns3<Uuid, i64, &'a [u8]>,
-    pub(super) sealed: Sealed<'a>,
+    pub(super) sealed: Vec<SealedRow<'a>>,
     pub(super) blobs: Blobs<'a>,
 }
 
@@ -55,12 +59,35 @@ pub(super) struct Moved {
 /// Three columns of equal length.
 pub(super) type Columns3<A, B, C> = (Vec<A>, Vec<B>, Vec<C>);
 
+/// A row of `content.sealed`, sent as one: put together from a row for each field, the server would have to sort them first.
 #[derive(Default)]
-pub(super) struct Sealed<'a> {
-    pub(super) entries: Vec<i64>,
-    pub(super) records: Vec<Uuid>,
+pub(super) struct SealedRow<'a> {
+    pub(super) entry: i64,
+    pub(super) record: Uuid,
     pub(super) names: Vec<&'a str>,
     pub(super) ciphertexts: Vec<&'a [u8]>,
+}
+
+impl Type<Postgres> for SealedRow<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("content.sealed")
+    }
+}
+
+impl PgHasArrayType for SealedRow<'_> {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::array_of("content.sealed")
+    }
+}
+
+impl Encode<'_, Postgres> for SealedRow<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        // The columns in the order of the table.
+        let mut row = PgRecordEncoder::new(buffer);
+        row.encode(self.entry)?.encode(self.record)?.encode(&self.names)?.encode(&self.ciphertexts)?;
+        row.finish();
+        Ok(IsNull::No)
+    }
 }
 
 #[derive(Default)]
@@ -95,7 +122,7 @@ pub(super) fn compose<'a>(
         head: Moved { size: head.size, leaf: head.leaf, at, source_next: head.source_next, streams: HashMap::new() },
         streams: Columns3::default(),
         keys: Columns3::default(),
-        sealed: Sealed::default(),
+        sealed: Vec::new(),
         blobs: Blobs::default(),
     };
     for (at, parcel) in parcels.enumerate() {
@@ -139,13 +166,12 @@ impl<'a> Group<'a> {
             self.keys.2.push(wrapped.as_bytes());
         }
         let Some(record) = parcel.stamped.draft.record else { return };
+        let mut row = SealedRow { entry: index, record: record.uuid(), ..SealedRow::default() };
         for field in &parcel.sealed {
             match &field.ciphertext {
                 Stored::Inline(bytes) => {
-                    self.sealed.entries.push(index);
-                    self.sealed.records.push(record.uuid());
-                    self.sealed.names.push(field.name.as_str());
-                    self.sealed.ciphertexts.push(bytes);
+                    row.names.push(field.name.as_str());
+                    row.ciphertexts.push(bytes);
                 }
                 Stored::Blob { digest, size } => {
                     self.blobs.digests.push(digest.0.as_bytes());
@@ -155,6 +181,9 @@ impl<'a> Group<'a> {
                     self.blobs.sizes.push(number(*size));
                 }
             }
+        }
+        if !row.names.is_empty() {
+            self.sealed.push(row);
         }
     }
 

@@ -47,13 +47,10 @@ with moved as (
     select k.* from moved, unnest($16::uuid[], $17::bigint[], $18::bytea[]) k
 ), sealed as (
     insert into content.sealed (entry_index, record, names, ciphertexts)
-    select f.entry_index, f.record, array_agg(f.name order by f.nth), array_agg(f.ciphertext order by f.nth)
-      from moved, unnest($19::bigint[], $20::uuid[], $21::text[], $22::bytea[])
-                  with ordinality f (entry_index, record, name, ciphertext, nth)
-     group by f.entry_index, f.record
+    select f.* from moved, unnest($19::content.sealed[]) f
 ), put as (
     insert into content.blobs (digest, entry_index, record, name, size)
-    select b.* from moved, unnest($23::bytea[], $24::bigint[], $25::uuid[], $26::text[], $27::bigint[]) b
+    select b.* from moved, unnest($20::bytea[], $21::bigint[], $22::uuid[], $23::text[], $24::bigint[]) b
 )
 select exists (select from moved) as moved, clock_timestamp() as clock";
 
@@ -86,10 +83,7 @@ pub(super) async fn append(
         .bind(&group.keys.0)
         .bind(&group.keys.1)
         .bind(&group.keys.2)
-        .bind(&group.sealed.entries)
-        .bind(&group.sealed.records)
-        .bind(&group.sealed.names)
-        .bind(&group.sealed.ciphertexts)
+        .bind(&group.sealed)
         .bind(&group.blobs.digests)
         .bind(&group.blobs.entries)
         .bind(&group.blobs.records)

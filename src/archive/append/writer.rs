@@ -23,6 +23,9 @@ use crate::telemetry::Metrics;
 /// Entries committed together at most, and the bytes of content that go with them.
 const GROUP: usize = 512;
 const GROUP_BYTES: usize = 8 << 20;
+/// How long those who were just answered are waited for: this part of what their commit took, at most so long.
+const LINGER: f32 = 0.06;
+const LONGEST_LINGER: Duration = Duration::from_micros(300);
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -96,12 +99,19 @@ impl Writer {
     /// Appends until the queue is closed and empty.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
         let mut held = None;
+        // How many the last commit answered, and how long it took.
+        let (mut answered, mut took) = (0, Duration::ZERO);
         while let Some(first) = match held.take() {
             Some(waiting) => Some(waiting),
             None => queue.recv().await,
         } {
-            let batch = gather(first, &mut queue, &mut held);
-            self.commit(batch).await;
+            let mut batch = Batch::of(first);
+            batch.take(&mut queue, &mut held);
+            batch.linger(&mut queue, &mut held, answered, took.mul_f32(LINGER).min(LONGEST_LINGER)).await;
+            answered = batch.waiting.len();
+            let began = Instant::now();
+            self.commit(batch.waiting).await;
+            took = began.elapsed();
         }
     }
 
@@ -210,29 +220,61 @@ impl Writer {
     }
 }
 
-/// Takes what waits, up to a full group. A disposal goes alone; it may have to wait in `held`.
-fn gather(first: Waiting, queue: &mut mpsc::Receiver<Waiting>, held: &mut Option<Waiting>) -> Vec<Waiting> {
-    let mut size = first.parcel.size;
-    let mut places = HashMap::from([(id(&first), 0)]);
-    let alone = destroys(&first);
-    let mut batch = vec![first];
-    while !alone && batch.len() < GROUP && size < GROUP_BYTES {
-        let Ok(waiting) = queue.try_recv() else { break };
-        if destroys(&waiting) {
-            *held = Some(waiting);
-            break;
-        }
-        // The same id twice: one entry, two answers.
-        let same = places.get(&id(&waiting)).copied();
-        if let Some(same) = same.and_then(|place| batch.get_mut(place)) {
-            same.answers.extend(waiting.answers);
-            continue;
-        }
-        places.insert(id(&waiting), batch.len());
-        size += waiting.parcel.size;
-        batch.push(waiting);
+/// What is to be committed together.
+struct Batch {
+    waiting: Vec<Waiting>,
+    /// Bytes of content in it.
+    size: usize,
+    places: HashMap<EntryId, usize>,
+    /// A disposal goes alone.
+    alone: bool,
+}
+
+impl Batch {
+    fn of(first: Waiting) -> Self {
+        let (size, alone) = (first.parcel.size, destroys(&first));
+        Self { places: HashMap::from([(id(&first), 0)]), waiting: vec![first], size, alone }
     }
-    batch
+
+    const fn is_full(&self) -> bool {
+        self.alone || self.waiting.len() >= GROUP || self.size >= GROUP_BYTES
+    }
+
+    /// Takes what waits, up to a full group. A disposal that comes behind others has to wait in `held`.
+    fn take(&mut self, queue: &mut mpsc::Receiver<Waiting>, held: &mut Option<Waiting>) {
+        while !self.is_full() && held.is_none() {
+            let Ok(waiting) = queue.try_recv() else { return };
+            if destroys(&waiting) {
+                *held = Some(waiting);
+                return;
+            }
+            // The same id twice: one entry, two answers.
+            let same = self.places.get(&id(&waiting)).copied();
+            if let Some(same) = same.and_then(|place| self.waiting.get_mut(place)) {
+                same.answers.extend(waiting.answers);
+                continue;
+            }
+            self.places.insert(id(&waiting), self.waiting.len());
+            self.size += waiting.parcel.size;
+            self.waiting.push(waiting);
+        }
+    }
+
+    /// Lets those who were just answered come back, so that they do not fall apart into two groups that take turns in waiting
+    /// for each other's commit. Whoever is alone does not wait for anybody.
+    async fn linger(
+        &mut self,
+        queue: &mut mpsc::Receiver<Waiting>,
+        held: &mut Option<Waiting>,
+        answered: usize,
+        longest: Duration,
+    ) {
+        let began = Instant::now();
+        while self.waiting.len() < answered && !self.is_full() && held.is_none() && began.elapsed() < longest {
+            tokio::task::yield_now().await;
+            self.take(queue, held);
+        }
+    }
 }
 
 pub(super) const fn id(waiting: &Waiting) -> EntryId {
@@ -263,5 +305,54 @@ pub(super) fn settle(waiting: Waiting, answer: Answer) {
 pub(super) fn refuse(batch: Vec<Waiting>, why: impl Fn() -> AppendError) {
     for waiting in batch {
         settle(waiting, Err(why()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+    use sqlx::types::Uuid;
+
+    use super::*;
+    use crate::archive::submission::Submission;
+    use crate::ledger::{Actor, Commitments, Draft};
+    use crate::record::Timestamp;
+
+    fn waiting(id: u128) -> Waiting {
+        let draft = Draft {
+            id: EntryId::new(Uuid::from_u128(id)),
+            entry_type: EntryType::Settings,
+            actor: Actor::Service("test".parse().unwrap()),
+            captured_at: Timestamp::EPOCH,
+            record: None,
+            streams: Vec::new(),
+            commitments: Commitments::new(),
+            detail: Map::new(),
+        };
+        let parcel = Parcel::new(Submission::plain(draft), SourceId::new(Uuid::nil()));
+        Waiting { parcel, answers: Vec::new(), since: Instant::now() }
+    }
+
+    #[tokio::test]
+    async fn those_who_were_just_answered_are_let_back_in_and_nobody_waits_alone() {
+        let (sender, mut queue) = mpsc::channel(8);
+        let (mut held, long) = (None, Duration::from_secs(60));
+        let mut batch = Batch::of(waiting(1));
+        // They come back when they are given their turn, which is not before the writer lets them have it.
+        tokio::spawn(async move {
+            for id in 2..=4 {
+                sender.send(waiting(id)).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            std::future::pending::<()>().await;
+        });
+        batch.take(&mut queue, &mut held);
+        assert_eq!(batch.waiting.len(), 1);
+        batch.linger(&mut queue, &mut held, 1, long).await;
+        assert_eq!(batch.waiting.len(), 1, "one was answered, and one is here");
+        batch.linger(&mut queue, &mut held, 4, long).await;
+        assert_eq!(batch.waiting.len(), 4, "as many as were answered");
+        batch.linger(&mut queue, &mut held, 9, Duration::from_millis(1)).await;
+        assert_eq!(batch.waiting.len(), 4, "not for ever");
     }
 }

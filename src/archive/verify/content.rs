@@ -51,11 +51,16 @@ pub(super) struct Opener {
 
 impl Opener {
     /// Checks everything stored for one entry.
-    pub(super) fn check(&self, stored: &Stored<'_>, blobs: &[BlobRow], findings: &Findings, checked: &mut Checked) {
+    pub(super) fn check(
+        &self,
+        entry: &Entry,
+        stored: &Stored<'_>,
+        blobs: &[BlobRow],
+        findings: &Findings,
+        checked: &mut Checked,
+    ) {
         let index = stored.row.index;
-        // Bytes that are no entry are named already; nothing can be held against them.
-        let Ok(entry) = Entry::parse(stored.row.body) else { return };
-        note_disposal(&entry, checked);
+        note_disposal(entry, checked);
         let nothing_stored = stored.names.is_empty() && blobs.is_empty();
         let commits = match entry.committed() {
             Committed::Listed(listed) => !listed.is_empty(),
@@ -85,8 +90,8 @@ impl Opener {
         let wrapped = stored.wrapped.or_else(|| blobs.first().and_then(|blob| blob.wrapped.as_deref()));
         let Some(key) = self.key(index, record, wrapped, findings) else { return };
         let mut commitments = Commitments::new();
-        let mut sound = self.check_fields(&entry, &key, stored, &mut commitments, findings);
-        sound &= self.check_blobs(&entry, &key, blobs, &mut commitments, findings);
+        let mut sound = self.check_fields(entry, &key, stored, &mut commitments, findings);
+        sound &= self.check_blobs(entry, &key, blobs, &mut commitments, findings);
         checked.fields += commitments.len() as u64;
         if sound && !entry.committed().is_to(&commitments) {
             for problem in differences(entry.committed(), &commitments) {
@@ -168,9 +173,11 @@ impl Opener {
 }
 
 fn note_disposal(entry: &Entry, checked: &mut Checked) {
+    if entry.entry_type() != EntryType::Disposal {
+        return;
+    }
     let detail = entry.detail();
-    let destroyed = detail.get("phase").and_then(|phase| phase.as_str()) == Some("destroyed");
-    if entry.entry_type() == EntryType::Disposal && destroyed {
+    if detail.get("phase").and_then(|phase| phase.as_str()) == Some("destroyed") {
         let records = detail.get("records").and_then(|records| records.as_array()).into_iter().flatten();
         let records = records.filter_map(|record| record.as_str()?.parse().ok()).collect();
         checked.disposals.push((entry.index(), records));

@@ -179,7 +179,7 @@ impl Follower {
     fn end_of_run(&mut self) {
         self.take_due(false);
         let Some(side) = self.side.as_mut() else { return };
-        for (index, stream, place) in std::mem::take(&mut side.streams) {
+        for (index, stream, place) in side.rest_of_streams() {
             self.findings.at(
                 TABLES,
                 index,

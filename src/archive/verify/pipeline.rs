@@ -110,34 +110,57 @@ async fn deal_all(
     progress: &mut (impl FnMut(Progress) + Send),
 ) -> Result<(), ArchiveError> {
     let mut from = 0;
+    let mut beside = beside(verifier, connection, from, size).await?;
     // Also for an empty ledger: what stands in the tables beside it belongs to nothing.
     loop {
         let began = Instant::now();
-        let last = from + RUN >= size;
-        let until = if last { size } else { from + RUN };
-        // Beyond the last entry, everything that the tables still have.
-        let side_until = if last { u64::MAX >> 1 } else { until };
-        let mut side = side::read(connection, from, side_until, &verifier.keys).await?;
-        side.checkpoints.retain(|row| row.size() <= until);
-        let blobs = match verifier.scope.content {
-            true => Arc::new(side::blobs(connection, from, until).await?),
-            false => Arc::default(),
-        };
+        let (until, last) = end_of_run(from, size);
+        let (side, blobs) = beside;
         dealer.deal(Work::Side(Box::new(side))).await?;
-        deal_rows(verifier, rows, from, until, &blobs, dealer).await?;
+        // What stands beside the next run is read while the rows of this one come.
+        let next = async {
+            match last {
+                true => Ok(None),
+                false => self::beside(verifier, connection, until, size).await.map(Some),
+            }
+        };
+        let ((), next) = tokio::try_join!(deal_rows(verifier, rows, from, until, &blobs, dealer), next)?;
         dealer.deal(Work::End).await?;
         while let Ok(checked) = about.try_recv() {
             disposals::check(connection, &checked, findings).await?;
         }
         progress(Progress { phase: "entries", done: until, of: size });
-        if last {
-            return Ok(());
-        }
+        let Some(next) = next else { return Ok(()) };
+        beside = next;
         if verifier.gentle {
             tokio::time::sleep(began.elapsed().min(Duration::from_secs(10))).await;
         }
         from = until;
     }
+}
+
+/// Where a run ends, and whether it is the last.
+const fn end_of_run(from: u64, size: u64) -> (u64, bool) {
+    if from + RUN >= size { (size, true) } else { (from + RUN, false) }
+}
+
+/// The tables beside a run of entries.
+async fn beside(
+    verifier: &Verifier,
+    connection: &mut PgConnection,
+    from: u64,
+    size: u64,
+) -> Result<(Side, Arc<BlobRows>), ArchiveError> {
+    let (until, last) = end_of_run(from, size);
+    // Beyond the last entry, everything that the tables still have.
+    let side_until = if last { u64::MAX >> 1 } else { until };
+    let mut side = side::read(connection, from, side_until, &verifier.keys).await?;
+    side.checkpoints.retain(|row| row.size() <= until);
+    let blobs = match verifier.scope.content {
+        true => Arc::new(side::blobs(connection, from, until).await?),
+        false => Arc::default(),
+    };
+    Ok((side, blobs))
 }
 
 async fn deal_rows(
@@ -195,11 +218,14 @@ fn check(rows: &[Bytes], blobs: &BlobRows, opener: Option<&Opener>, findings: &F
     let mut checked = Checked::default();
     let rows = rows.iter().map(|row| {
         let stored = copy::parse(row)?;
-        if let Some(opener) = opener {
+        let Some(opener) = opener else { return Some(CheckedRow::of(&stored.row)) };
+        let (row, entry) = CheckedRow::with_entry(&stored.row);
+        // Bytes that are no entry are named by their row; nothing can be held against them.
+        if let Some(entry) = entry {
             let blobs = blobs.get(&stored.row.index).map_or(&[][..], Vec::as_slice);
-            opener.check(&stored, blobs, findings, &mut checked);
+            opener.check(&entry, &stored, blobs, findings, &mut checked);
         }
-        Some(CheckedRow::of(&stored.row))
+        Some(row)
     });
     let rows = rows.collect();
     Done::Rows(rows, checked)

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::TryStreamExt as _;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
@@ -18,8 +19,7 @@ use crate::record::{AdvisorId, Digest, RecordId, SourceId};
 /// What belongs to a run of entries.
 #[derive(Debug)]
 pub(super) struct Side {
-    /// Entry, stream, place in the stream.
-    pub(super) streams: BTreeSet<(u64, AdvisorId, u64)>,
+    streams: Places,
     /// Entry, source, its next count.
     pub(super) sources: Vec<(u64, SourceId, u64)>,
     /// Level, index, hashes: those whose last entry lies in this run.
@@ -33,7 +33,47 @@ pub(super) struct Side {
 impl Side {
     /// Takes a stream position off the list; false where the table does not have it.
     pub(super) fn take_stream(&mut self, index: u64, position: &StreamPosition) -> bool {
-        self.streams.remove(&(index, position.id, position.index))
+        self.streams.take((index, position.id, position.index))
+    }
+
+    /// The stream positions that no entry took.
+    pub(super) fn rest_of_streams(&mut self) -> impl Iterator<Item = Place> + use<> {
+        std::mem::take(&mut self.streams).rest()
+    }
+}
+
+/// Entry, stream, place in the stream.
+pub(super) type Place = (u64, AdvisorId, u64);
+
+/// The stream positions of a run, each to be taken once. Entries ask for them in order, so the next one is nearly always the
+/// one that is asked for.
+#[derive(Debug, Default)]
+struct Places {
+    sorted: Vec<Place>,
+    taken: Vec<bool>,
+    next: usize,
+}
+
+impl Places {
+    fn new(mut places: Vec<Place>) -> Self {
+        places.sort_unstable();
+        Self { taken: vec![false; places.len()], sorted: places, next: 0 }
+    }
+
+    fn take(&mut self, place: Place) -> bool {
+        let at = match self.sorted.get(self.next) {
+            Some(next) if *next == place => self.next,
+            _ => match self.sorted.binary_search(&place) {
+                Ok(at) => at,
+                Err(_) => return false,
+            },
+        };
+        self.next = at + 1;
+        self.taken.get_mut(at).is_some_and(|taken| !std::mem::replace(taken, true))
+    }
+
+    fn rest(self) -> impl Iterator<Item = Place> {
+        self.sorted.into_iter().zip(self.taken).filter(|(_place, taken)| !taken).map(|(place, _taken)| place)
     }
 }
 
@@ -45,7 +85,7 @@ pub(super) async fn read(
 ) -> Result<Side, ArchiveError> {
     let (first, end) = (number(from), number(until));
     let mut side = Side {
-        streams: BTreeSet::new(),
+        streams: Places::default(),
         sources: Vec::new(),
         tiles: Vec::new(),
         checkpoints: Vec::new(),
@@ -54,11 +94,14 @@ pub(super) async fn read(
     let rows = sqlx::query(
         "select stream, stream_index, entry_index from ledger.stream_entries where entry_index >= $1 and entry_index < $2",
     );
-    for row in rows.bind(first).bind(end).fetch_all(&mut *connection).await? {
-        let stream = AdvisorId::new(row.try_get::<Uuid, _>("stream")?);
-        let place = (count(row.try_get("entry_index")?), stream, count(row.try_get("stream_index")?));
-        side.streams.insert(place);
+    let mut places = Vec::new();
+    let mut rows = rows.bind(first).bind(end).fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await? {
+        let stream = AdvisorId::new(row.try_get::<Uuid, _>(0)?);
+        places.push((count(row.try_get(2)?), stream, count(row.try_get(1)?)));
     }
+    drop(rows);
+    side.streams = Places::new(places);
     let rows = sqlx::query(
         "select source, next_index, entry_index from ledger.sources
           where entry_index >= $1 and entry_index < $2 order by entry_index",
@@ -133,4 +176,22 @@ pub(super) async fn blobs(connection: &mut PgConnection, from: u64, until: u64) 
         blobs.entry(count(row.try_get("entry_index")?)).or_default().push(blob);
     }
     Ok(blobs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_taken_once_and_what_nobody_takes_is_left() {
+        let place = |entry: u64, stream: u128| (entry, AdvisorId::new(Uuid::from_u128(stream)), entry / 2);
+        let all = [place(4, 1), place(1, 2), place(1, 1), place(2, 1), place(3, 9)];
+        let mut places = Places::new(all.to_vec());
+        assert!(places.take(place(1, 1)) && places.take(place(1, 2)));
+        assert!(!places.take(place(1, 2)), "taken already");
+        assert!(!places.take(place(2, 7)), "not in the table");
+        assert!(places.take(place(3, 9)), "out of order");
+        assert!(places.take(place(2, 1)));
+        assert_eq!(places.rest().collect::<Vec<_>>(), [place(4, 1)]);
+    }
 }

@@ -1,6 +1,7 @@
 //! What the running service's roles may not do, and what nobody may do by mistake.
 
 use muniment::archive::{Append as _, Archive, ArchiveError, migrate};
+use muniment::record::Digest;
 use sqlx::AssertSqlSafe;
 
 use crate::support::archive::{TestArchive, options};
@@ -61,38 +62,139 @@ async fn even_the_owner_is_stopped_by_a_trigger() {
     assert!(fails(&mut owner, "update ledger.head set size = 0".to_owned()).await.contains("forward only"));
 }
 
+/// An entry of our own making for place 2, and the statement that inserts it.
+struct Forged {
+    index: u64,
+    id: &'static str,
+    previous: String,
+    detail: &'static str,
+    sort: &'static str,
+}
+
+impl Forged {
+    const ID: &str = "0198c0de-0000-7000-8000-000000000001";
+    const TAIL: &str = r#""source":"0198c0de-0000-7000-8000-000000000002","source_index":9,"streams":[{"id":"0198c0de-0000-7000-8000-000000000003","index":0},{"id":"0198c0de-0000-7000-8000-000000000004","index":0}]"#;
+
+    fn after(previous: Digest) -> Self {
+        Self { index: 2, id: Self::ID, previous: previous.to_string(), detail: "{}", sort: "gap" }
+    }
+
+    fn place(&self) -> String {
+        format!(r#""id":"{}","index":{},"previous":"{}""#, self.id, self.index, self.previous)
+    }
+
+    fn body(&self) -> String {
+        format!(r#"{{"detail":{},{},{},"type":"{}","v":1}}"#, self.detail, self.place(), Self::TAIL, self.sort)
+    }
+}
+
+/// Inserts bodies from place 2 on, under leaves that are theirs.
+fn insert(bodies: &[&str]) -> String {
+    let rows = bodies.iter().enumerate().map(|(at, body)| format!("({at}, '{body}')")).collect::<Vec<_>>().join(", ");
+    format!(
+        "insert into ledger.entries (index, id, leaf, body)
+         select 2 + n, ('0198c0de-0000-7000-8000-00000000000' || n + 1)::uuid,
+                sha256('\\x00'::bytea || convert_to(b, 'UTF8')), convert_to(b, 'UTF8')
+           from (values {rows}) v (n, b)"
+    )
+}
+
 #[tokio::test]
 async fn p2_the_append_role_can_only_continue_the_chain() {
     let test = TestArchive::new().await;
-    let appended = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
+    let leaf = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap().leaf;
     let mut append = test.database.as_role("muniment_append").await;
-    let insert = |body: &str| {
-        format!(
-            "insert into ledger.entries (index, id, leaf, body)
-             select 2, '0198c0de-0000-7000-8000-000000000001', sha256('\\x00'::bytea || convert_to(b, 'UTF8')), convert_to(b, 'UTF8')
-               from (values ('{body}')) v (b)"
-        )
-    };
-    let body = |index: u64, previous: &str, sort: &str| {
-        format!(
-            r#"{{"detail":{{"phase":"destroyed"}},"id":"0198c0de-0000-7000-8000-000000000001","index":{index},"previous":"{previous}","type":"{sort}"}}"#
-        )
-    };
-    let leaf = appended.leaf.to_string();
+    let good = || Forged::after(leaf);
+    let elsewhere = Forged { index: 9, ..good() };
+    let place = good().place();
+    let tail = Forged::TAIL;
     for (why, body) in [
-        ("another link", body(2, &"0".repeat(64), "gap")),
-        ("another place", body(3, &leaf, "gap")),
+        ("another link", Forged { previous: "0".repeat(64), ..good() }.body()),
+        ("another place", Forged { index: 3, ..good() }.body()),
+        ("another id", Forged { id: "0198c0de-0000-7000-8000-000000000009", ..good() }.body()),
         ("no entry at all", "{}".to_owned()),
+        ("no place", good().body().replace(&place, r#""index":2"#)),
+        (
+            "its place inside of something else",
+            format!(r#"{{"detail":{{"x":1,{place},{tail}}},{},{tail},"type":"gap","v":1}}"#, elsewhere.place()),
+        ),
+        (
+            "its place at the end, and inside",
+            format!(r#"{{{},"detail":{{"x":1,{place},{tail},"type":"gap","v":1}}}}"#, elsewhere.place()),
+        ),
+        (
+            "braces in a string that make up for it",
+            format!(r#"{{{},"detail":{{"x":"{{",{place},{tail},"type":"{{{{","v":1}}}}"#, elsewhere.place()),
+        ),
+        ("another brace in a string", good().body().replace(r#""type":"gap""#, r#""type":"gap}""#)),
+        ("an escape behind its place", good().body().replace(r#""type":"gap""#, r#""type":"\u0067ap""#)),
+        ("a place in a string", format!(r#"{{"detail":"{}",{tail},"type":"gap","v":1}}"#, place.replace('"', r#"\""#))),
     ] {
-        assert!(fails(&mut append, insert(&body)).await.contains("does not continue the chain"), "{why}");
+        let refused = fails(&mut append, insert(&[&body])).await;
+        assert!(refused.contains("does not continue the chain") || refused.contains("type json"), "{why}: {refused}");
     }
-    let disposal = insert(&body(2, &leaf, "disposal"));
-    assert!(fails(&mut append, disposal).await.contains("ledger.dispose only"));
-    let leaf_of_nothing = "insert into ledger.entries select 2, gen_random_uuid(), sha256('x'), '{}'".to_owned();
-    assert!(fails(&mut append, leaf_of_nothing).await.contains("does not continue the chain"));
+    let not_json = good().body().replace("{}", "{");
+    assert!(fails(&mut append, insert(&[&not_json])).await.contains("type json"));
+    let other_leaf = insert(&[&good().body()]).replace("sha256('\\x00'", "sha256('\\x01'");
+    assert!(fails(&mut append, other_leaf).await.contains("entry 2 does not continue the chain"));
+    // Of several, each is held against the one before, and the one that fails is named.
+    let second = good()
+        .body()
+        .replace(Forged::ID, "0198c0de-0000-7000-8000-000000000002")
+        .replace(r#""index":2"#, r#""index":3"#);
+    assert!(
+        fails(&mut append, insert(&[&good().body(), &second])).await.contains("entry 3 does not continue the chain")
+    );
+    for (sort, detail) in [("disposal", r#"{"phase":"destroyed"}"#), ("disposal", "{}")] {
+        let disposal = Forged { sort, detail, ..good() }.body();
+        assert!(fails(&mut append, insert(&[&disposal])).await.contains("ledger.dispose only"), "{detail}");
+    }
     for head in ["size = 7", "size = 3, leaf = sha256('x')"] {
         assert!(fails(&mut append, format!("update ledger.head set {head}")).await.contains("must be the last entry"));
     }
+    assert!(fails(&mut append, "update ledger.head set size = 1".to_owned()).await.contains("forward only"));
+    // What all of these were like, but for one thing, goes in: the refusals above are for what they say.
+    let accepted = format!("begin; {}; rollback", insert(&[&good().body()]));
+    sqlx::raw_sql(AssertSqlSafe(accepted)).execute(&mut append).await.unwrap();
+}
+
+#[tokio::test]
+async fn p2_the_append_role_cannot_add_content_that_nobody_could_read() {
+    let test = TestArchive::new().await;
+    test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
+    let mut append = test.database.as_role("muniment_append").await;
+    for content in [
+        "insert into content.sealed values (7, gen_random_uuid(), array['0.text'], array['x'::bytea])",
+        "insert into content.blobs values (sha256('x'), 1, gen_random_uuid(), '0.text', 7)",
+    ] {
+        assert!(fails(&mut append, content.to_owned()).await.contains("the record has no key"), "{content}");
+    }
+    // Only `ledger.dispose` writes this table; here it stands for a disposal.
+    let record = "0198c0de-0000-7000-8000-00000000000d";
+    test.database.tamper(&format!("insert into content.disposals values ('{record}', 1)")).await;
+    let key = format!("insert into content.keys values ('{record}', 1, decode(repeat('00', 69), 'hex'))");
+    assert!(fails(&mut append, key).await.contains("the record was disposed of"));
+}
+
+#[tokio::test]
+async fn an_entry_costs_the_same_however_many_there_are() {
+    let test = TestArchive::new().await;
+    // A writer's plans are made on its first appends, when every table is empty; they must not read whole tables later.
+    for number in 0..8 {
+        test.archive.append(post(&test, advisor(1), &format!("post {number}"))).await.unwrap();
+    }
+    let mut reader = test.database.superuser().await;
+    let scans = "select coalesce(sum(seq_tup_read), 0)::bigint from pg_stat_user_tables
+                  where schemaname || '.' || relname in ('ledger.entries', 'ledger.stream_entries', 'content.keys', 'content.disposals')";
+    let read: i64 = sqlx::query_scalar(scans).fetch_one(&mut reader).await.unwrap();
+    for number in 0..40 {
+        test.archive.append(post(&test, advisor(1), &format!("later {number}"))).await.unwrap();
+    }
+    // A session tells its counts when it is idle for a second, or ends.
+    test.archive.close().await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let now: i64 = sqlx::query_scalar(scans).fetch_one(&mut reader).await.unwrap();
+    assert!(now - read < 40, "{} rows were read one after the other", now - read);
 }
 
 #[tokio::test]
