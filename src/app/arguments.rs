@@ -66,9 +66,13 @@ pub enum Command {
     /// Read the settings as `serve` would, and print what they mean
     #[command(after_help = check_config_help())]
     CheckConfig,
-    /// Look for whatever would keep `serve` from working: programs, directories, ports, certificates, clock, disk, roles, rules
+    /// Look for whatever would keep `serve` from working: programs, directories, ports, the CA, clock, disk, spool, roles, rules
+    ///
+    /// Each line says what was seen: `ok`, `warning` (serve works, but somebody should look) or `WRONG`, and what to do. Looking
+    /// changes nothing; a running `serve` is asked, a stopped one is not started. Exit codes: 0 when nothing is wrong (there may
+    /// be warnings), 3 when something is, 1 or 2 when it could not look.
     #[command(
-        after_help = "Examples:\n  muniment doctor\n  muniment --json doctor | jq '.checks[] | select(.verdict != \"ok\")'"
+        after_help = "Examples:\n  muniment doctor\n  muniment --json doctor | jq '.checks[] | select(.state != \"ok\")'"
     )]
     Doctor,
     /// The firm's certificate authority

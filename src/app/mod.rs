@@ -71,7 +71,7 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
     let settings = || settings::load(arguments.config.as_deref(), environment);
     match &arguments.command {
         Command::CheckConfig => command::check_config::run(&settings()?, arguments.config.as_deref(), output),
-        Command::Doctor => doctor::run(&settings()?, output),
+        Command::Doctor => runtime::block_on(doctor::run(&settings()?, output)),
         Command::Rules(arguments::Rules::Check { directory }) => {
             command::rules::check(&settings()?, directory.as_deref(), output)
         }

@@ -1,11 +1,15 @@
 //! Rules and workers as settings say: what is intercepted, and by what it is understood.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use super::AppError;
 use super::context::Context;
 use crate::capture::{WorkerCommand, Workers, WorkersSetting};
 use crate::proxy::InterceptedHosts;
 use crate::recognize::{HostPattern, ListedHosts, RuleSet, Source};
 use crate::settings::Settings;
+use crate::telemetry::Metrics;
 
 /// The rules, and the files they are made of.
 pub(super) fn load(settings: &Settings) -> Result<(RuleSet, Vec<Source>), AppError> {
@@ -32,16 +36,28 @@ pub(super) fn hosts(rules: &RuleSet, listed: &ListedHosts, settings: &Settings) 
 
 /// Starts the workers: this program again, without keys, settings or database.
 pub(super) async fn workers(context: &Context, sources: &[Source]) -> Result<Workers, AppError> {
-    let recognition = &context.settings.recognition;
+    let count = context.settings.recognition.workers;
+    start(&context.settings, count, context.home.dir("rules")?, sources, Arc::clone(&context.metrics)).await
+}
+
+/// Starts so many workers with their copies of the rules in `scratch`.
+pub(super) async fn start(
+    settings: &Settings,
+    count: usize,
+    scratch: PathBuf,
+    sources: &[Source],
+    metrics: Arc<Metrics>,
+) -> Result<Workers, AppError> {
+    let recognition = &settings.recognition;
     let setting = WorkersSetting {
         command: WorkerCommand {
             program: std::env::current_exe().map_err(AppError::System)?,
             arguments: vec!["recognize-worker".into()],
         },
-        count: recognition.workers,
+        count,
         memory: recognition.memory,
         run_timeout: recognition.run_timeout,
-        scratch: context.home.dir("rules")?,
+        scratch,
     };
-    Ok(Workers::start(setting, sources, std::sync::Arc::clone(&context.metrics)).await?)
+    Ok(Workers::start(setting, sources, metrics).await?)
 }

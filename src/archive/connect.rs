@@ -77,7 +77,10 @@ pub(super) async fn writer(login: &PgConnectOptions, statement: Duration) -> Res
 /// what it acknowledges.
 pub(super) async fn check(login: &PgConnectOptions, durable: bool) -> Result<(), ArchiveError> {
     for role in [Role::Append, Role::Publish, Role::Project] {
-        let mut connection = match options(login, role, STATEMENT).connect().await {
+        let wanted = options(login, role, STATEMENT);
+        // A server that stands still takes connections and never answers.
+        let connected = tokio::time::timeout(CONNECT, wanted.connect()).await;
+        let mut connection = match connected.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(connection) => connection,
             // 22023: no such role; 42501: not a member of it.
             Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("22023")) => {
@@ -100,7 +103,7 @@ pub(super) async fn check(login: &PgConnectOptions, durable: bool) -> Result<(),
     Ok(())
 }
 
-async fn check_durable(connection: &mut PgConnection) -> Result<(), ArchiveError> {
+pub(super) async fn check_durable(connection: &mut PgConnection) -> Result<(), ArchiveError> {
     let row = sqlx::query(
         "select current_setting('fsync') <> 'off', current_setting('full_page_writes') <> 'off',
                 current_setting('synchronous_commit') <> 'off'",

@@ -51,21 +51,27 @@ impl Archive {
         Ok(self.append(Submission::plain(draft)).await?)
     }
 
-    /// In whose streams the records began: the disposal stands there too.
+    /// In whose streams the records began, and into whose they came later: the disposal stands there too.
     async fn custodians(&self, records: Vec<Uuid>) -> Result<Vec<AdvisorId>, ArchiveError> {
         let rows = sqlx::query(
             "select e.index, e.body from content.keys k join ledger.entries e on e.index = k.entry_index
               where k.record = any ($1)",
         )
-        .bind(records)
+        .bind(&records)
         .fetch_all(&self.parts.reader)
         .await?;
+        let attributed: Vec<Uuid> =
+            sqlx::query_scalar("select distinct stream from ledger.attributions where record = any ($1)")
+                .bind(&records)
+                .fetch_all(&self.parts.reader)
+                .await?;
         let mut streams = BTreeSet::new();
         for row in rows {
             let index = count(row.try_get("index")?);
             let entry = Entry::parse(row.try_get("body")?).map_err(|source| ArchiveError::Entry { index, source })?;
             streams.extend(entry.streams().iter().map(|stream| stream.id));
         }
+        streams.extend(attributed.into_iter().map(AdvisorId::new));
         Ok(streams.into_iter().take(STREAMS_MAX).collect())
     }
 

@@ -157,7 +157,12 @@ impl Core {
         match self.account_entry(actor, &account) {
             Ok(submission) => {
                 let core = Arc::clone(self);
-                self.appends.spawn(async move { core.keep_at_last(submission).await });
+                self.appends.spawn(async move {
+                    // On record first: an attribution names the account.
+                    if core.keep_at_last(submission).await {
+                        core.attribute_earlier(account).await;
+                    }
+                });
             }
             Err(error) => tracing::error!(%error, "an account could not be put on record"),
         }

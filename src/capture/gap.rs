@@ -1,6 +1,7 @@
 //! Gaps: what was seen but could not be kept or could not be read, and why.
 //!
-//! Invariant: a gap names its cause by a word of this list. Hosts are commitments in the entry and sealed beside it.
+//! Invariant: a gap names its cause by a word of this list, and each word has a test whose fault produces it (`p4_gaps`): a cause
+//! comes with the code that raises it. Hosts are commitments in the entry and sealed beside it.
 
 use std::sync::Arc;
 
@@ -12,8 +13,6 @@ words! {
     GapCause {
         /// A device refused our leaf: its app trusts one certificate only.
         LeafRefused = "leaf_refused",
-        /// A host that is not listed says of itself that it is a social server.
-        UnlistedSocialHost = "unlisted_social_host",
         /// Settings or a rule say that this host is tunnelled unread.
         PassedThrough = "passed_through",
         /// After CONNECT to an intercepted host came a request in clear text.
@@ -28,8 +27,6 @@ words! {
         MalformedExchange = "malformed_exchange",
         /// A content coding or compression that cannot be undone within its bounds.
         UnreadableCoding = "unreadable_coding",
-        /// The content is encrypted from end to end: only that it was sent is known.
-        EndToEndEncrypted = "end_to_end_encrypted",
         /// A write is larger than what may be held, and was refused.
         WriteTooLarge = "write_too_large",
         /// A write could not be made durable, and was refused.

@@ -183,6 +183,25 @@ impl Recall for MemoryJournal {
         Box::pin(async move { Ok(known) })
     }
 
+    fn written_by<'a>(
+        &'a self,
+        account: &'a KnownAccount,
+        after: Option<u64>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<Place>, RecallError>> {
+        let entries = self.entries();
+        let wrote = |entry: &&Entry| {
+            let author = self.text(entry, "0.author").and_then(|text| serde_json::from_str::<Party>(&text).ok());
+            matches!(entry.entry_type(), EntryType::Capture | EntryType::Observation)
+                && said(entry, "network") == Some(&account.network)
+                && after.is_none_or(|after| entry.index() > after)
+                && author.is_some_and(|author| author.id == account.party.id)
+        };
+        let places = entries.iter().filter(wrote).filter_map(|entry| place(entry, &entries));
+        let places = places.filter(|place| !place.streams.contains(&account.advisor)).take(limit as usize).collect();
+        Box::pin(async move { Ok(places) })
+    }
+
     fn item<'a>(
         &'a self,
         network: &'a str,

@@ -12,6 +12,7 @@
 
 mod accounts;
 mod attachments;
+mod attribution;
 mod closing;
 mod core;
 mod entropy;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::accounts;
+use super::attribution::Earlier;
 use super::core::Core;
 use super::facts::{Facts, Flag, Transport, connection_json, put_communication, to_value};
 use super::outcome::in_memory;
@@ -22,7 +23,7 @@ use crate::archive::Submission;
 use crate::exchange::{Connection, Exchange, Message, RequestHead};
 use crate::ledger::{Actor, Draft, EntryType};
 use crate::recognize::{Communication, Party, Recognition};
-use crate::record::{AdvisorId, Digest, Direction, EntryId, ExchangeId, FieldName, Timestamp, Word};
+use crate::record::{AdvisorId, Digest, Direction, EntryId, ExchangeId, FieldName, Timestamp};
 
 /// Something seen that waits to be looked at.
 pub(crate) enum Sighting {
@@ -101,10 +102,6 @@ impl Core {
         let crate::recognize::Plan::Tee(tee) = rules.set.plan(&exchange.request.head, &rules.listed) else { return };
         let network = tee.network;
         let incomplete = exchange.response.as_ref().is_some_and(|response| !response.complete);
-        if incomplete {
-            let gap = Gap::on(GapCause::ReadCut, &connection).exchange(exchange.id);
-            self.gap(gap.network(Some(Arc::clone(&network))));
-        }
         let scrubbed = match self.scrub(&rules, &exchange).await {
             Ok(scrubbed) => scrubbed,
             Err(error) => {
@@ -308,23 +305,7 @@ impl Core {
         };
         let Some(index) = index else { return };
         let missing = self.seen.join(sight.key, streams, self.now());
-        if missing.is_empty() {
-            return;
-        }
-        let mut detail = serde_json::Map::new();
-        detail.insert("cause".to_owned(), "seen_again".into());
-        detail.insert("entry".to_owned(), held.entry.to_string().into());
-        detail.insert("index".to_owned(), index.into());
-        let attribution = Submission::plain(Draft {
-            id: EntryId::new(self.ids.fresh()),
-            entry_type: EntryType::Attribution,
-            actor: Actor::Service(Word::CAPTURE),
-            captured_at: self.now(),
-            record: held.record,
-            streams: missing,
-            commitments: crate::ledger::Commitments::new(),
-            detail,
-        });
-        self.keep_at_last(attribution).await;
+        let (entry, record) = (held.entry, held.record);
+        self.attribute_to(Earlier { entry, index, record, cause: "seen_again", account: None }, missing).await;
     }
 }

@@ -56,6 +56,15 @@ pub trait Recall: Send + Sync {
     /// Every account that is known to be an advisor's.
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<KnownAccount>, RecallError>>;
 
+    /// Records of a network that this party wrote, that are not in the advisor's stream yet and stand behind the index `after`:
+    /// in order, at most `limit`.
+    fn written_by<'a>(
+        &'a self,
+        account: &'a KnownAccount,
+        after: Option<u64>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<Place>, RecallError>>;
+
     /// What is on record about an item.
     fn item<'a>(
         &'a self,

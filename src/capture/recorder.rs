@@ -12,7 +12,8 @@ pub trait Recorder: Send + Sync {
     fn plan(&self, connection: &Connection, head: &RequestHead) -> Plan;
 
     /// P1: when this returns `Ok`, the record is durable and the request may leave. The exchange is still as it came:
-    /// credentials are redacted in here. With `Keep::Head` the proxy hands over an empty body.
+    /// credentials are redacted in here. With `Keep::Head` the proxy hands over an empty body. A refused write is a gap that the
+    /// recorder notes itself: whoever is refused notes nothing.
     fn write(&self, exchange: Exchange) -> BoxFuture<'_, Result<Receipt, Refusal>>;
 
     /// What the origin said to a released write. Never blocks.
@@ -20,11 +21,13 @@ pub trait Recorder: Send + Sync {
         receipt.close(answer);
     }
 
-    /// A read whose response was teed. Never blocks; what cannot be looked at becomes a gap. A tee that passed its bound is
+    /// A read whose response was teed. Never blocks; what cannot be looked at becomes a gap. Whether a response that is not
+    /// complete is one, the proxy knows: it was cut off, or the device left. A tee that passed its bound is
     /// not handed over but reported as [`super::GapCause::ReadCapped`].
     fn observe(&self, exchange: Exchange);
 
-    /// One message of a channel. An outbound one may be relayed only on `Ok`; for an inbound one it never waits.
+    /// One message of a channel. An outbound one may be relayed only on `Ok`; for an inbound one it never waits. A refused
+    /// message is a gap that the recorder notes itself.
     fn message<'a>(
         &'a self,
         connection: &'a std::sync::Arc<Connection>,

@@ -56,6 +56,7 @@ pub(crate) struct Seen {
     versions: Mutex<Recent<VersionKey, State>>,
     captured: Mutex<Recent<Item, ()>>,
     newest: Mutex<Recent<Item, EntryId>>,
+    attributed: Mutex<Recent<(EntryId, AdvisorId), ()>>,
 }
 
 impl Default for Seen {
@@ -64,6 +65,7 @@ impl Default for Seen {
             versions: Mutex::new(Recent::new(VERSIONS, WINDOW)),
             captured: Mutex::new(Recent::new(ITEMS, WINDOW)),
             newest: Mutex::new(Recent::new(ITEMS, WINDOW)),
+            attributed: Mutex::new(Recent::new(ITEMS, WINDOW)),
         }
     }
 }
@@ -111,6 +113,11 @@ impl Seen {
             versions.put(key, State::Held(held), now);
         }
         missing
+    }
+
+    /// False when this entry was put into the advisor's stream before.
+    pub(crate) fn is_first_attribution(&self, entry: EntryId, advisor: AdvisorId, now: Timestamp) -> bool {
+        self.attributed.lock().put((entry, advisor), (), now).is_none()
     }
 
     /// The claimed version was not written after all.

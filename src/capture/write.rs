@@ -45,17 +45,23 @@ impl Core {
     pub(crate) async fn write(self: &Arc<Self>, exchange: Exchange) -> Result<Receipt, Refusal> {
         let connection = Arc::clone(&exchange.connection);
         let id = exchange.id;
-        let written = self.write_or_say_why(exchange).await;
+        let mut network = None;
+        let written = self.write_or_say_why(exchange, &mut network).await;
         if let Err(refusal) = &written {
             tracing::warn!(exchange.id = %id, reason = %refusal.reason(), error = %refusal, "a write is refused");
-            self.gap(Gap::on(refusal.gap(), &connection).exchange(id));
+            self.gap(Gap::on(refusal.gap(), &connection).exchange(id).network(network));
         }
         written
     }
 
-    async fn write_or_say_why(self: &Arc<Self>, mut exchange: Exchange) -> Result<Receipt, Refusal> {
+    async fn write_or_say_why(
+        self: &Arc<Self>,
+        mut exchange: Exchange,
+        network_of: &mut Option<Arc<str>>,
+    ) -> Result<Receipt, Refusal> {
         let rules = self.rules();
         let (network, keep) = plan(&rules, &exchange);
+        network_of.clone_from(&network);
         if keep == Keep::Head {
             // The proxy has dropped it already; what looks like a login is not kept whatever comes.
             exchange.request.body = Body::Empty;

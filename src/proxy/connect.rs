@@ -57,6 +57,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, io: BoxIo, arrival: Arrival) -> 
         patience: Patience::new(shared.limits.head_timeout, &shared.stop),
         device: None,
         authority: None,
+        generation: 0,
         site: None,
     };
     let end = front.serve(Conn::new(io, BytesMut::new()).limited(shared.limits.head)).await;
@@ -68,6 +69,8 @@ struct Front<'a> {
     arrival: Arrival,
     patience: Patience,
     device: Option<Device>,
+    /// The state of the directory in which it was admitted.
+    generation: u64,
     authority: Option<Authority>,
     /// Of the last absolute-form request: the next one mostly goes to the same place.
     site: Option<(Device, Site)>,
@@ -137,6 +140,8 @@ impl Front<'_> {
         if shown.next().is_some() {
             return Err(Refuse::WrongCredential.into());
         }
+        // Read before: what changes while we ask is asked again.
+        self.generation = self.shared.gate.generation();
         let device = self.shared.gate.admit(self.arrival.from.ip(), value).await?;
         self.device = Some(device);
         Ok(device)
@@ -188,7 +193,7 @@ impl Front<'_> {
 
     fn site(&self, device: Device, scheme: Scheme, authority: Authority, listed: bool) -> Site {
         let shared = Arc::clone(self.shared);
-        Site::new(shared, device, self.arrival.from, scheme, authority, Protocol::Http1, listed)
+        Site::new(shared, (device, self.generation), self.arrival.from, scheme, authority, Protocol::Http1, listed)
     }
 
     fn passes(&self, why: PassThrough, device: Device, authority: &Authority) {

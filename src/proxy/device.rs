@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -62,6 +63,9 @@ pub struct DevicesError(pub String);
 pub trait Devices: Send + Sync {
     /// Which device has this credential; none when no device has. Takes as long for an unknown user as for a wrong password.
     fn verify<'a>(&'a self, credential: &'a Credential) -> BoxFuture<'a, Result<Option<Device>, DevicesError>>;
+
+    /// Whether a device that proved itself is still one: not revoked since.
+    fn stands(&self, device: DeviceId) -> BoxFuture<'_, Result<bool, DevicesError>>;
 
     /// Changes with every device that is added, changed or revoked: an answer from before is not believed after.
     fn generation(&self) -> u64;
@@ -121,6 +125,31 @@ impl Gate {
                 Err(Refuse::WrongCredential.into())
             }
             Err(error) => Err(Refused::because(Refuse::DirectoryUnavailable, &error)),
+        }
+    }
+
+    /// Which state of the directory an answer given from now on is about.
+    pub(crate) fn generation(&self) -> u64 {
+        self.devices.generation()
+    }
+
+    /// Whether a device that was admitted is still one. Asks only when the directory has changed since; while it cannot be asked
+    /// nobody can be revoked either.
+    pub(crate) async fn stands(&self, device: DeviceId, confirmed: &AtomicU64) -> bool {
+        let generation = self.devices.generation();
+        if confirmed.load(Ordering::Acquire) == generation {
+            return true;
+        }
+        match self.devices.stands(device).await {
+            Ok(true) => {
+                confirmed.store(generation, Ordering::Release);
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                tracing::debug!(%error, "whether a device was revoked is asked again at its next request");
+                true
+            }
         }
     }
 
@@ -184,6 +213,10 @@ mod tests {
             let right = user == "laptop" && password.expose_secret() == "pass:word";
             let device = Device { id: DeviceId::new(Uuid::nil()), advisor: AdvisorId::new(Uuid::nil()) };
             Box::pin(async move { Ok(right.then_some(device)) })
+        }
+
+        fn stands(&self, _device: DeviceId) -> BoxFuture<'_, Result<bool, DevicesError>> {
+            Box::pin(async { Ok(true) })
         }
 
         fn generation(&self) -> u64 {

@@ -15,6 +15,8 @@ words! {
         NoCredential = "no_credential",
         /// No device has this credential.
         WrongCredential = "wrong_credential",
+        /// The device was revoked while it was connected.
+        DeviceRevoked = "device_revoked",
         /// Too many wrong credentials from this address.
         TooManyFailures = "too_many_failures",
         /// A credential may not travel in the clear from this network.
@@ -108,6 +110,7 @@ impl Refuse {
         match self {
             Self::NoCredential
             | Self::WrongCredential
+            | Self::DeviceRevoked
             | Self::TooManyFailures
             | Self::CredentialInClear
             | Self::NotForProxy
@@ -148,6 +151,7 @@ impl Refuse {
             Self::NoCredential | Self::WrongCredential => StatusCode::PROXY_AUTHENTICATION_REQUIRED,
             Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
             Self::CredentialInClear
+            | Self::DeviceRevoked
             | Self::ForbiddenPort
             | Self::ForbiddenAddress
             | Self::OwnAddress
@@ -182,6 +186,7 @@ impl Refuse {
         match self {
             Self::NoCredential => "This proxy asks for the device's user name and password.",
             Self::WrongCredential => "The device's user name or password is wrong, or the device was revoked.",
+            Self::DeviceRevoked => "This device was revoked by the firm. Nothing was sent.",
             Self::TooManyFailures => "There were too many wrong passwords from this address. Wait a minute.",
             Self::CredentialInClear => {
                 "A password must not travel unencrypted on this network. Use the proxy's TLS address."

@@ -54,6 +54,10 @@ impl Devices for Anybody {
         Box::pin(async move { Ok(Some(device)) })
     }
 
+    fn stands(&self, _device: DeviceId) -> BoxFuture<'_, Result<bool, DevicesError>> {
+        Box::pin(async { Ok(true) })
+    }
+
     fn generation(&self) -> u64 {
         0
     }

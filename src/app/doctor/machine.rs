@@ -1,6 +1,6 @@
-//! The machine: Postgres programs, ports, disk, open files, clock.
+//! The machine: Postgres programs, disks, open files, clock.
 
-use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::process::Resource;
@@ -23,12 +23,7 @@ pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     if let Postgres::Embedded { dir, bindir } = &settings.archive.postgres {
         checks.push(programs(dir, bindir.as_deref()));
     }
-    checks.push(port("port proxy.listen", settings.proxy.listen));
-    if let Some(tls) = &settings.proxy.tls {
-        checks.push(port("port proxy.tls", tls.listen));
-    }
-    checks.push(port("port api.listen", settings.api.listen));
-    checks.push(disk(&settings.data_dir, settings.archive.spool));
+    checks.extend(disks(settings));
     checks.push(files(settings.proxy.limits.connections));
     checks.push(clock());
     checks
@@ -44,37 +39,39 @@ fn programs(dir: &Path, bindir: Option<&Path>) -> Check {
     }
 }
 
-/// Bound and let go at once. A running `serve` holds it, which is no fault.
-fn port(name: &'static str, address: SocketAddr) -> Check {
-    match TcpListener::bind(address) {
-        Ok(_bound) => Check::ok(name, format!("{address} is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Check::warning(
-            name,
-            format!("{address} is in use"),
-            "fine while `muniment serve` runs; otherwise find out by whom, or choose another port",
-        ),
-        Err(error) => {
-            Check::wrong(name, format!("{address}: {error}"), "choose an address of this machine, or another port")
-        }
+/// The file systems that writes go to, each once.
+fn disks(settings: &Settings) -> Vec<Check> {
+    let mut places =
+        vec![("disk data_dir", settings.data_dir.as_path()), ("disk blobs", settings.archive.blobs.as_path())];
+    if let Postgres::Embedded { dir, .. } = &settings.archive.postgres {
+        places.push(("disk postgres", dir.as_path()));
     }
+    let mut seen = Vec::new();
+    places.retain(|(_name, path)| {
+        // What cannot be looked at is looked at, and then said.
+        let device = std::fs::metadata(existing(path)).map(|found| found.dev()).ok();
+        let is_new = device.is_none() || !seen.contains(&device);
+        seen.push(device);
+        is_new
+    });
+    places.into_iter().map(|(name, path)| disk(name, path, settings.archive.spool)).collect()
 }
 
-fn disk(data_dir: &Path, spool: u64) -> Check {
-    let dir = existing(data_dir);
+fn disk(name: &'static str, path: &Path, spool: u64) -> Check {
+    let dir = existing(path);
     match rustix::fs::statvfs(dir) {
         Ok(found) => {
             let free = found.f_bavail.saturating_mul(found.f_frsize);
             let saw = format!("{} MiB free at {}", free >> 20, dir.display());
             if free < DISK_LEAST {
-                Check::wrong("disk", saw, "free some space: with a full disk nothing can be kept, and so nothing sent")
+                Check::wrong(name, saw, "free some space: with a full disk nothing can be kept, and so nothing sent")
             } else if free < DISK_GOOD.max(spool) {
-                let hint = format!("the spool alone may take {}", Size(spool));
-                Check::warning("disk", saw, hint)
+                Check::warning(name, saw, format!("make room: the spool alone may take {}", Size(spool)))
             } else {
-                Check::ok("disk", saw)
+                Check::ok(name, saw)
             }
         }
-        Err(error) => Check::wrong("disk", format!("{}: {error}", dir.display()), "check that data_dir is mounted"),
+        Err(error) => Check::wrong(name, format!("{}: {error}", dir.display()), "check that it is mounted"),
     }
 }
 

@@ -2,8 +2,13 @@
 //!
 //! Each check stands alone and says what it saw. Looking changes nothing: no directory, key or database is made.
 
+mod authority;
+mod database;
 mod files;
 mod machine;
+mod ports;
+mod spool;
+mod workers;
 
 use std::fmt;
 use std::path::Path;
@@ -81,10 +86,15 @@ impl fmt::Display for Answer {
     }
 }
 
-pub(super) fn run(settings: &Settings, output: Output) -> Result<Verdict, AppError> {
+pub(super) async fn run(settings: &Settings, output: Output) -> Result<Verdict, AppError> {
     let mut checks = Vec::new();
     checks.extend(files::checks(settings));
     checks.extend(machine::checks(settings));
+    checks.extend(ports::checks(settings).await);
+    checks.extend(database::checks(settings).await);
+    checks.extend(authority::checks(settings));
+    checks.push(spool::check(settings));
+    checks.push(workers::check(settings).await);
     let worst = |checks: &[Check], state| checks.iter().any(|check| check.state == state);
     let state = match () {
         () if worst(&checks, State::Wrong) => State::Wrong,

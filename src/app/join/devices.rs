@@ -53,6 +53,10 @@ impl Devices for ArchiveDevices {
         })
     }
 
+    fn stands(&self, device: DeviceId) -> BoxFuture<'_, Result<bool, DevicesError>> {
+        Box::pin(async move { self.directory.stands(device).await.map_err(|error| DevicesError(error.to_string())) })
+    }
+
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }

@@ -35,6 +35,23 @@ impl Recall for ArchiveRecall {
         })
     }
 
+    fn written_by<'a>(
+        &'a self,
+        account: &'a KnownAccount,
+        after: Option<u64>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<Place>, RecallError>> {
+        Box::pin(async move {
+            let size = self.0.head_size().await.map_err(failed)?;
+            self.0.project(size).await.map_err(failed)?;
+            let (party, network) = (&account.party, &*account.network);
+            let id = Some(party.id.as_str()).filter(|id| !id.is_empty());
+            let handle = party.handle.as_deref();
+            let places = self.0.written_by(network, id, handle, account.advisor, after, limit).await;
+            Ok(places.map_err(failed)?.into_iter().map(place).collect())
+        })
+    }
+
     fn item<'a>(
         &'a self,
         network: &'a str,
@@ -58,11 +75,10 @@ fn known_account(owned: OwnedAccount) -> KnownAccount {
 fn known_item(places: Vec<ItemPlace>) -> KnownItem {
     let captured = places.iter().any(|place| place.captured);
     let newest = places.iter().find(|place| !place.captured).map(|place| place.entry);
-    let this_version = places.into_iter().find(|place| !place.captured && place.same_version).map(|place| Place {
-        entry: place.entry,
-        record: place.record,
-        index: place.index,
-        streams: place.advisors,
-    });
+    let this_version = places.into_iter().find(|place| !place.captured && place.same_version).map(place);
     KnownItem { captured, this_version, newest }
+}
+
+fn place(found: ItemPlace) -> Place {
+    Place { entry: found.entry, record: found.record, index: found.index, streams: found.advisors }
 }

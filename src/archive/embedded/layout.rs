@@ -53,6 +53,31 @@ impl Layout {
         Ok(layout)
     }
 
+    /// The layout of what is there already: none where there is no cluster.
+    pub(super) fn existing(dir: &Path) -> Result<Option<Self>, EmbeddedError> {
+        let dir = std::path::absolute(dir).map_err(EmbeddedError::io(dir))?;
+        if !dir.join("cluster").is_dir() {
+            return Ok(None);
+        }
+        let account = Account::choose(&dir.join("cluster"))?;
+        Ok(Some(Self { dir, account }))
+    }
+
+    /// Whether a process holds the lock now.
+    pub(super) fn is_locked(&self) -> Result<bool, EmbeddedError> {
+        let path = self.dir.join("lock");
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(EmbeddedError::io(&path)(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(EmbeddedError::io(&path)(error)),
+        }
+    }
+
     pub(super) fn cluster(&self) -> PathBuf {
         self.dir.join("cluster")
     }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::EmbeddedError;
 
 /// Oldest major version that has all we use.
-const LEAST: u32 = 14;
+pub const LEAST: u32 = 14;
 
 /// One installed Postgres.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use error::EmbeddedError;
 use layout::{Layout, OWNER, SERVICE};
-pub use locate::Programs;
+pub use locate::{LEAST, Programs};
 
 use super::roles;
 
@@ -99,6 +99,17 @@ impl Embedded {
                 let (_sender, state) = watch::channel(State::Running);
                 Ok(Self { service: layout.connect_options(SERVICE, OWNER)?, owner, state, watch: None })
             }
+        }
+    }
+
+    /// How the running service connects, when some process of ours runs the server now. Changes nothing, for a look.
+    ///
+    /// # Errors
+    /// See [`EmbeddedError`].
+    pub fn running(dir: &Path) -> Result<Option<PgConnectOptions>, EmbeddedError> {
+        match Layout::existing(dir)? {
+            Some(layout) if layout.is_locked()? => layout.connect_options(SERVICE, OWNER).map(Some),
+            _ => Ok(None),
         }
     }
 

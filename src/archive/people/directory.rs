@@ -149,6 +149,14 @@ impl Directory {
         Ok(Some(KnownDevice { device, advisor }))
     }
 
+    /// Whether this device is registered and not revoked.
+    ///
+    /// # Errors
+    /// When the database is away and the device was never seen before.
+    pub async fn stands(&self, device: DeviceId) -> Result<bool, ArchiveError> {
+        Ok(self.entry(device).await?.is_some())
+    }
+
     /// Changes with every device, advisor, officer or role that is added or revoked, by whichever process: an answer from before need not hold
     /// after.
     ///

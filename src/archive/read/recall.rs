@@ -1,12 +1,13 @@
 //! What is on record already, for whoever captures: open captures, accounts, items seen before.
 
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 
 use super::lists::advisors;
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
-use crate::archive::row::count;
+use crate::archive::row::{count, number};
 use crate::record::{AccountId, AdvisorId, Digest, EntryId, RecordId, Timestamp};
 
 /// A capture that has no outcome.
@@ -109,6 +110,42 @@ impl Archive {
             .collect()
     }
 
+    /// Where records stand that a party of a network wrote and that are not in the advisor's stream, in order, behind `after`. The
+    /// stable id decides where a record has one: a handle can move to another account.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn written_by(
+        &self,
+        network: &str,
+        id: Option<&str>,
+        handle: Option<&str>,
+        advisor: AdvisorId,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<ItemPlace>, ArchiveError> {
+        let rows = sqlx::query(
+            "select r.entry, r.record, r.entry_index, r.advisors, r.type = 'capture' as captured, false as same_version
+               from projection.records r
+              where r.network = $1 and r.disposed is null and not $4 = any (r.advisors) and r.entry_index > $5
+                and r.record in (
+                      select c.record from projection.communications c where c.author_id = $2
+                      union all
+                      select c.record from projection.communications c
+                       where lower(ltrim(c.author_handle, '@')) = lower(ltrim($3, '@')) and (coalesce(c.author_id, '') = '' or $2 is null))
+              order by r.entry_index limit $6",
+        )
+        .bind(network)
+        .bind(id)
+        .bind(handle)
+        .bind(advisor.uuid())
+        .bind(after.map_or(-1, number))
+        .bind(i64::from(limit))
+        .fetch_all(&self.parts.reader)
+        .await?;
+        rows.iter().map(item_place).collect()
+    }
+
     /// Where an item of a network stands, newest first: at most one capture, the newest observation, and the observation of this
     /// version.
     ///
@@ -136,20 +173,19 @@ impl Archive {
         .bind(version.to_string())
         .fetch_all(&self.parts.door)
         .await?;
-        let mut places = rows
-            .iter()
-            .map(|row| {
-                Ok(ItemPlace {
-                    entry: EntryId::new(row.try_get::<Uuid, _>("entry")?),
-                    record: RecordId::new(row.try_get("record")?),
-                    index: count(row.try_get("entry_index")?),
-                    advisors: advisors(row)?,
-                    captured: row.try_get("captured")?,
-                    same_version: row.try_get("same_version")?,
-                })
-            })
-            .collect::<Result<Vec<_>, ArchiveError>>()?;
+        let mut places = rows.iter().map(item_place).collect::<Result<Vec<_>, ArchiveError>>()?;
         places.sort_by_key(|place| std::cmp::Reverse(place.index));
         Ok(places)
     }
+}
+
+fn item_place(row: &PgRow) -> Result<ItemPlace, ArchiveError> {
+    Ok(ItemPlace {
+        entry: EntryId::new(row.try_get::<Uuid, _>("entry")?),
+        record: RecordId::new(row.try_get("record")?),
+        index: count(row.try_get("entry_index")?),
+        advisors: advisors(row)?,
+        captured: row.try_get("captured")?,
+        same_version: row.try_get("same_version")?,
+    })
 }

@@ -74,6 +74,10 @@ pub(crate) async fn serve(
         site.gap(GapCause::MalformedExchange);
         return serving.refuse(&refused, &request).await;
     }
+    // A tunnel may be open for days: whoever was revoked meanwhile is refused at the next request.
+    if !site.device_stands().await {
+        return serving.refuse(&Refuse::DeviceRevoked.into(), &request).await;
+    }
     let plan = if site.listed { site.shared.recorder.plan(&site.connection(), &request.head) } else { Plan::Forward };
     match plan {
         Plan::Forward | Plan::Credential => serving.stream(request, None, false).await,

@@ -119,15 +119,20 @@ async fn held_tail(serving: &mut Serving<'_, '_>, request: Incoming, taken: Take
         // Its end was never released, but the origin has most of it.
         None => site.note(gap(GapCause::WriteCut, connection, seen)),
     }
-    if let Err(Broken::NotKept(_) | Broken::TooLarge | Broken::Held(_)) = &relayed.result {
-        let cause = if matches!(relayed.result, Err(Broken::TooLarge)) {
-            GapCause::WriteTooLarge
-        } else {
-            GapCause::WriteRefused
-        };
-        site.note(gap(cause, connection, seen));
+    if let Err(broken) = &relayed.result {
+        note_refused(site, broken, connection, seen);
     }
     serving.conclude(taken, relayed, &request).await
+}
+
+/// Each refused write is one gap: what the recorder refused, the recorder has noted.
+fn note_refused(site: &super::site::Site, broken: &Broken, connection: &Connection, seen: &Seen) {
+    match broken {
+        Broken::TooLarge => site.note(gap(GapCause::WriteTooLarge, connection, seen)),
+        Broken::Held(_) => site.note(gap(GapCause::WriteRefused, connection, seen)),
+        // The device itself did not finish: nothing is missing.
+        _ => {}
+    }
 }
 
 fn gap(cause: GapCause, connection: &Connection, seen: &Seen) -> Gap {
@@ -205,12 +210,7 @@ async fn record(
 
 async fn not_kept(serving: &mut Serving<'_, '_>, request: &Incoming, seen: &Seen, broken: Broken) -> Served {
     let connection = serving.site.connection();
-    match &broken {
-        Broken::TooLarge => serving.site.note(gap(GapCause::WriteTooLarge, &connection, seen)),
-        Broken::NotKept(_) | Broken::Held(_) => serving.site.note(gap(GapCause::WriteRefused, &connection, seen)),
-        // The device itself did not finish; nothing is missing.
-        _ => {}
-    }
+    note_refused(serving.site, &broken, &connection, seen);
     serving.refuse(&refusal_of(broken), request).await
 }
 

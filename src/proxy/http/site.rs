@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 
@@ -18,13 +19,15 @@ pub(crate) struct Site {
     /// Whether its exchanges are looked at. Unlisted ones reach this place in absolute form only, and are forwarded.
     pub(crate) listed: bool,
     pub(crate) upstreams: Upstreams,
+    /// The state of the directory in which the device was known last.
+    confirmed: AtomicU64,
     connection: Mutex<Arc<Connection>>,
 }
 
 impl Site {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        device: Device,
+        (device, generation): (Device, u64),
         device_address: SocketAddr,
         scheme: Scheme,
         authority: Authority,
@@ -45,7 +48,14 @@ impl Site {
             protocol,
             upstream: None,
         };
-        Self { shared, scheme, listed, upstreams, connection: Mutex::new(Arc::new(connection)) }
+        let confirmed = AtomicU64::new(generation);
+        Self { shared, scheme, listed, upstreams, confirmed, connection: Mutex::new(Arc::new(connection)) }
+    }
+
+    /// Whether the device may still use what was opened to it. Costs nothing while nobody comes or goes.
+    pub(crate) async fn device_stands(&self) -> bool {
+        let device = self.connection.lock().device;
+        self.shared.gate.stands(device, &self.confirmed).await
     }
 
     pub(crate) fn connection(&self) -> Arc<Connection> {

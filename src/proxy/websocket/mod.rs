@@ -89,7 +89,7 @@ pub(crate) async fn serve(site: &Site, device: Conn, upgraded: Upgraded, patienc
         Ended::NotKept(refusal) => {
             site.shared.metrics.refused(Refuse::NotKept.as_str());
             tracing::info!(exchange.id = %exchange, reason = refusal.reason().as_str(), "message refused");
-            site.note(Gap::on(GapCause::WriteRefused, &connection).exchange(exchange));
+            // The recorder has noted the gap.
             (TRY_AGAIN, "the message could not be recorded, so it was not sent", End::Refused(Refuse::NotKept))
         }
     };

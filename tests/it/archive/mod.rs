@@ -1,6 +1,7 @@
 //! The archive on a real Postgres.
 
 mod append;
+mod attribution;
 mod background;
 mod compare;
 mod credentials;

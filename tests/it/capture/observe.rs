@@ -169,15 +169,19 @@ async fn two_advisors_who_see_an_item_at_once_both_have_it_and_it_is_kept_once()
 }
 
 #[tokio::test]
-async fn a_read_that_was_cut_off_is_a_gap() {
+async fn a_read_that_was_cut_off_is_looked_at_as_far_as_it_came_and_says_that_it_is_not_whole() {
     let world = world().await;
     let mut exchange = world.exchange(http::Method::GET, "/feed", "");
-    let mut response = world.response(200, &feed(&[]));
+    let item = json!({"id": "i-1", "author": "did:x", "text": "to you", "concerns_us": true});
+    let mut response = world.response(200, &feed(&[item]));
     response.complete = false;
     exchange.response = Some(response);
     world.capture.observe(exchange);
-    world.until(|world| world.entries(EntryType::Gap).iter().any(|gap| said(gap, "cause") == "read_cut")).await;
-    world.end().await;
+    world.until_count(EntryType::Observation, 1).await;
+    assert_eq!(said(&world.entries(EntryType::Observation)[0], "flags"), "[\"incomplete\"]");
+    // Whether something is missing the proxy says, who knows whose end it was.
+    let ground = world.end().await;
+    assert!(ground.ledger.entries_of(EntryType::Gap).is_empty());
 }
 
 #[tokio::test]
@@ -249,4 +253,33 @@ async fn inbound_messages_are_kept_like_reads() {
         ("websocket".to_owned(), "inbound".to_owned())
     );
     assert_eq!(ground.ledger.text(&seen[0], "0.text").unwrap(), "hi there");
+}
+
+#[tokio::test]
+async fn what_an_account_wrote_before_it_was_known_whose_it_is_is_attributed_once() {
+    let world = world().await;
+    let item = |id: &str| json!({"id": id, "author": "did:later", "text": format!("{id} to you"), "concerns_us": true});
+    let stranger = json!({"id": "i-9", "author": "did:stranger", "text": "to you as well", "concerns_us": true});
+    let items = [item("i-1"), stranger, item("i-2")];
+    world.read("/feed", &feed(&items));
+    world.until_count(EntryType::Observation, 3).await;
+    acts_as(&world, OTHER_DEVICE, OTHER_ADVISOR, "did:later", 1).await;
+    world.until_count(EntryType::Attribution, 2).await;
+    // Seen again by the advisor whose they are now.
+    world.read_of(OTHER_DEVICE, OTHER_ADVISOR, "/feed", &feed(&items[..1]));
+    let account = said(&world.entries(EntryType::Identity)[0], "id");
+    let ground = world.end().await;
+    let observations = ground.ledger.entries_of(EntryType::Observation);
+    let attributions = ground.ledger.entries_of(EntryType::Attribution);
+    assert_eq!(attributions.len(), 2);
+    for (attribution, earlier) in attributions.iter().zip([&observations[0], &observations[2]]) {
+        assert_eq!(said(attribution, "cause"), "account_learned");
+        assert_eq!(said(attribution, "account"), account);
+        assert_eq!(said(attribution, "entry"), earlier.id().to_string());
+        assert_eq!(said(attribution, "index"), earlier.index().to_string());
+        assert_eq!(attribution.record(), earlier.record());
+        let streams: Vec<_> = attribution.streams().iter().map(|stream| stream.id).collect();
+        assert_eq!(streams, [advisor(OTHER_ADVISOR)], "the new stream, and not the old one again");
+    }
+    assert_sound(&ground.ledger);
 }

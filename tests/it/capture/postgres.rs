@@ -12,8 +12,8 @@ use http::{HeaderMap, Method, Version};
 use muniment::archive::Append;
 use muniment::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use muniment::capture::{
-    Answer, Capture, CaptureParts, InlineRecognizer, KnownAccount, KnownItem, NoAnswer, Pace, Recall, RecallError,
-    Recorder, SystemEntropy, Unfinished,
+    Answer, Capture, CaptureParts, InlineRecognizer, KnownAccount, KnownItem, NoAnswer, Pace, Place, Recall,
+    RecallError, Recorder, SystemEntropy, Unfinished,
 };
 use muniment::exchange::{
     Authority, Body, Connection, Exchange, Limits, Protocol, Request, RequestHead, Scheme, ScrubKey,
@@ -40,6 +40,15 @@ impl Recall for Nothing {
     }
 
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<KnownAccount>, RecallError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn written_by<'a>(
+        &'a self,
+        _account: &'a KnownAccount,
+        _after: Option<u64>,
+        _limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<Place>, RecallError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

@@ -138,10 +138,17 @@ async fn with_refuse_and_the_archive_away_a_write_is_refused_and_that_is_on_reco
 #[tokio::test]
 async fn p1_a_write_whose_caller_leaves_is_closed_as_not_sent_if_it_was_kept() {
     let world = world().await;
-    world.ground.archive.set_delay(Duration::from_millis(60));
+    world.ground.archive.set_delay(Duration::from_millis(300));
     let exchange = world.exchange(Method::POST, "/posts", "{\"text\":\"never mind\"}");
-    let left = tokio::time::timeout(Duration::from_millis(30), world.capture.write(exchange)).await;
-    assert!(left.is_err(), "the device left while the append was under way");
+    let before = world.ground.archive.appends();
+    tokio::select! {
+        _written = world.capture.write(exchange) => panic!("the device leaves while the append is under way"),
+        () = async {
+            while world.ground.archive.appends() == before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        } => {}
+    }
     world.until_count(EntryType::Outcome, 1).await;
     let outcome = &world.entries(EntryType::Outcome)[0];
     assert_eq!((said(outcome, "state"), said(outcome, "cause")), ("refused".to_owned(), "not_sent".to_owned()));
@@ -423,4 +430,31 @@ async fn p1_what_an_ignore_rule_would_take_is_kept_where_the_origin_may_read_ano
         assert!(!said(capture, "flags").contains("head_only"));
     }
     world.end().await;
+}
+
+/// A held body whose file is gone.
+struct Gone;
+
+impl muniment::exchange::BodySource for Gone {
+    fn size(&self) -> u64 {
+        10
+    }
+
+    fn reader(&self) -> std::io::Result<Box<dyn std::io::Read + Send>> {
+        Err(std::io::Error::other("the disk is gone"))
+    }
+}
+
+#[tokio::test]
+async fn p4_an_answer_that_cannot_be_read_back_is_a_gap() {
+    let world = world().await;
+    let receipt = world.post(json!({"text": "answered into nothing"})).await.unwrap();
+    let mut response = world.response(200, &json!({}));
+    response.body = muniment::exchange::Body::Held(std::sync::Arc::new(Gone));
+    world.capture.outcome(receipt, muniment::capture::Answer::Response(response));
+    world.until(|world| world.entries(EntryType::Gap).iter().any(|gap| said(gap, "cause") == "answer_dropped")).await;
+    world.until_count(EntryType::Outcome, 1).await;
+    assert_eq!(said(&world.entries(EntryType::Outcome)[0], "status"), "200", "what is known is kept");
+    let ground = world.end().await;
+    assert_sound(&ground.ledger);
 }

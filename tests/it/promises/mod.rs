@@ -1,6 +1,8 @@
 //! The promises, on the whole product: real processes, a real Postgres, kill -9.
 
 mod load;
+mod p1_disk_full;
 mod p1_kill;
-mod p3;
-mod power;
+pub(crate) mod p3;
+mod p4_gaps;
+pub(crate) mod power;

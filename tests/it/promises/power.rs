@@ -1,17 +1,18 @@
 //! Beneath the service: its private Postgres, killed with -9 and asked with `psql`.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// kill -9 of the postmaster whose cluster lies below `data`, if one is up.
-pub(super) fn kill_postgres(data: &Path) {
+pub(crate) fn kill_postgres(data: &Path) {
     let Some(pid) = postmaster(data) else { return };
     // It may be gone already: then there is nothing to kill, and kill says so.
     let _sent = Command::new("kill").arg("-KILL").arg(pid.to_string()).output().unwrap();
 }
 
 /// The pid in `postmaster.pid`, wherever below the data directory the cluster is.
-fn postmaster(data: &Path) -> Option<i32> {
+pub(crate) fn postmaster(data: &Path) -> Option<i32> {
     let mut directories: Vec<(PathBuf, u8)> = vec![(data.to_owned(), 0)];
     while let Some((directory, depth)) = directories.pop() {
         // A cluster's own directories come and go while Postgres starts.
@@ -30,7 +31,7 @@ fn postmaster(data: &Path) -> Option<i32> {
 }
 
 /// What the owner's `psql` prints for a query: rows by line, columns by `|`.
-pub(super) fn psql(data: &Path, query: &str) -> String {
+pub(crate) fn psql(data: &Path, query: &str) -> String {
     let postgres = data.join("postgres");
     let output = Command::new("psql")
         .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "muniment", "-d", "muniment", "-c", query, "-h"])
@@ -43,10 +44,13 @@ pub(super) fn psql(data: &Path, query: &str) -> String {
 }
 
 /// Every process of the Postgres below a data directory, stopped where it is; goes on when dropped.
-pub(super) struct Freezer(Vec<String>);
+pub(crate) struct Freezer {
+    pids: Vec<String>,
+    watch: std::process::Child,
+}
 
 impl Freezer {
-    pub(super) fn freeze(data: &Path) -> Self {
+    pub(crate) fn freeze(data: &Path) -> Self {
         let postmaster = postmaster(data).expect("a running postgres").to_string();
         // The parent first, so that it makes no new children.
         signal("STOP", std::slice::from_ref(&postmaster));
@@ -54,13 +58,21 @@ impl Freezer {
         let children = String::from_utf8(listed.stdout).unwrap();
         let all: Vec<String> = children.split_whitespace().map(str::to_owned).chain([postmaster]).collect();
         signal("STOP", &all);
-        Self(all)
+        // A test that is killed drops nothing: nobody is left standing still behind it.
+        let script = "me=$1; shift; while kill -0 $me 2>/dev/null; do sleep 1; done; kill -CONT $* 2>/dev/null; kill -QUIT $* 2>/dev/null";
+        let mut watch = Command::new("sh");
+        watch.args(["-c", script, "watch", &std::process::id().to_string()]).args(&all).process_group(0);
+        watch.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { watch: watch.spawn().unwrap(), pids: all }
     }
 }
 
 impl Drop for Freezer {
     fn drop(&mut self) {
-        signal("CONT", &self.0);
+        signal("CONT", &self.pids);
+        // It may be gone already, if somebody ended it.
+        let _gone = self.watch.kill();
+        let _reaped = self.watch.wait();
     }
 }
 

@@ -1,7 +1,12 @@
 //! A running `muniment serve` in a process of its own, with an origin to post to: what the tests of the whole program share.
 
 mod curl;
+mod doctor;
 mod origin;
+mod people;
+mod phone;
+mod rotate;
+mod signals;
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,6 +19,7 @@ use serde_json::Value;
 
 pub(crate) use curl::Curl;
 pub(crate) use origin::{HOST, Origin, TOKEN};
+pub(crate) use phone::Phone;
 
 /// Longest a service may take to be ready, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -102,7 +108,15 @@ impl Firm {
 
     /// Starts the service and waits until it is ready.
     pub(crate) fn serve(&self) -> Service {
-        let mut service = Service::spawn(self.command(&["serve"]));
+        self.ready(self.start())
+    }
+
+    /// Starts the service, whatever comes of it.
+    pub(crate) fn start(&self) -> Service {
+        Service::spawn(self.command(&["serve"]))
+    }
+
+    fn ready(&self, mut service: Service) -> Service {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = service.child.try_wait().unwrap() {

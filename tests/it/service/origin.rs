@@ -14,20 +14,25 @@ pub(crate) const HOST: &str = "social.test";
 pub(crate) const TOKEN: &str = "planted-bearer-token-of-ada";
 
 pub(crate) struct Origin {
-    runtime: Runtime,
+    runtime: Option<Runtime>,
     network: Option<Network>,
     root: String,
 }
 
 impl Origin {
     pub(crate) fn start() -> Self {
+        // On a thread of its own: a test may be in a runtime, which another one may not be driven from.
+        std::thread::spawn(Self::start_here).join().unwrap()
+    }
+
+    fn start_here() -> Self {
         let identity = Identity::fresh(HOST).unwrap();
         let member = Member { id: "1".to_owned(), handle: "ada".to_owned(), display_name: "Ada".to_owned() };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let members = vec![(TOKEN.to_owned(), member)];
         let start = Network::start(HOST, members, identity.server, Arc::new(SystemClock), 0);
         let network = runtime.block_on(start).unwrap();
-        Self { runtime, network: Some(network), root: identity.root }
+        Self { runtime: Some(runtime), network: Some(network), root: identity.root }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -51,8 +56,9 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        if let Some(network) = self.network.take() {
-            self.runtime.block_on(network.stop());
+        if let (Some(runtime), Some(network)) = (self.runtime.take(), self.network.take()) {
+            // Whatever it says at its end, the test has said more.
+            let _ended = std::thread::spawn(move || runtime.block_on(network.stop())).join();
         }
     }
 }

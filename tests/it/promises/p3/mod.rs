@@ -1,8 +1,7 @@
 //! P3 on the whole product: secrets are planted in everything a device may send and an origin may answer, and searched for in
 //! everything that `muniment serve` leaves behind, with logs at `trace`.
 
-mod device;
-mod network;
+pub(crate) mod network;
 mod places;
 mod secrets;
 
@@ -10,19 +9,18 @@ use std::io::Write as _;
 
 use serde_json::json;
 
-use self::device::Phone;
 use self::network::{Answers, Network, OTHER, SOCIAL, UNLISTED};
 use self::secrets::Wanted;
 use super::power::{Freezer, psql};
 use crate::proxy::support::origin::OriginRoot;
-use crate::service::{Firm, eventually};
+use crate::service::{Firm, Phone, eventually};
 
 /// Words that are content and no secret: whoever does not find these is blind.
 const MARKER: &str = "the planted words of ada";
 
 const MORE: &str = "[log]\nfilter = \"trace\"\n[archive]\nappend_timeout = \"1s\"\n[proxy.limits]\nbody = \"1 MiB\"\nbody_memory = \"16 KiB\"";
 
-fn gzip(text: &str) -> Vec<u8> {
+pub(crate) fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap()
@@ -163,9 +161,7 @@ async fn p3_planted_secrets_are_nowhere_after_a_full_run_of_serve() {
     wanted.add("device secret", &device.secret);
     let officer = firm.add_officer("Olga", "compliance");
     wanted.add("officer token", &officer);
-    let firm_root = std::fs::read_to_string(firm.root()).unwrap();
-    let credential = (device.id.clone(), device.secret.clone());
-    let phone = Phone { proxy: firm.proxy, credential, roots: vec![firm_root, root.pem.clone()] };
+    let phone = Phone::new(&firm, &device, &[&root.pem]);
 
     drive(&phone, &mut wanted).await;
     // The same once more into the spool: Postgres stands still.

@@ -26,21 +26,21 @@ use tokio_tungstenite::tungstenite::{Message, handshake::derive_accept_key};
 use crate::proxy::support::origin::OriginRoot;
 
 /// The names: with Mastodon's and AT Protocol's rules, without any, not listed.
-pub(super) const SOCIAL: &str = "social.test";
-pub(super) const OTHER: &str = "other.test";
-pub(super) const UNLISTED: &str = "bank.test";
+pub(crate) const SOCIAL: &str = "social.test";
+pub(crate) const OTHER: &str = "other.test";
+pub(crate) const UNLISTED: &str = "bank.test";
 
 /// Secrets of the answers.
 #[derive(Clone)]
-pub(super) struct Answers {
-    pub(super) access: String,
-    pub(super) refresh: String,
-    pub(super) cookie: String,
-    pub(super) unlisted: String,
+pub(crate) struct Answers {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+    pub(crate) cookie: String,
+    pub(crate) unlisted: String,
 }
 
-pub(super) struct Network {
-    pub(super) address: SocketAddr,
+pub(crate) struct Network {
+    pub(crate) address: SocketAddr,
     /// Method and path of what came.
     seen: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
@@ -53,7 +53,7 @@ impl Drop for Network {
 }
 
 impl Network {
-    pub(super) async fn start(root: &OriginRoot, answers: Answers) -> Self {
+    pub(crate) async fn start(root: &OriginRoot, answers: Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = TlsAcceptor::from(root.config(&[SOCIAL, OTHER, UNLISTED], &["h2", "http/1.1"]));
@@ -73,7 +73,7 @@ impl Network {
         Self { address, seen, task }
     }
 
-    pub(super) fn seen(&self) -> Vec<String> {
+    pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().clone()
     }
 }

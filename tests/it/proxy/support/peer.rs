@@ -68,6 +68,23 @@ impl Peer {
         }
     }
 
+    /// Reads an answer with its body, as far as it comes; empty when the connection ends instead.
+    pub(crate) async fn until_head(&mut self) -> Vec<u8> {
+        loop {
+            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
+                let length =
+                    field(&String::from_utf8_lossy(&head), "content-length").map_or(0, |text| text.parse().unwrap());
+                while self.buffer.len() < length && self.fill().await {}
+                self.buffer.drain(..length.min(self.buffer.len()));
+                return head;
+            }
+            if !self.fill().await {
+                return std::mem::take(&mut self.buffer);
+            }
+        }
+    }
+
     /// Reads so many bytes.
     pub(crate) async fn bytes(&mut self, count: usize) -> Vec<u8> {
         while self.buffer.len() < count {

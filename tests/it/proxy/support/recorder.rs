@@ -129,10 +129,10 @@ impl TestRecorder {
 
     async fn verdict(&self) -> Result<(), Refusal> {
         self.gate.acquire().await.unwrap().forget();
-        match *self.refusal.lock() {
-            Some(reason) => Err(Refusal::new(reason, "the test says so")),
-            None => Ok(()),
-        }
+        let Some(reason) = *self.refusal.lock() else { return Ok(()) };
+        // A recorder notes what it refuses.
+        self.notes.lock().push(Note::Gap { cause: GapCause::WriteRefused });
+        Err(Refusal::new(reason, "the test says so"))
     }
 }
 

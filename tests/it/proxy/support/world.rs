@@ -49,6 +49,10 @@ impl Devices for OneDevice {
         Box::pin(async move { Ok(right.then_some(device)) })
     }
 
+    fn stands(&self, _device: DeviceId) -> BoxFuture<'_, Result<bool, DevicesError>> {
+        Box::pin(async { Ok(self.generation.load(Ordering::SeqCst) == 0) })
+    }
+
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }

@@ -13,16 +13,30 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::proxy::support::Choice;
 use crate::proxy::support::device::{basic, client_config};
 use crate::proxy::support::peer::{Peer, field, status};
+use crate::service::{Device, Firm};
 
-pub(super) struct Phone {
-    pub(super) proxy: u16,
-    pub(super) credential: (String, String),
+pub(crate) struct Phone {
+    pub(crate) proxy: u16,
+    pub(crate) credential: (String, String),
     /// The firm's root, and the origin's for what is not intercepted.
-    pub(super) roots: Vec<String>,
+    pub(crate) roots: Vec<String>,
 }
 
 impl Phone {
-    async fn tunnel(&self, host: &str, choice: Choice) -> TlsStream<TcpStream> {
+    /// A device of the firm's, which trusts its root and these.
+    pub(crate) fn new(firm: &Firm, device: &Device, roots: &[&str]) -> Self {
+        let firm_root = std::fs::read_to_string(firm.root()).unwrap();
+        let roots = roots.iter().map(|root| (*root).to_owned()).chain([firm_root]).collect();
+        Self { proxy: firm.proxy, credential: (device.id.clone(), device.secret.clone()), roots }
+    }
+
+    /// A device that speaks HTTP/1.1 to `host` in a tunnel.
+    pub(crate) async fn peer(&self, host: &str) -> Peer {
+        Peer::new("device", self.tunnel(host, Choice::Http1).await)
+    }
+
+    /// A tunnel with TLS to `host:443`.
+    pub(crate) async fn tunnel(&self, host: &str, choice: Choice) -> TlsStream<TcpStream> {
         let mut tcp = TcpStream::connect(("127.0.0.1", self.proxy)).await.unwrap();
         let credential = basic(&self.credential.0, &self.credential.1);
         let head =
@@ -39,8 +53,8 @@ impl Phone {
     }
 
     /// One request over HTTP/1.1; gives the status.
-    pub(super) async fn send(&self, host: &str, line: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> u16 {
-        let mut peer = Peer::new("device", self.tunnel(host, Choice::Http1).await);
+    pub(crate) async fn send(&self, host: &str, line: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> u16 {
+        let mut peer = self.peer(host).await;
         let body = body.as_ref();
         let mut head = format!("{line} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n", body.len());
         for (name, value) in headers {
@@ -60,7 +74,7 @@ impl Phone {
     }
 
     /// One request over HTTP/2; gives the status.
-    pub(super) async fn send2(
+    pub(crate) async fn send2(
         &self,
         host: &str,
         method: &str,
@@ -87,7 +101,7 @@ impl Phone {
     }
 
     /// Opens a channel, says something, and waits for an answer.
-    pub(super) async fn talk(&self, host: &str, path: &str, protocol: &str, text: &str) {
+    pub(crate) async fn talk(&self, host: &str, path: &str, protocol: &str, text: &str) {
         let stream = self.tunnel(host, Choice::Http1).await;
         let key = tokio_tungstenite::tungstenite::handshake::client::generate_key();
         let request = http::Request::get(format!("wss://{host}{path}"))
