@@ -1,7 +1,7 @@
 //! Which device is it? Answers from a credential, remembered briefly, with a brake on guessing.
 //!
 //! Invariant: a password is compared by [`Devices`] alone (argon2, in constant time); here only a keyed digest of one that was
-//! right is kept, for a minute, and thrown away whenever the directory changes. Other proofs (client certificate, the device's
+//! right is kept: for a minute it is believed, for a day it is not braked, and a change of the directory ends both. Other proofs (client certificate, the device's
 //! own host name) are further kinds of [`Credential`].
 
 use std::net::IpAddr;
@@ -24,8 +24,12 @@ use crate::record::{AdvisorId, DeviceId};
 
 /// How long a right credential is believed without asking again.
 const BELIEVED: Duration = Duration::from_secs(60);
-/// Wrong credentials an address may show within [`WINDOW`].
+/// How long a credential that was right is asked about in spite of the brake.
+const KNOWN: Duration = Duration::from_secs(24 * 60 * 60);
+/// Wrong passwords an address may show for one user name within [`WINDOW`].
 const FAILURES: u32 = 20;
+/// Wrong credentials an address may show within [`WINDOW`], whatever the user names.
+const FAILURES_OF_ADDRESS: u32 = 200;
 /// The time over which failures are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 /// argon2 costs memory and a core: this many at once, others wait.
@@ -76,12 +80,24 @@ struct Failures {
     since: Instant,
 }
 
+/// A credential that was right.
+#[derive(Clone, Copy)]
+struct Right {
+    generation: u64,
+    device: Device,
+    since: Instant,
+}
+
+/// Who is counted: an address, with a digest of one user name or whatever the name.
+type Guesser = (IpAddr, Option<[u8; 32]>);
+
 /// Asks the directory, and remembers.
 pub(crate) struct Gate {
     devices: Arc<dyn Devices>,
     key: hmac::Key,
-    believed: Cache<[u8; 32], (u64, Device)>,
-    failures: Cache<IpAddr, Arc<Mutex<Failures>>>,
+    /// By digest of the credential.
+    right: Cache<[u8; 32], Right>,
+    failures: Cache<Guesser, Arc<Mutex<Failures>>>,
     verifications: Semaphore,
 }
 
@@ -92,7 +108,7 @@ impl Gate {
         Ok(Self {
             devices,
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
-            believed: Cache::builder().max_capacity(10_000).time_to_live(BELIEVED).build(),
+            right: Cache::builder().max_capacity(10_000).time_to_live(KNOWN).build(),
             failures: Cache::builder().max_capacity(100_000).time_to_live(WINDOW).build(),
             verifications: Semaphore::new(VERIFICATIONS),
         })
@@ -104,12 +120,16 @@ impl Gate {
         let Credential::Basic { user, password } = &credential;
         let digest = self.digest(user, password);
         let generation = self.devices.generation();
-        if let Some((believed_at, device)) = self.believed.get(&digest)
-            && believed_at == generation
+        let known = self.right.get(&digest).filter(|right| right.generation == generation);
+        if let Some(right) = known
+            && right.since.elapsed() < BELIEVED
         {
-            return Ok(device);
+            return Ok(right.device);
         }
-        if self.is_braked(from) {
+        let nothing = SecretString::default();
+        let brakes = [((from, Some(self.digest(user, &nothing))), FAILURES), ((from, None), FAILURES_OF_ADDRESS)];
+        // Whoever was right before is not locked out by somebody who guesses at the same address.
+        if known.is_none() && brakes.iter().any(|(who, most)| self.is_braked(who, *most)) {
             return Err(Refuse::TooManyFailures.into());
         }
         let permit = self.verifications.acquire().await.map_err(|_closed| Refused::new(Refuse::Stopping))?;
@@ -117,11 +137,14 @@ impl Gate {
         drop(permit);
         match found {
             Ok(Some(device)) => {
-                self.believed.insert(digest, (generation, device));
+                self.right.insert(digest, Right { generation, device, since: Instant::now() });
                 Ok(device)
             }
             Ok(None) => {
-                self.note_failure(from);
+                self.right.invalidate(&digest);
+                for (who, _most) in brakes {
+                    self.note_failure(who);
+                }
                 Err(Refuse::WrongCredential.into())
             }
             Err(error) => Err(Refused::because(Refuse::DirectoryUnavailable, &error)),
@@ -162,16 +185,16 @@ impl Gate {
         <[u8; 32]>::try_from(context.sign().as_ref()).unwrap_or_default()
     }
 
-    fn is_braked(&self, from: IpAddr) -> bool {
-        self.failures.get(&from).is_some_and(|failures| {
+    fn is_braked(&self, who: &Guesser, most: u32) -> bool {
+        self.failures.get(who).is_some_and(|failures| {
             let failures = failures.lock();
-            failures.count >= FAILURES && failures.since.elapsed() < WINDOW
+            failures.count >= most && failures.since.elapsed() < WINDOW
         })
     }
 
-    fn note_failure(&self, from: IpAddr) {
+    fn note_failure(&self, who: Guesser) {
         let fresh = || Arc::new(Mutex::new(Failures { count: 0, since: Instant::now() }));
-        let failures = self.failures.get_with(from, fresh);
+        let failures = self.failures.get_with(who, fresh);
         let mut failures = failures.lock();
         if failures.since.elapsed() >= WINDOW {
             *failures = Failures { count: 0, since: Instant::now() };
@@ -255,6 +278,41 @@ mod tests {
         gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap();
         let elsewhere = "127.0.0.2".parse().unwrap();
         assert_eq!(gate.admit(elsewhere, &shown("laptop", "x")).await.unwrap_err().why, Refuse::WrongCredential);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_locked_out_by_somebody_who_guesses_at_the_same_address() {
+        let devices = Arc::new(One::default());
+        let gate = Gate::new(devices.clone()).unwrap();
+        gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap();
+        tokio::time::advance(BELIEVED).await;
+        for guess in 0..=FAILURES {
+            gate.admit(FROM, &shown("laptop", &guess.to_string())).await.unwrap_err();
+        }
+        assert_eq!(gate.admit(FROM, &shown("laptop", "x")).await.unwrap_err().why, Refuse::TooManyFailures);
+        assert_eq!(gate.admit(FROM, &shown("phone", "x")).await.unwrap_err().why, Refuse::WrongCredential);
+        let asked = devices.asked.load(Ordering::Relaxed);
+        gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap();
+        assert_eq!(devices.asked.load(Ordering::Relaxed), asked + 1, "asked again, and not braked");
+        tokio::time::advance(BELIEVED / 2).await;
+        devices.generation.fetch_add(1, Ordering::Relaxed);
+        for guess in 0..FAILURES {
+            gate.admit(FROM, &shown("laptop", &guess.to_string())).await.unwrap_err();
+        }
+        let braked = gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap_err();
+        assert_eq!(braked.why, Refuse::TooManyFailures, "what was right before the directory changed proves nothing");
+    }
+
+    #[tokio::test]
+    async fn guessing_under_many_names_is_braked_for_the_address() {
+        let devices = Arc::new(One::default());
+        let gate = Gate::new(devices.clone()).unwrap();
+        for guess in 0..FAILURES_OF_ADDRESS {
+            let refused = gate.admit(FROM, &shown(&guess.to_string(), "x")).await.unwrap_err();
+            assert_eq!(refused.why, Refuse::WrongCredential);
+        }
+        assert_eq!(gate.admit(FROM, &shown("another", "x")).await.unwrap_err().why, Refuse::TooManyFailures);
+        assert_eq!(devices.asked.load(Ordering::Relaxed), FAILURES_OF_ADDRESS, "and the directory is left alone");
     }
 
     #[test]

@@ -43,6 +43,16 @@ impl Scratch {
         Self { directory, used: Arc::default(), in_memory: Arc::default() }
     }
 
+    #[cfg(test)]
+    pub(crate) fn in_memory(&self) -> usize {
+        self.in_memory.load(Ordering::Relaxed)
+    }
+
+    /// Counts what somebody holds in memory beside the bodies.
+    pub(crate) fn charge(&self) -> Charge {
+        Charge { in_memory: Arc::clone(&self.in_memory), bytes: 0 }
+    }
+
     fn create(&self) -> io::Result<SealedFile> {
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key).map_err(|_source| io::Error::other("no random bytes"))?;
@@ -105,13 +115,13 @@ impl Drop for SealedFile {
 }
 
 /// Bytes in memory, counted as long as they are there.
-struct Charge {
+pub(crate) struct Charge {
     in_memory: Arc<AtomicUsize>,
     bytes: usize,
 }
 
 impl Charge {
-    fn set(&mut self, bytes: usize) {
+    pub(crate) fn set(&mut self, bytes: usize) {
         // Two steps, but never below what is there: growth first, shrinkage last.
         self.in_memory.fetch_add(bytes, Ordering::Relaxed);
         self.in_memory.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -122,7 +132,8 @@ impl Charge {
         self.in_memory.load(Ordering::Relaxed) > MEMORY
     }
 
-    fn is_exhausted(&self) -> bool {
+    /// All together hold more than may be held.
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.in_memory.load(Ordering::Relaxed) > 2 * MEMORY
     }
 }
@@ -174,7 +185,7 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Of at most `limit` bytes, `memory_limit` of them in memory.
     pub(crate) fn new(scratch: Scratch, memory_limit: usize, limit: u64, beyond: Beyond) -> Self {
-        let charge = Charge { in_memory: Arc::clone(&scratch.in_memory), bytes: 0 };
+        let charge = scratch.charge();
         Self {
             scratch,
             memory_limit,

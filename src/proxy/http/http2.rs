@@ -30,6 +30,8 @@ use crate::proxy::refuse::{Refuse, Refused};
 const STREAMS: u32 = 128;
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Time for streams to notice that their connection is over, and to say what became of them.
+const REPORTS: Duration = Duration::from_secs(5);
 /// Time for the last frames of a connection that is over.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -85,7 +87,14 @@ pub(crate) async fn serve(site: Arc<Site>, io: BoxIo) -> End {
             },
         }
     };
-    // What is left of the streams has nobody to answer.
+    // What is left of the streams has nobody to answer, but its record to close: each sees the end of its stream by itself.
+    let mut is_closed = false;
+    let reports = std::future::poll_fn(|cx| {
+        is_closed = is_closed || connection.poll_closed(cx).is_ready();
+        while std::task::ready!(streams.poll_join_next(cx)).is_some() {}
+        Poll::Ready(())
+    });
+    let _in_time = timeout(REPORTS, reports).await;
     streams.shutdown().await;
     connection.graceful_shutdown();
     let _in_time = timeout(FAREWELL, std::future::poll_fn(|cx| connection.poll_closed(cx))).await;

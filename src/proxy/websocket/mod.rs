@@ -47,8 +47,11 @@ pub(crate) async fn serve(site: &Site, device: Conn, upgraded: Upgraded, patienc
     let hears = channel.as_ref().is_some_and(|channel| channel.inbound);
     let (mut device, first_up) = device.into_parts();
     let (mut origin, first_down) = upstream.into_parts();
-    let mut up = Way::new(Sender::Device, if holds { Care::Held } else { Care::Raw }, listener, first_up);
-    let mut down = Way::new(Sender::Origin, if hears { Care::Heard } else { Care::Raw }, listener, first_down);
+    let (up_care, down_care) =
+        (if holds { Care::Held } else { Care::Raw }, if hears { Care::Heard } else { Care::Raw });
+    let charge = || site.shared.scratch.charge();
+    let mut up = Way::new(Sender::Device, up_care, listener, first_up, charge());
+    let mut down = Way::new(Sender::Origin, down_care, listener, first_down, charge());
     let idle = site.shared.limits.idle_timeout;
     patience.allow(idle);
     let ended = poll_fn(|cx| {

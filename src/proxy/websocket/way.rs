@@ -12,8 +12,9 @@ use futures_util::future::BoxFuture;
 use tokio::io::AsyncWrite as _;
 
 use super::frame::{self, FRAME_LIMIT, Frame, FrameError, Kind, Sender};
-use crate::capture::{GapCause, Refusal};
+use crate::capture::{GapCause, Refusal, RefusalReason};
 use crate::exchange::{Message, MessageData, Opcode};
+use crate::proxy::http::held::Charge;
 use crate::proxy::http::tap::Listener;
 use crate::proxy::io::BoxIo;
 use crate::record::Direction;
@@ -53,6 +54,10 @@ pub(super) struct Way<'a> {
     output: VecDeque<Bytes>,
     /// Frames of the message that is not finished, or waits for its verdict.
     held: Vec<Bytes>,
+    /// Their bytes, until they are written.
+    held_size: usize,
+    /// What is in memory, counted with what all others hold.
+    charge: Charge,
     opcode: Option<Opcode>,
     message: Vec<u8>,
     dropping: bool,
@@ -65,7 +70,7 @@ pub(super) struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    pub(super) fn new(sender: Sender, care: Care, listener: Listener<'a>, first: BytesMut) -> Self {
+    pub(super) fn new(sender: Sender, care: Care, listener: Listener<'a>, first: BytesMut, charge: Charge) -> Self {
         let mut way = Self {
             sender,
             care,
@@ -73,6 +78,8 @@ impl<'a> Way<'a> {
             input: BytesMut::new(),
             output: VecDeque::new(),
             held: Vec::new(),
+            held_size: 0,
+            charge,
             opcode: None,
             message: Vec::new(),
             dropping: false,
@@ -123,6 +130,7 @@ impl<'a> Way<'a> {
                 self.closed = true;
                 continue;
             }
+            self.charge()?;
             let mut fresh = BytesMut::with_capacity(ROOM);
             match tokio_util::io::poll_read_buf(Pin::new(&mut *from), cx, &mut fresh) {
                 Poll::Ready(Ok(count)) => {
@@ -134,6 +142,27 @@ impl<'a> Way<'a> {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Counts what is in memory before more comes. Everything released has been written by now.
+    fn charge(&mut self) -> Result<(), Stuck> {
+        if self.care == Care::Raw {
+            return Ok(());
+        }
+        if self.held.is_empty() {
+            self.held_size = 0;
+        }
+        self.charge.set(self.input.len() + self.message.len() + self.held_size);
+        if self.charge.is_exhausted() && !(self.input.is_empty() && self.message.is_empty()) {
+            if self.care == Care::Held {
+                self.listener.gap(GapCause::WriteRefused, 1);
+                let refusal = Refusal::new(RefusalReason::Overloaded, "there is no memory to hold the message");
+                return Err(Stuck::NotKept(refusal));
+            }
+            self.unheard(FrameError::TooLarge);
+            self.charge.set(0);
+        }
+        Ok(())
     }
 
     fn arrive(&mut self, fresh: BytesMut) {
@@ -251,6 +280,7 @@ impl<'a> Way<'a> {
         }
         let last = frame.last;
         if self.care == Care::Held {
+            self.held_size += frame.wire.len();
             self.held.push(frame.wire);
         }
         if last && let Some(opcode) = self.opcode.take() {

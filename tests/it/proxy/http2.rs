@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
-use muniment::capture::RefusalReason;
+use muniment::capture::{NoAnswer, RefusalReason};
 
 use super::support::{Choice, Note, Origin, Peer, RawOrigin, World, WorldBuilder};
 
@@ -215,4 +215,34 @@ async fn a_read_over_http_2_is_handed_over() {
             })
             .await;
     }
+}
+
+#[tokio::test]
+async fn p4_a_device_that_hangs_up_leaves_no_write_and_no_read_without_its_end() {
+    let builder = WorldBuilder::new();
+    let origin = RawOrigin::start(Some(builder.root.config(&["social.test"], &["http/1.1"]))).await;
+    let world = builder.listed("social.test", origin.address).start().await;
+    let (tunnel, mut first) = tokio::join!(world.tunnel("social.test", Choice::Http2), origin.accept());
+    let (requests, connection) = h2::client::handshake(tunnel).await.unwrap();
+    let driving = tokio::spawn(connection);
+    let mut ready = requests.clone().ready().await.unwrap();
+    let (_written, mut send) = ready.send_request(request(Method::POST, "/post"), false).unwrap();
+    send.send_data(Bytes::from_static(b"hello"), true).unwrap();
+    assert!(first.head().await.starts_with("POST /post "));
+    let mut ready = requests.clone().ready().await.unwrap();
+    let (read, _) = ready.send_request(request(Method::GET, "/read"), true).unwrap();
+    let mut second = origin.accept().await;
+    second.head().await;
+    second.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
+    let mut body = read.await.unwrap().into_body();
+    assert_eq!(body.data().await.unwrap().unwrap(), "half");
+    driving.abort();
+    world
+        .recorder
+        .until("outcome and observation", |notes| {
+            let left = |note: &Note| matches!(note, Note::Outcome { none: Some(NoAnswer::DeviceGone), .. });
+            let seen = |note: &Note| matches!(note, Note::Observe { body, .. } if body == b"half");
+            notes.iter().any(left) && notes.iter().any(seen)
+        })
+        .await;
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::*;
 use crate::capture::{Gap, Receipt, Recorder, RefusalReason};
 use crate::exchange::{Authority, Connection, Exchange, Protocol, RequestHead, Scheme};
+use crate::proxy::http::held::Scratch;
 use crate::recognize::Plan;
 use crate::record::{AdvisorId, Clock, DeviceId, ExchangeId, Timestamp};
 
@@ -21,6 +22,8 @@ struct Ear {
     heard: Mutex<Vec<Vec<u8>>>,
     gaps: Mutex<Vec<(GapCause, u64)>>,
     refuses: Option<&'static [u8]>,
+    /// What others hold in memory.
+    others: usize,
 }
 
 impl Recorder for Ear {
@@ -94,8 +97,15 @@ async fn relay(ear: &Ear, sender: Sender, care: Care, parts: Vec<Vec<u8>>) -> (V
     };
     let moving = async move {
         let (mut from, mut to): (BoxIo, BoxIo) = (Box::new(from), Box::new(to));
-        let mut way = Way::new(sender, care, listener, BytesMut::new());
-        poll_fn(|cx| way.poll(cx, &mut from, &mut to, &mut false)).await
+        let scratch = Scratch::new(std::path::PathBuf::new());
+        let mut others = scratch.charge();
+        others.set(ear.others);
+        let mut way = Way::new(sender, care, listener, BytesMut::new(), scratch.charge());
+        let ended = poll_fn(|cx| way.poll(cx, &mut from, &mut to, &mut false)).await;
+        drop(others);
+        drop(way);
+        assert_eq!(scratch.in_memory(), 0);
+        ended
     };
     let receiving = async move {
         let mut out = Vec::new();
@@ -270,4 +280,23 @@ proptest! {
             prop_assert!(out.len() <= bytes.len());
         }
     }
+}
+
+#[test]
+fn p1_where_memory_is_full_a_message_is_refused_and_an_inbound_one_goes_through_unheard() {
+    let full = || Ear { others: 1 << 40, ..Ear::default() };
+    let parts = |sender| {
+        let message = frame(sender, 0x82, &[7; 40_000]);
+        vec![message[..500].to_vec(), message[500..].to_vec()]
+    };
+    let ear = full();
+    let (out, ended) = run(&ear, Sender::Device, Care::Held, parts(Sender::Device));
+    assert!(matches!(ended, Err(Stuck::NotKept(refusal)) if refusal.reason() == RefusalReason::Overloaded));
+    assert!(out.is_empty() && ear.heard.lock().is_empty());
+    assert_eq!(*ear.gaps.lock(), [(GapCause::WriteRefused, 1)]);
+    let ear = full();
+    let (out, ended) = run(&ear, Sender::Origin, Care::Heard, parts(Sender::Origin));
+    assert!(ended.is_ok());
+    assert_eq!(out, parts(Sender::Origin).concat());
+    assert_eq!(*ear.gaps.lock(), [(GapCause::MessageDropped, 1)]);
 }
