@@ -36,6 +36,8 @@ pub enum Unread {
     Bomb,
     /// Not what its content coding says.
     Corrupt,
+    /// More parts than are told apart, or a part that is too large to be searched, or no boundary where one should be.
+    Parts,
 }
 
 /// A body, its coding undone as far as that went.
@@ -63,6 +65,9 @@ impl ReadBody {
         if let Some(boundary) = multipart::boundary(headers, &peek) {
             let parts = multipart::read(body.reader()?, &boundary, limits)?;
             return Ok(Self { content: Content::Multipart(parts), bytes: Bytes::new(), undone: false });
+        }
+        if says(headers, "multipart/") {
+            return Ok(Self { content: Content::Multipart(Parts::unknown()), bytes: Bytes::new(), undone: false });
         }
         if body.size() > limits.text {
             let text = json::may_be_json(&peek)
@@ -94,6 +99,7 @@ impl ReadBody {
             Ending::Corrupt => Content::Unread(Unread::Corrupt),
             Ending::Complete | Ending::Unknown => match multipart::boundary(headers, &bytes) {
                 Some(boundary) => Content::Multipart(multipart::read(&*bytes, &boundary, limits)?),
+                None if says(headers, "multipart/") => Content::Multipart(Parts::unknown()),
                 None => classify(headers, &bytes, limits),
             },
         };

@@ -171,10 +171,11 @@ pub fn looks_like_login(path: &str) -> bool {
     })
 }
 
-/// What a request's credentials say about who acts, taken out before they are redacted. No secret is in it.
+/// What a request's credentials say about who acts, taken out before they are redacted. No secret is in it, and no proof: until
+/// the origin has taken the credential it is a claim of the device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Hints {
-    /// `sub` of a bearer token that is a JWT (not verified: the origin does that).
+    /// `sub` of a token in `Authorization` that is a JWT (not verified: the origin does that).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// Its `iss`.
@@ -201,7 +202,7 @@ impl SessionKey {
 
 /// The account hints of a request.
 pub(crate) fn hints(head: &RequestHead, account_cookies: &[&str]) -> Hints {
-    let claims = bearer(head).and_then(|token| jwt_claims(&token));
+    let claims = authorization(head, &["bearer", "dpop"]).and_then(|token| jwt_claims(&token));
     let claim = |name: &str| {
         let text = claims.as_ref()?.get(name)?.as_str()?;
         (text.len() <= 512).then(|| text.to_owned())
@@ -239,14 +240,11 @@ fn is_session_cookie(name: &str) -> bool {
 
 /// The token of `Authorization`, a token in the query, or a WebSocket subprotocol that carries one.
 fn bearer(head: &RequestHead) -> Option<String> {
-    let authorization = head.header("authorization").and_then(|value| {
-        let (scheme, token) = value.trim().split_once(' ')?;
-        if scheme.eq_ignore_ascii_case("oauth") {
-            // OAuth 1.0 signs each request anew; only its token stays.
-            return parameter_of(token, "oauth_token");
-        }
-        Some(token.trim().to_owned())
-    });
+    let shown = match authorization(head, &["oauth"]) {
+        // OAuth 1.0 signs each request anew; only its token stays.
+        Some(signed) => parameter_of(&signed, "oauth_token"),
+        None => authorization(head, &[]),
+    };
     let query = || {
         let pairs = form::pairs(head.query().unwrap_or("").as_bytes(), 256);
         let token = pairs.into_iter().find(|pair| {
@@ -258,7 +256,14 @@ fn bearer(head: &RequestHead) -> Option<String> {
         let value = head.header(header::SEC_WEBSOCKET_PROTOCOL.as_str())?;
         value.split(',').map(str::trim).find(|word| word.len() >= 16).map(str::to_owned)
     };
-    authorization.or_else(query).or_else(subprotocol).filter(|token| !token.is_empty())
+    shown.or_else(query).or_else(subprotocol).filter(|token| !token.is_empty())
+}
+
+/// What stands behind the scheme of `Authorization`, where it is one of these; of any scheme where none is given.
+fn authorization(head: &RequestHead, schemes: &[&str]) -> Option<String> {
+    let (scheme, token) = head.header("authorization")?.trim().split_once(' ')?;
+    let is_wanted = schemes.is_empty() || schemes.iter().any(|wanted| scheme.eq_ignore_ascii_case(wanted));
+    is_wanted.then(|| token.trim().to_owned())
 }
 
 fn parameter_of(parameters: &str, wanted: &str) -> Option<String> {

@@ -17,16 +17,16 @@ pub(crate) struct Edit {
     pub(crate) with: Vec<u8>,
 }
 
-/// Edits in order; of two that overlap, the one that begins first stays (and of those, the longer).
+/// Edits in order and apart. Of two that overlap, the one that begins first (and of those, the longer) stands for both: what
+/// either of them takes out is gone.
 pub(crate) fn in_order(mut edits: Vec<Edit>) -> Vec<Edit> {
     edits.sort_by_key(|edit| (edit.range.start, std::cmp::Reverse(edit.range.end)));
-    let mut end = 0;
-    edits.retain(|edit| {
-        let keep = edit.range.start >= end;
-        if keep {
-            end = edit.range.end;
+    edits.dedup_by(|next, kept| {
+        let overlaps = next.range.start < kept.range.end;
+        if overlaps {
+            kept.range.end = kept.range.end.max(next.range.end);
         }
-        keep
+        overlaps
     });
     edits
 }

@@ -14,16 +14,17 @@ pub(crate) struct Pair {
 
 /// The pairs of a query or form body, at most `limit` of them.
 pub(crate) fn pairs(raw: &[u8], limit: usize) -> Vec<Pair> {
-    let mut pairs = Vec::new();
+    each(raw).take(limit).collect()
+}
+
+/// Every pair, one at a time: a search for credentials must not end before the body does.
+pub(crate) fn each(raw: &[u8]) -> impl Iterator<Item = Pair> {
     let mut at = 0;
-    for piece in raw.split(|byte| *byte == b'&') {
+    raw.split(|byte| *byte == b'&').filter_map(move |piece| {
         let begin = at;
         at += piece.len() + 1;
         if piece.is_empty() {
-            continue;
-        }
-        if pairs.len() >= limit {
-            break;
+            return None;
         }
         let name_length = piece.iter().position(|byte| *byte == b'=');
         let (name, value) = match name_length {
@@ -33,13 +34,8 @@ pub(crate) fn pairs(raw: &[u8], limit: usize) -> Vec<Pair> {
         let value_begin = begin + name_length.map_or(piece.len(), |length| length + 1);
         let (name, _origins) = decode(name.unwrap_or_default());
         let (value, _origins) = decode(value.unwrap_or_default());
-        pairs.push(Pair {
-            name: String::from_utf8_lossy(&name).into_owned(),
-            value,
-            span: value_begin..begin + piece.len(),
-        });
-    }
-    pairs
+        Some(Pair { name: String::from_utf8_lossy(&name).into_owned(), value, span: value_begin..begin + piece.len() })
+    })
 }
 
 /// Undoes percent-encoding and `+`; `origins[i]` is the offset in `raw` of what made byte `i`, and one more stands for the end.

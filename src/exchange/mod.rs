@@ -13,6 +13,7 @@ mod form;
 mod head;
 mod json;
 mod limits;
+mod look_alikes;
 mod message;
 mod multipart;
 mod path;

@@ -12,8 +12,8 @@ use http::header::CONTENT_TYPE;
 use super::Limits;
 
 const MAX_PART_HEAD: usize = 8 << 10;
-/// RFC 2046 §5.1.1.
-const MAX_BOUNDARY: usize = 70;
+/// RFC 2046 §5.1.1 says 70; some clients take more.
+const MAX_BOUNDARY: usize = 200;
 
 /// One part.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,6 +33,24 @@ pub(crate) struct Parts {
     pub(crate) parts: Vec<Part>,
     /// The closing boundary was seen and no limit was passed.
     pub(crate) complete: bool,
+    /// A limit was passed: some of it was neither told apart nor kept to be searched.
+    pub(crate) cut: bool,
+    /// What stands before the first boundary and behind the last one, with its place.
+    pub(crate) outside: Vec<(u64, Vec<u8>)>,
+}
+
+impl Parts {
+    /// Of a body that says that it has parts and does not say what is between them.
+    pub(crate) fn unknown() -> Self {
+        Self { cut: true, ..Self::default() }
+    }
+
+    fn outside(&mut self, begin: u64, content: Content) {
+        self.cut |= content.kept.len() as u64 != content.size;
+        if content.size > 0 {
+            self.outside.push((begin, content.kept));
+        }
+    }
 }
 
 /// The boundary that the content type names, or that the first line shows.
@@ -100,7 +118,11 @@ pub(crate) fn read(body: impl Read, boundary: &[u8], limits: &Limits) -> io::Res
         reader.skip(delimiter.len() - 1);
         true
     } else {
-        reader.until(&delimiter, 0)?.found
+        let before = reader.until(&delimiter, limits.field)?;
+        let found = before.found;
+        parts.cut |= !found;
+        parts.outside(0, before);
+        found
     };
     while opened {
         let Some(closes) = reader.boundary_line()? else { break };
@@ -117,9 +139,14 @@ pub(crate) fn read(body: impl Read, boundary: &[u8], limits: &Limits) -> io::Res
         let content = reader.until(&delimiter, keep)?;
         part.span = begin..begin + content.size;
         part.field = (part.filename.is_none() && content.kept.len() as u64 == content.size).then_some(content.kept);
+        parts.cut |= part.filename.is_none() && part.field.is_none() && !part.is_media();
         parts.parts.push(part);
         opened = content.found;
     }
+    let (begin, rest) = (reader.at, reader.rest(limits.field)?);
+    // Where no boundary closes, nothing may follow: it would be parts that were not told apart.
+    parts.cut |= !parts.complete && !rest.kept.trim_ascii().is_empty();
+    parts.outside(begin, rest);
     Ok(parts)
 }
 
@@ -182,6 +209,21 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// All that is left; keeps up to `keep` bytes of it.
+    fn rest(&mut self, keep: usize) -> io::Result<Content> {
+        let mut content = Content { size: 0, kept: Vec::new(), found: false };
+        loop {
+            self.fill(1)?;
+            let room = keep.saturating_sub(content.kept.len());
+            content.kept.extend(self.buffer.iter().take(room));
+            content.size += self.buffer.len() as u64;
+            self.skip(self.buffer.len());
+            if self.ended {
+                return Ok(content);
+            }
+        }
+    }
+
     /// After a boundary: `--` closes, anything else up to the line end is padding. None when the body ends here.
     fn boundary_line(&mut self) -> io::Result<Option<bool>> {
         self.fill(256)?;
@@ -215,6 +257,13 @@ impl<R: Read> Reader<R> {
 }
 
 impl Part {
+    /// An upload, though it has no file name: opaque, like a file.
+    fn is_media(&self) -> bool {
+        let starts = ["image/", "video/", "audio/", "application/octet-stream"];
+        let said = self.media_type.as_deref().unwrap_or("").to_ascii_lowercase();
+        starts.iter().any(|start| said.starts_with(start))
+    }
+
     fn header(&mut self, line: &str) {
         let Some((name, value)) = line.split_once(':') else { return };
         if name.trim().eq_ignore_ascii_case("content-disposition") {
@@ -290,12 +339,27 @@ mod tests {
             body.extend(format!("--b\r\ncontent-disposition: form-data; name=n{number}\r\n\r\nvalue\r\n").bytes());
         }
         body.extend(b"--b--\r\n");
+        assert!(!read(&body[..], b"b", &Limits::default()).unwrap().cut);
         let parts = read(&body[..], b"b", &Limits { parts: 4, ..Limits::default() }).unwrap();
-        assert_eq!((parts.parts.len(), parts.complete), (4, false));
+        assert_eq!((parts.parts.len(), parts.complete, parts.cut), (4, false, true));
         let parts = read(&body[..], b"b", &Limits { field: 3, ..Limits::default() }).unwrap();
-        assert!(parts.complete && parts.parts.iter().all(|part| part.field.is_none()));
+        assert!(parts.complete && parts.cut && parts.parts.iter().all(|part| part.field.is_none()));
         let endless = [b"--b\r\n".to_vec(), b"x: y\r\n".repeat(5000)].concat();
-        assert!(read(&endless[..], b"b", &Limits::default()).unwrap().parts.is_empty());
+        let parts = read(&endless[..], b"b", &Limits::default()).unwrap();
+        assert!(parts.parts.is_empty() && parts.cut);
+    }
+
+    #[test]
+    fn a_body_that_only_breaks_off_is_not_cut_and_what_stands_outside_is_kept_to_be_searched() {
+        let whole = b"--b\r\ncontent-disposition: form-data; name=n\r\n\r\nvalue";
+        assert!(!read(&whole[..], b"b", &Limits::default()).unwrap().cut);
+        let parts = read(BODY, b"xYz", &Limits::default()).unwrap();
+        let outside: Vec<_> = parts.outside.iter().map(|(begin, text)| (*begin, text.as_slice())).collect();
+        assert_eq!(outside, [(0, &b"preamble"[..]), (BODY.len() as u64 - 12, b"--\r\nepilogue")]);
+        assert!(!parts.cut);
+        for lost in [&b"no boundary anywhere"[..], b"--b and a line that does not end"] {
+            assert!(read(lost, b"b", &Limits::default()).unwrap().cut, "{}", String::from_utf8_lossy(lost));
+        }
     }
 
     /// Gives one byte at a time, so that delimiters fall across every edge.

@@ -25,10 +25,30 @@ const BEFORE: &[&str] = &[
     "credentials",
     "magic",
     "reset",
+    "invite",
+    "invites",
+    "invitation",
+    "invitations",
+    "verify",
+    "verification",
+    "confirm",
+    "confirmation",
+    "activate",
+    "activation",
+    "unlock",
+    "recover",
+    "recovery",
+    "session",
+    "sessions",
+    "bearer",
+    "login",
 ];
+/// How tokens begin that say of themselves that they are one.
+const PREFIXES: &[&str] =
+    &["xoxb-", "xoxp-", "xoxa-", "xoxe.", "ya29.", "ghp_", "gho_", "ghu_", "ghs_", "glpat-", "sk_live_", "github_pat_"];
 /// Segments somewhere after which a token comes.
 const HOOKS: &[&str] = &["hook", "hooks", "webhook", "webhooks"];
-/// A token has at least as many characters, one of them a digit.
+/// A token has at least as many characters, a digit or letters of both cases among them.
 const SHORTEST: usize = 16;
 /// One that stands in a hook's address.
 const SHORTEST_IN_HOOK: usize = 24;
@@ -46,7 +66,8 @@ pub(crate) fn tokens(url: &[u8]) -> Vec<Range<usize>> {
         at += whole.len() + 1;
         let segment = whole.split(|byte| *byte == b';').next().unwrap_or_default();
         let after_name = is_one_of(before, BEFORE) && is_token(segment, SHORTEST);
-        if after_name || (in_hook && is_token(segment, SHORTEST_IN_HOOK)) || is_jwt(segment) || is_bot(segment) {
+        let says_so = is_jwt(segment) || is_bot(segment) || has_prefix(segment);
+        if after_name || (in_hook && is_token(segment, SHORTEST_IN_HOOK)) || says_so {
             found.push(begin..begin + segment.len());
         }
         found.extend(parameters(whole, begin));
@@ -87,7 +108,14 @@ const fn of_token(byte: u8) -> bool {
 }
 
 fn is_token(segment: &[u8], shortest: usize) -> bool {
-    segment.len() >= shortest && segment.iter().all(|b| of_token(*b)) && segment.iter().any(u8::is_ascii_digit)
+    let any = |is: fn(&u8) -> bool| segment.iter().any(is);
+    segment.len() >= shortest
+        && segment.iter().all(|b| of_token(*b))
+        && (any(u8::is_ascii_digit) || (any(u8::is_ascii_uppercase) && any(u8::is_ascii_lowercase)))
+}
+
+fn has_prefix(segment: &[u8]) -> bool {
+    PREFIXES.iter().any(|prefix| segment.strip_prefix(prefix.as_bytes()).is_some_and(|rest| is_token(rest, SHORTEST)))
 }
 
 /// Header, claims and signature, the first two JSON objects in base64url.
@@ -126,6 +154,9 @@ mod tests {
             ("/v/eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJlLXRoYXQ/x", "eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJlLXRoYXQ"),
             ("/shop;jsessionid=1A2B3C/cart", "1A2B3C"),
             ("https://a.example/magic/abcdefgh12345678#top", "abcdefgh12345678"),
+            ("/invite/QWxsIGxldHRlcnNObw", "QWxsIGxldHRlcnNObw"),
+            ("/auth/confirmation/3f9a0b1c2d3e4f5a6b7c", "3f9a0b1c2d3e4f5a6b7c"),
+            ("/x/ghp_0123456789abcdefghij/y", "ghp_0123456789abcdefghij"),
         ] {
             assert_eq!(taken(url), [token], "{url}");
         }
@@ -141,6 +172,7 @@ mod tests {
             "/tokenize/posts-of-the-year-2026",
             "/xrpc/com.atproto.server.createSession",
             "/reset/short1",
+            "/reset/instructions-for-everybody",
             "/watch;v=1/abcdefghijklmnopqrst1",
             "?token=abcdefghijklmnop1",
         ] {

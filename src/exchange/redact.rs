@@ -1,31 +1,34 @@
 //! Taking credentials out of heads and bodies, value by value, so that everything else stays as it was sent.
 //!
 //! Four nets, each for what slips through the one before: fields by their name in every structure that we can read (also
-//! JSON inside strings and form values); the same names by their look in text that we cannot; segments of a path that stand
-//! where tokens stand ([`super::path`]); and the credentials of the head wherever they are repeated, in opaque bytes as well.
+//! JSON, URLs and forms inside strings and form values); the same names by their look in text that we cannot
+//! ([`super::look_alikes`]); segments of a path that stand where tokens stand ([`super::path`]); and the credentials of the
+//! head wherever they are repeated, in opaque bytes as well.
 //!
 //! What this cannot find: a token that no name, place or form gives away and that the head does not carry (`docs/TRUST.md`).
 
-use std::io;
-use std::sync::LazyLock;
+use std::io::{self, Read as _};
+use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
 use http::{HeaderMap, HeaderName, header};
-use regex::bytes::Regex;
 use serde::Serialize;
 
 use super::content::{Content, ReadBody};
 use super::credential::{ScrubKey, Sort, cookies, field_sort, header_sort};
 use super::edit::{Edit, apply, in_order};
 use super::json::{self, Token, Tokens};
-use super::{Body, Limits, form, path};
+use super::multipart::Parts;
+use super::{Body, form, look_alikes, path};
 
-/// JSON inside strings inside JSON…
+/// JSON inside strings inside JSON, a URL inside the query of a URL… What is deeper is searched by its look.
 const MAX_NESTING: usize = 4;
 /// More are made, but not stated one by one.
 const MAX_STATED: usize = 256;
 /// Shorter credentials are looked for at their own place only: anywhere else they could be chance.
 const MIN_REPEATED: usize = 16;
+/// Of a body that stays where it is, as much is in memory at once.
+const CHUNK: u64 = 256 << 10;
 
 /// What was redacted, for the record's provenance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -119,8 +122,9 @@ impl<'a> Redactor<'a> {
         }
         // Referer, Location, Link and the like carry URLs.
         let mut edits = self.url(value);
+        edits.extend(self.look_alikes(value));
         if value.starts_with(b"http") || value.starts_with(b"/") {
-            edits = in_order([edits, self.path(value)].concat());
+            edits.extend(self.path(value));
         }
         let edits = self.with_repeated(value, edits);
         (!edits.is_empty()).then(|| apply(value, &edits))
@@ -154,12 +158,20 @@ impl<'a> Redactor<'a> {
         out
     }
 
-    /// A request target without the credentials in its query.
+    /// A request target without the credentials in its path and query.
     pub(crate) fn target(&mut self, target: &str) -> String {
-        let edits = self.url(target.as_bytes());
-        let edits = in_order([edits, self.path(target.as_bytes())].concat());
-        let edits = self.with_repeated(target.as_bytes(), edits);
-        String::from_utf8_lossy(&apply(target.as_bytes(), &edits)).into_owned()
+        let bytes = target.as_bytes();
+        let mut edits = self.path(bytes);
+        // RFC 3986 §3.4: nothing but a `#` ends a query; whatever else a client leaves as it is belongs to it.
+        let hash = bytes.iter().position(|byte| *byte == b'#').unwrap_or(bytes.len());
+        let mark = bytes.iter().take(hash).position(|byte| *byte == b'?').unwrap_or(hash);
+        for part in [mark + 1..hash, hash + 1..bytes.len()] {
+            let begin = part.start as u64;
+            edits.extend(shifted(self.form(bytes.get(part).unwrap_or_default(), 0), begin));
+        }
+        edits.extend(self.look_alikes(bytes));
+        let edits = self.with_repeated(bytes, edits);
+        String::from_utf8_lossy(&apply(bytes, &edits)).into_owned()
     }
 
     /// Tokens among the segments of a path, or of a URL's.
@@ -174,56 +186,81 @@ impl<'a> Redactor<'a> {
             .collect()
     }
 
-    /// The query of every URL in a header value.
+    /// The query of every URL in a header value. A comma ends none: it may stand in a query, and what follows is searched too.
     fn url(&mut self, value: &[u8]) -> Vec<Edit> {
         let mut edits = Vec::new();
         let mut at = 0;
         while let Some(mark) = value.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, b'?' | b'#'))) {
             let begin = at + mark + 1;
             let rest = value.get(begin..).unwrap_or_default();
-            let length = rest.iter().position(|b| matches!(b, b'#' | b'>' | b' ' | b'"' | b',')).unwrap_or(rest.len());
-            edits.extend(shifted(self.form(rest.get(..length).unwrap_or_default(), 1024), begin as u64));
+            let length = rest.iter().position(|b| matches!(b, b'#' | b'>' | b' ' | b'"')).unwrap_or(rest.len());
+            edits.extend(shifted(self.form(rest.get(..length).unwrap_or_default(), 0), begin as u64));
             at = begin + length;
         }
         edits
     }
 
     /// Edits for a body, in the order of their places: in `read.bytes`, or in the body as sent where no coding was undone.
-    pub(crate) fn body(&mut self, read: &ReadBody, limits: &Limits) -> Vec<Edit> {
+    pub(crate) fn body(&mut self, read: &ReadBody) -> Vec<Edit> {
         let edits = match &read.content {
-            Content::Empty => Vec::new(),
             Content::Json => self.json(&read.bytes, 0),
-            Content::Form => self.form(&read.bytes, limits.pairs),
-            Content::Multipart(parts) => {
-                let mut edits = Vec::new();
-                for part in &parts.parts {
-                    let name = part.name.as_deref().unwrap_or("");
-                    let value = part.field.as_deref();
-                    if let Some(sort) =
-                        field_sort(name, value.unwrap_or(b"?"), self.login).filter(|_sort| part.filename.is_none())
-                    {
-                        let with = self.replace(sort, name, value.unwrap_or_default()).into_bytes();
-                        edits.push(Edit { range: part.span.clone(), with });
-                    } else if let Some(value) = value {
-                        let inside = self.text(value);
-                        let inside = self.with_repeated(value, inside);
-                        edits.extend(shifted(inside, part.span.start));
-                    }
-                }
-                return in_order(edits);
-            }
+            Content::Form => self.form(&read.bytes, 0),
+            Content::Multipart(parts) => self.parts(parts),
             Content::Text | Content::Unread(_) => self.text(&read.bytes),
-            Content::Binary => Vec::new(),
+            Content::Empty | Content::Binary => Vec::new(),
         };
         self.with_repeated(&read.bytes, edits)
     }
 
+    fn parts(&mut self, parts: &Parts) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        for part in &parts.parts {
+            let name = part.name.as_deref().unwrap_or("");
+            let value = part.field.as_deref();
+            let named = field_sort(name, value.unwrap_or(b"?"), self.login);
+            if let Some(sort) = named.filter(|_sort| part.filename.is_none()) {
+                let with = self.replace(sort, name, value.unwrap_or_default()).into_bytes();
+                edits.push(Edit { range: part.span.clone(), with });
+            } else if let Some(value) = value {
+                let inside = self.text(value);
+                let inside = self.with_repeated(value, inside);
+                edits.extend(shifted(inside, part.span.start));
+            }
+        }
+        for (begin, text) in &parts.outside {
+            let inside = self.text(text);
+            edits.extend(shifted(inside, *begin));
+        }
+        edits
+    }
+
     /// Text of any kind: JSON if it is, and what looks like it if it is not.
     pub(crate) fn text(&mut self, bytes: &[u8]) -> Vec<Edit> {
-        if json::may_be_json(bytes) && json::check(bytes, usize::MAX).is_ok() {
-            return self.json(bytes, 0);
+        self.inside(bytes, 0)
+    }
+
+    /// The same for a text that stands, decoded, inside another: it may hold a further one.
+    fn inside(&mut self, bytes: &[u8], nesting: usize) -> Vec<Edit> {
+        if nesting <= MAX_NESTING && json::may_be_json(bytes) && json::check(bytes, usize::MAX).is_ok() {
+            return self.json(bytes, nesting);
         }
-        self.look_alikes(bytes)
+        let mut edits = self.look_alikes(bytes);
+        if nesting <= MAX_NESTING {
+            for word in words(bytes) {
+                let (begin, text) = (word.start as u64, bytes.get(word).unwrap_or_default());
+                if is_percent_coded(text) {
+                    let (inner, origins) = form::decode(text);
+                    let deeper = self.inside(&inner, nesting + 1);
+                    edits.extend(outward(deeper, &origins, begin, escape_form));
+                }
+                if is_escaped(text) {
+                    let (inner, origins) = json::unescape(text);
+                    let deeper = self.inside(&inner, nesting + 1);
+                    edits.extend(outward(deeper, &origins, begin, escape_json));
+                }
+            }
+        }
+        in_order(edits)
     }
 
     /// Fields of a JSON text, at any depth and inside its strings.
@@ -252,12 +289,10 @@ impl<'a> Redactor<'a> {
                         let (value, _origins) = json::unescape(raw);
                         let with = self.replace(sort, &name, &value).into_bytes();
                         edits.push(Edit { range: span.start as u64..span.end as u64, with });
-                    } else if nesting < MAX_NESTING && json::may_be_json(raw) {
+                    } else if may_hold_fields(raw) {
                         let (inner, origins) = json::unescape(raw);
-                        if json::check(&inner, usize::MAX).is_ok() {
-                            let inside = self.json(&inner, nesting + 1);
-                            edits.extend(outward(inside, &origins, span.start as u64, escape_json));
-                        }
+                        let inside = self.inside(&inner, nesting + 1);
+                        edits.extend(outward(inside, &origins, span.start as u64, escape_json));
                     }
                 }
                 Token::Number => {
@@ -276,93 +311,121 @@ impl<'a> Redactor<'a> {
         edits
     }
 
-    /// Values of a form or query, by name, and JSON in them.
-    fn form(&mut self, raw: &[u8], limit: usize) -> Vec<Edit> {
+    /// Values of a form or query, by name, and what is in them.
+    fn form(&mut self, raw: &[u8], nesting: usize) -> Vec<Edit> {
         let mut edits = Vec::new();
-        for pair in form::pairs(raw, limit) {
-            let span = pair.span.start as u64..pair.span.end as u64;
+        for pair in form::each(raw) {
+            let begin = pair.span.start as u64;
             if let Some(sort) = field_sort(&pair.name, &pair.value, self.login) {
                 let with = self.replace(sort, &pair.name, &pair.value).into_bytes();
-                edits.push(Edit { range: span, with });
-            } else if json::may_be_json(&pair.value) {
-                let (inner, origins) = form::decode(raw.get(pair.span.clone()).unwrap_or_default());
-                let inside = self.text(&inner);
-                edits.extend(outward(inside, &origins, span.start, escape_form));
+                edits.push(Edit { range: begin..pair.span.end as u64, with });
+            } else if may_hold_fields(&pair.value) || is_percent_coded(&pair.value) {
+                let (inner, origins) = form::decode(raw.get(pair.span).unwrap_or_default());
+                let inside = self.inside(&inner, nesting + 1);
+                edits.extend(outward(inside, &origins, begin, escape_form));
             }
         }
         edits
     }
 
-    /// `"name": "value"` and `name=value` in text whose structure we cannot read.
+    /// What looks like a field in text whose structure we cannot read.
     fn look_alikes(&mut self, bytes: &[u8]) -> Vec<Edit> {
-        let mut edits = Vec::new();
-        for pattern in &*LOOK_ALIKES {
-            for found in pattern.captures_iter(bytes) {
-                let (Some(name), Some(value)) = (found.name("name"), found.name("value")) else { continue };
-                let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
-                if let Some(sort) = field_sort(&name, value.as_bytes(), self.login) {
-                    let with = self.replace(sort, &name, value.as_bytes()).into_bytes();
-                    edits.push(Edit { range: value.start() as u64..value.end() as u64, with });
-                }
-            }
-        }
-        in_order(edits)
+        let login = self.login;
+        let found = look_alikes::find(bytes, |name, value| field_sort(name, value, login));
+        let edits = found.into_iter().map(|look_alikes::Found { value, sort, name }| {
+            let with = self.replace(sort, &name, bytes.get(value.clone()).unwrap_or_default()).into_bytes();
+            Edit { range: value.start as u64..value.end as u64, with }
+        });
+        in_order(edits.collect())
     }
 
     /// The head's credentials where they are repeated.
-    pub(crate) fn with_repeated(&mut self, bytes: &[u8], mut edits: Vec<Edit>) -> Vec<Edit> {
-        let mut found = false;
+    pub(crate) fn with_repeated(&mut self, bytes: &[u8], edits: Vec<Edit>) -> Vec<Edit> {
+        let mut edits = in_order(edits);
+        let known = edits.len();
         for (value, replacement) in &self.repeated {
             for at in memchr::memmem::find_iter(bytes, value) {
                 let range = at as u64..(at + value.len()) as u64;
-                if !edits.iter().any(|edit| edit.range.start < range.end && range.start < edit.range.end) {
+                if !is_within(&range, edits.get(..known).unwrap_or_default()) {
                     edits.push(Edit { range, with: replacement.clone().into_bytes() });
-                    found = true;
                 }
             }
         }
-        if found {
+        self.with_found(edits, known)
+    }
+
+    /// The same for a body that stays where it is, an upload for instance: read once, from start to end.
+    pub(crate) fn with_repeated_in(&mut self, body: &Body, edits: Vec<Edit>) -> io::Result<Vec<Edit>> {
+        let mut edits = in_order(edits);
+        let Some(longest) = self.repeated.iter().map(|(value, _replacement)| value.len()).max() else {
+            return Ok(edits);
+        };
+        let searched = AhoCorasick::new(self.repeated.iter().map(|(value, _replacement)| value));
+        // Patterns are a few hundred bytes of a head whose size is bounded: none is too many.
+        let searched = searched.map_err(io::Error::other)?;
+        let known = edits.len();
+        let (mut reader, mut buffer, mut begin) = (body.reader()?, Vec::new(), 0);
+        while (&mut reader).take(CHUNK).read_to_end(&mut buffer)? > 0 {
+            // One may begin with another, so all are wanted, also those that overlap.
+            for found in searched.find_overlapping_iter(&buffer) {
+                let Some((_value, with)) = self.repeated.get(found.pattern().as_usize()) else { continue };
+                let range = begin + found.start() as u64..begin + found.end() as u64;
+                if !is_within(&range, edits.get(..known).unwrap_or_default()) {
+                    edits.push(Edit { range, with: with.clone().into_bytes() });
+                }
+            }
+            // What may be the beginning of one stays for the next turn.
+            let done = buffer.len().saturating_sub(longest - 1);
+            buffer.drain(..done);
+            begin += done as u64;
+        }
+        Ok(self.with_found(edits, known))
+    }
+
+    fn with_found(&mut self, edits: Vec<Edit>, known: usize) -> Vec<Edit> {
+        if edits.len() > known {
             self.state(Sort::Token, "credential of the head");
         }
         in_order(edits)
     }
-
-    /// The same for a body that stays where it is, an upload for instance: read once, from start to end.
-    pub(crate) fn with_repeated_in(&mut self, body: &Body, mut edits: Vec<Edit>) -> io::Result<Vec<Edit>> {
-        if self.repeated.is_empty() || body.size() < MIN_REPEATED as u64 {
-            return Ok(edits);
-        }
-        let searched = AhoCorasick::new(self.repeated.iter().map(|(value, _replacement)| value));
-        // Patterns are a few hundred bytes of a head whose size is bounded: none is too many.
-        let searched = searched.map_err(io::Error::other)?;
-        let before = edits.len();
-        for found in searched.stream_find_iter(body.reader()?) {
-            let found = found?;
-            let Some((_value, with)) = self.repeated.get(found.pattern().as_usize()) else { continue };
-            let range = found.start() as u64..found.end() as u64;
-            let is_within = |edit: &Edit| edit.range.start < range.end && range.start < edit.range.end;
-            if !edits.iter().take(before).any(is_within) {
-                edits.push(Edit { range, with: with.clone().into_bytes() });
-            }
-        }
-        if edits.len() > before {
-            self.state(Sort::Token, "credential of the head");
-        }
-        Ok(in_order(edits))
-    }
 }
 
-#[expect(clippy::unwrap_used, reason = "constant patterns, compiled by every test that redacts text")]
-static LOOK_ALIKES: LazyLock<[Regex; 4]> = LazyLock::new(|| {
-    [
-        r#"(?-u)"(?P<name>[A-Za-z0-9_.\[\]$-]{1,64})"[ \t\r\n]*:[ \t\r\n]*"(?P<value>(?:[^"\\]|\\.)*)"#,
-        // The same inside another string.
-        r#"(?-u)\\+"(?P<name>[A-Za-z0-9_.\[\]$-]{1,64})\\+"[ \t\r\n]*:[ \t\r\n]*\\+"(?P<value>(?:\\\\\\"|[^"\\]|\\[^"])*)"#,
-        r#"(?-u)\\*"(?P<name>[A-Za-z0-9_.\[\]$-]{1,64})\\*"[ \t\r\n]*:[ \t\r\n]*(?P<value>[0-9]{4,})"#,
-        r#"(?-u)(?:^|[?&;\s"'])(?P<name>[A-Za-z0-9_.\[\]-]{1,64})=(?P<value>[^&\s"'<>;]+)"#,
-    ]
-    .map(|pattern| Regex::new(pattern).unwrap())
-});
+/// Whether a place is taken out already, as a whole; `edits` are in order.
+fn is_within(range: &Range<u64>, edits: &[Edit]) -> bool {
+    let next = edits.partition_point(|edit| edit.range.end <= range.start);
+    edits.get(next).is_some_and(|edit| edit.range.start <= range.start && range.end <= edit.range.end)
+}
+
+/// Whether a string, escaped or not, may hold JSON, a form or a URL with a query.
+fn may_hold_fields(raw: &[u8]) -> bool {
+    json::may_be_json(raw)
+        || memchr::memchr(b'=', raw).is_some()
+        || is_escaped(raw)
+        || memchr::memmem::find(raw, b"://").is_some()
+        || is_percent_coded(raw)
+}
+
+/// Whether the signs that fields are told by stand there percent-encoded: `=`, `"`, `{`.
+fn is_percent_coded(raw: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', raw).any(|at| {
+        matches!(raw.get(at + 1..at + 3), Some([b'3', b'd' | b'D'] | [b'2', b'2' | b'5'] | [b'7', b'b' | b'B']))
+    })
+}
+
+/// Whether a sign is written as JSON may write any.
+fn is_escaped(raw: &[u8]) -> bool {
+    memchr::memmem::find(raw, b"\\u00").is_some()
+}
+
+/// What stands between blanks, quotes and angle brackets.
+fn words(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    text.split(|byte| *byte <= b' ' || matches!(byte, b'"' | b'\'' | b'<' | b'>')).map(move |word| {
+        let begin = at;
+        at += word.len() + 1;
+        begin..begin + word.len()
+    })
+}
 
 /// A value as it may be written elsewhere: as it is, percent-encoded, as a JSON string.
 fn spellings(value: &[u8]) -> Vec<Vec<u8>> {

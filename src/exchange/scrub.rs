@@ -1,7 +1,7 @@
 //! The one way from an [`Exchange`] to anything that is stored or recognised.
 //!
-//! Invariant: nothing in a [`Scrubbed`] holds a credential. A body that cannot be checked for credentials, and shows one in
-//! the part that can, is not kept; its loss is stated.
+//! Invariant: nothing in a [`Scrubbed`] holds a credential. A body that passes a limit before all of it was searched is not
+//! kept, nor is one that breaks off and shows a credential before; its loss is stated.
 
 use std::io::{self, Read};
 
@@ -179,14 +179,15 @@ impl Scrub<'_> {
     ) -> Result<ScrubbedBody, BodyError> {
         redactor.at(place);
         let mut read = ReadBody::read(headers, body, self.limits)?;
-        let mut edits = redactor.body(&read, self.limits);
+        let mut edits = redactor.body(&read);
         if read.bytes.is_empty() && matches!(read.content, Content::Binary | Content::Multipart(_)) {
             edits = redactor.with_repeated_in(body, edits)?;
         }
-        let lost = match read.content {
-            Content::Unread(Unread::TooLarge) => Some(Unread::TooLarge),
+        let lost = match &read.content {
+            Content::Unread(why @ (Unread::TooLarge | Unread::Bomb)) => Some(*why),
             // The credential may go on where we cannot read.
-            Content::Unread(why) if !edits.is_empty() => Some(why),
+            Content::Unread(why) if !edits.is_empty() => Some(*why),
+            Content::Multipart(parts) if parts.cut => Some(Unread::Parts),
             _ => None,
         };
         let size = body.size();
@@ -208,7 +209,12 @@ impl Scrub<'_> {
                 }
             }
         }
-        if !edits.is_empty() && !read.bytes.is_empty() {
+        if let Content::Multipart(parts) = &mut read.content {
+            parts.outside.clear();
+        }
+        if lost.is_some() {
+            read.bytes = Bytes::new();
+        } else if !edits.is_empty() && !read.bytes.is_empty() {
             read.bytes = Bytes::from(apply(&read.bytes, &edits));
         }
         let kept = match lost {

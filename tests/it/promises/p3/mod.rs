@@ -124,6 +124,23 @@ async fn drive(phone: &Phone, wanted: &mut Wanted) {
     }
     assert_eq!(phone.send(OTHER, "DELETE /notes/2", &[("Authorization", &format!("Bearer {jwt}"))], "").await, 200);
 
+    // Where a name stands behind something else: a comma, a URL inside a URL or a text, a file in a coded body, the thousandth pair.
+    let hidden = wanted.plant("hidden_token");
+    let query = form(&[("access_token", &hidden)]);
+    let nested = form(&[("to", &format!("https://{SOCIAL}/cb?a=1,2&{query}"))]);
+    for line in [format!("POST /act?fields=id,name&{query}"), format!("POST /act?{nested}")] {
+        assert_eq!(phone.send(OTHER, &line, &[JSON, ("Referer", &nested)], r#"{"a":1}"#).await, 200, "{line}");
+    }
+    let texts =
+        json!({"next": format!("https://{SOCIAL}/?a=1,2&{query}"), "body": format!("x=1&{query}"), "n": nested});
+    assert_eq!(phone.send(OTHER, "POST /act", &[JSON], texts.to_string()).await, 200);
+    let long = format!("{}{query}", "a=1&".repeat(5000));
+    assert_eq!(phone.send(OTHER, "POST /act", &[FORM], &long).await, 200);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(&multipart(100)).unwrap();
+    let coded = [parts, auth, cookies, ("Content-Encoding", "gzip")];
+    assert_eq!(phone.send(OTHER, "POST /files", &coded, encoder.finish().unwrap()).await, 200);
+
     // Channels.
     let (subscription, streamed) = (wanted.plant_token("subscription"), wanted.plant_token("stream_token"));
     let text = json!({"type": "subscribe", "stream": "user", "access_token": subscription}).to_string();
