@@ -18,6 +18,7 @@ use super::keep::{KeepError, Outage, Reaction, Spool, reaction};
 use super::{Backlog, Reading, SegmentNumber};
 use crate::archive::Submission;
 use crate::capture::GapCause;
+use crate::record::{EntryId, Timestamp};
 
 /// Submissions handed to the archive at once, so that they share its commits.
 const WINDOW: usize = 64;
@@ -35,6 +36,12 @@ struct Progress {
     done: usize,
     rejected: u64,
     read_failures: u32,
+    /// Of the gap entries that are said of it, once they were: what is tried again, because an answer or the disk failed, is
+    /// said again under the same id, which the archive knows.
+    rejection: Option<EntryId>,
+    damage: Option<EntryId>,
+    /// The same of segments that were taken away.
+    lost: Option<EntryId>,
 }
 
 impl Spool {
@@ -70,8 +77,7 @@ impl Spool {
         let lost = self.lost.load(Ordering::Relaxed);
         if lost > 0 {
             tracing::error!(count = lost, "segments of the spool were taken away");
-            self.to_archive(self.gap(self.fresh_id(), GapCause::SpoolDamaged, lost, self.now())).await?;
-            self.metrics.gap(GapCause::SpoolDamaged.as_str());
+            self.say(&mut progress.lost, GapCause::SpoolDamaged, lost, self.now()).await?;
             self.lost.store(0, Ordering::Relaxed);
         }
         // At least once before the gate: nobody waits there for an archive that is still away.
@@ -105,10 +111,10 @@ impl Spool {
     async fn replay_oldest(&self, progress: &mut Progress) -> Result<(), KeepError> {
         let Some(number) = self.journal.oldest().await? else { return Ok(()) };
         if progress.segment != Some(number) {
-            *progress = Progress { segment: Some(number), ..Progress::default() };
+            *progress = Progress { segment: Some(number), lost: progress.lost, ..Progress::default() };
         }
         let Some(reading) = self.read(number, progress).await? else {
-            return self.give_up(number, GapCause::SpoolDamaged, 1).await;
+            return self.give_up(number, progress, 1).await;
         };
         let (missing, damaged) = (reading.missing, reading.is_damaged());
         let opened_at = reading.opened_at;
@@ -133,12 +139,10 @@ impl Spool {
             }
         }
         if progress.rejected > 0 {
-            let gap = self.gap(self.fresh_id(), GapCause::SpoolRejected, progress.rejected, opened_at);
-            self.to_archive(gap).await?;
-            self.metrics.gap(GapCause::SpoolRejected.as_str());
+            self.say(&mut progress.rejection, GapCause::SpoolRejected, progress.rejected, opened_at).await?;
         }
         if damaged {
-            return self.give_up(number, GapCause::SpoolDamaged, missing.max(1)).await;
+            return self.give_up(number, progress, missing.max(1)).await;
         }
         if progress.rejected > 0 {
             self.journal.set_aside(number).await?
@@ -161,11 +165,27 @@ impl Spool {
     }
 
     /// Puts the damage on record, then the segment aside for whoever looks into it.
-    async fn give_up(&self, number: SegmentNumber, cause: GapCause, count: u64) -> Result<(), KeepError> {
-        tracing::error!(%cause, count, "a spool segment is damaged; the file is set aside");
-        self.to_archive(self.gap(self.fresh_id(), cause, count, self.now())).await?;
-        self.metrics.gap(cause.as_str());
+    async fn give_up(&self, number: SegmentNumber, progress: &mut Progress, count: u64) -> Result<(), KeepError> {
+        if progress.damage.is_none() {
+            tracing::error!(count, "a spool segment is damaged; the file is set aside");
+        }
+        self.say(&mut progress.damage, GapCause::SpoolDamaged, count, self.now()).await?;
         Ok(self.journal.set_aside(number).await?)
+    }
+
+    /// Puts a gap on record, once however often it is asked to.
+    async fn say(
+        &self,
+        said: &mut Option<EntryId>,
+        cause: GapCause,
+        count: u64,
+        from: Timestamp,
+    ) -> Result<(), KeepError> {
+        if said.is_none() {
+            self.metrics.gap(cause.as_str());
+        }
+        let id = *said.get_or_insert_with(|| self.fresh_id());
+        self.to_archive(self.gap(id, cause, count, from)).await
     }
 
     async fn replay_one(&self, decoded: Decoded) -> Result<(), Reaction> {

@@ -36,6 +36,7 @@ struct Inner {
     steps: u64,
     fail_at: BTreeMap<u64, Fault>,
     full: bool,
+    read_only: bool,
 }
 
 impl Inner {
@@ -67,6 +68,11 @@ impl FaultDisk {
 
     pub(crate) fn set_full(&self, full: bool) {
         self.0.lock().full = full;
+    }
+
+    /// No file can be moved or removed.
+    pub(crate) fn set_read_only(&self, read_only: bool) {
+        self.0.lock().read_only = read_only;
     }
 
     /// Every byte there is, of every file, aside or not.
@@ -175,6 +181,9 @@ impl Disk for FaultDisk {
 
     fn remove(&self, number: SegmentNumber) -> io::Result<()> {
         let mut inner = self.0.lock();
+        if inner.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         let fault = inner.step();
         if fault != Some(Fault::NotPersisted) {
             let content = inner.files.remove(&number).ok_or(io::ErrorKind::NotFound)?;
@@ -185,6 +194,9 @@ impl Disk for FaultDisk {
 
     fn set_aside(&self, number: SegmentNumber) -> io::Result<()> {
         let mut inner = self.0.lock();
+        if inner.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         inner.files.remove(&number).ok_or(io::ErrorKind::NotFound)?;
         inner.aside.push(number);
         Ok(())

@@ -313,6 +313,52 @@ async fn damage_in_the_spool_is_a_gap_and_what_follows_is_replayed() {
 }
 
 #[tokio::test]
+async fn damage_and_rejection_are_said_once_though_the_file_can_not_be_moved_for_long() {
+    for damaged in [true, false] {
+        let world = World::new();
+        let running = world.start(WhenUnavailable::Spool, Bounds::default());
+        world.archive.set_away(true);
+        for number in 0..5 {
+            running.spool.keep(world.capture(number)).await.unwrap();
+        }
+        running.end().await;
+        if damaged {
+            world.disk.damage(900);
+        }
+        let running = world.start(WhenUnavailable::Spool, Bounds::default());
+        if !damaged {
+            world.archive.fail_at(world.archive.appends() + 3, ArchiveFault::Refused);
+        }
+        world.disk.set_read_only(true);
+        world.archive.set_away(false);
+        let cause = if damaged { "spool_damaged" } else { "spool_rejected" };
+        let said = || world.gaps().iter().filter(|(said, _count)| said == cause).count();
+        tokio::time::timeout(Duration::from_secs(10), async {
+            while said() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .expect("it is on record");
+        // Replay tries again, after 100 ms, 200 ms and so on.
+        let appends = world.archive.appends();
+        tokio::time::timeout(Duration::from_secs(10), async {
+            while world.archive.appends() < appends + 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+        .expect("it is tried again");
+        world.disk.set_read_only(false);
+        running.drained().await;
+        assert_eq!(said(), 1, "{cause}: {:?}", world.gaps());
+        assert_eq!((world.captured().len(), world.disk.set_aside_count()), (4, 1), "{cause}");
+        assert_sound(&world.ledger);
+        running.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_segment_that_was_taken_away_is_a_gap() {
     let world = World::new();
     let running = world.start(WhenUnavailable::Spool, Bounds { total: 1 << 20, segment: 600 });
