@@ -1,9 +1,9 @@
 //! The pool of recognition workers: started, timed, killed and replaced here.
 //!
 //! A jq program can run for ever or eat all memory, and neither can be stopped inside a thread, so rules run in processes of
-//! their own. Invariant: a question is answered within [`WorkersSetting::run_timeout`] (and a bounded wait for a free
-//! worker), whatever a rule does; a rule that does not end, or ends its worker, is switched off for as long as these rules
-//! are in force.
+//! their own. Invariant: a question is answered within [`WorkersSetting::run_timeout`] of processor time, and within a bound where
+//! the machine has none to give (and a bounded wait for a free worker), whatever a rule does; a rule that does not end, or ends
+//! its worker, is switched off for as long as these rules are in force. That a machine is slow is no rule's fault.
 
 mod process;
 
@@ -16,11 +16,11 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 pub use process::WorkerCommand;
-use process::{Ended, Worker};
+use process::{Ended, Worker, processor_time};
 
 use super::recognizer::{Failure, Question, Recognized, Recognizer, ReloadError};
 use crate::recognize::worker::{WorkerError, question};
@@ -32,6 +32,9 @@ use crate::telemetry::Metrics;
 const WAIT: Duration = Duration::from_secs(5);
 /// The same where no device waits: an answer read late beats one not read.
 const BACKGROUND_WAIT: Duration = Duration::from_secs(60);
+/// Longest time for one question on a machine that gives the worker no processor, where [`WorkersSetting::run_timeout`] is less
+/// than a tenth of it.
+const STARVED: Duration = Duration::from_secs(10);
 /// Longest time for a process to start and compile its rules.
 const START: Duration = Duration::from_secs(20);
 
@@ -44,7 +47,7 @@ pub struct WorkersSetting {
     pub count: usize,
     /// Most memory of one, in bytes.
     pub memory: u64,
-    /// Longest time for one question.
+    /// Longest time for one question, on a processor.
     pub run_timeout: Duration,
     /// Where copies of the rules are put for them to read.
     pub scratch: PathBuf,
@@ -250,11 +253,35 @@ impl Pool {
         }
     }
 
+    /// One question, for as long as [`WorkersSetting::run_timeout`] of the worker's own time.
+    async fn ask(&self, worker: &mut Worker, frame: &[u8]) -> Result<Result<Ended, WorkerError>, Late> {
+        let (allowed, begun, id) = (self.setting.run_timeout, Instant::now(), worker.id());
+        let longest = STARVED.max(allowed * 10);
+        let before = processor_time(id);
+        let mut wait = allowed;
+        let mut asking = std::pin::pin!(worker.ask(frame));
+        loop {
+            if let Ok(ended) = timeout(wait, &mut asking).await {
+                return Ok(ended);
+            }
+            let used = before.and_then(|before| Some(processor_time(id)?.saturating_sub(before)));
+            // Where nobody says, the wall clock has to do.
+            let left = allowed.saturating_sub(used.unwrap_or(allowed));
+            if left.is_zero() {
+                return Err(Late { starved: false });
+            }
+            if begun.elapsed() >= longest {
+                return Err(Late { starved: true });
+            }
+            wait = left.max(Duration::from_millis(20)).min(longest.saturating_sub(begun.elapsed()));
+        }
+    }
+
     async fn run(self: &Arc<Self>, generation: &Arc<Generation>, worker: Worker, frame: &[u8]) -> Ran {
         let mut busy = Busy { pool: self, worker: Some(worker) };
         let Some(worker) = &mut busy.worker else { return Ran::Dead };
-        let ended = timeout(self.setting.run_timeout, worker.ask(frame)).await;
-        let in_time = ended.is_ok();
+        let ended = self.ask(worker, frame).await;
+        let (in_time, starved) = (ended.is_ok(), matches!(ended, Err(Late { starved: true })));
         match ended {
             Ok(Ok(Ended::Done(recognition))) => {
                 if let Some(worker) = busy.worker.take() {
@@ -267,9 +294,9 @@ impl Pool {
                 return Ran::Dead;
             }
             Ok(Err(error)) => tracing::warn!(%error, "a recognition worker ended"),
-            Err(_elapsed) => tracing::warn!("a recognition worker did not answer in time"),
+            Err(Late { starved }) => tracing::warn!(starved, "a recognition worker did not answer in time"),
         }
-        let rule = worker.running.take();
+        let rule = worker.running.take().filter(|_rule| !starved);
         if in_time && rule.is_none() {
             return Ran::Dead;
         }
@@ -282,6 +309,12 @@ impl Pool {
         }
         Ran::Stopped(rule)
     }
+}
+
+/// No answer came in time.
+struct Late {
+    /// The worker had too little of the processor to tell what it would have done.
+    starved: bool,
 }
 
 /// How one run ended.

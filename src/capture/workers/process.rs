@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -29,6 +30,17 @@ pub(super) enum Ended {
     Done(Box<Recognition>),
     /// The worker has other rules than those the question is about.
     Stale,
+}
+
+/// How long a process has run on a processor so far; none where the system does not say. In steps of 10 ms.
+pub(super) fn processor_time(id: Option<u32>) -> Option<Duration> {
+    /// `USER_HZ`, which Linux has fixed for what it shows.
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", id?)).ok()?;
+    // Behind the name, which may hold anything: state is the first field, `utime` the 12th, `stime` the 13th (proc(5)).
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let ticks = fields.next()?.parse::<u64>().ok()?.saturating_add(fields.next()?.parse().ok()?);
+    Some(Duration::from_millis(ticks.saturating_mul(1000 / TICKS_PER_SECOND)))
 }
 
 pub(super) struct Worker {
@@ -62,6 +74,11 @@ impl Worker {
         Ok(Self { child, input, output: BufReader::new(output), running: None })
     }
 
+    /// Its number, to ask the system about it.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// The process has not ended, as far as one can tell.
     pub(super) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -88,5 +105,22 @@ impl Worker {
                 Reply::Stale(_) => return Ok(Ended::Stale),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_time_of_a_process_grows_with_what_it_does() {
+        let own = Some(std::process::id());
+        let before = processor_time(own).unwrap();
+        let mut turns = 0_u64;
+        while processor_time(own).unwrap() < before + Duration::from_millis(20) {
+            turns += 1;
+            assert!(turns < 100_000_000);
+        }
+        assert_eq!(processor_time(None), None);
     }
 }

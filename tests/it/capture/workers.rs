@@ -59,9 +59,13 @@ fn process_ids(scratch: &Path) -> Vec<u32> {
     ids
 }
 
-fn kill(id: u32) {
+fn signal(id: u32, signal: rustix::process::Signal) {
     let id = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
-    rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(id, signal).unwrap();
+}
+
+fn kill(id: u32) {
+    signal(id, rustix::process::Signal::KILL);
 }
 
 async fn until(what: impl Fn() -> bool) {
@@ -148,6 +152,33 @@ async fn a_rule_that_never_ends_is_killed_and_switched_off_and_the_others_go_on(
     };
     assert_eq!(said.rule.as_deref(), Some("testnet/other"));
     until(|| process_ids(scratch.path()).len() == 2 && process_ids(scratch.path()) != before).await;
+    workers.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_gets_no_processor_costs_no_rule_its_place_and_nobody_waits_for_ever() {
+    use rustix::process::Signal;
+    let scratch = tempfile::tempdir().unwrap();
+    let short = WorkersSetting { run_timeout: Duration::from_millis(100), ..setting(scratch.path(), 1) };
+    let workers = Arc::new(Workers::start(short, &sources(), Arc::new(Metrics::new())).await.unwrap());
+    let ask = |text: &'static str| {
+        let workers = Arc::clone(&workers);
+        tokio::spawn(async move { workers.recognize(question("/posts", &json!({"text": text}))).await })
+    };
+    let worker = process_ids(scratch.path())[0];
+    signal(worker, Signal::STOP);
+    let slow = ask("slow");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    signal(worker, Signal::CONT);
+    let Recognized::Said(said) = slow.await.unwrap() else { panic!("it only took its time") };
+    assert_eq!(said.communications[0].text.as_deref(), Some("slow"));
+    // One that never comes to anything is given up, and its rule goes on.
+    assert_eq!(process_ids(scratch.path()), [worker]);
+    signal(worker, Signal::STOP);
+    let given_up = tokio::time::timeout(Duration::from_secs(40), ask("lost")).await.expect("there is a bound");
+    assert!(matches!(given_up.unwrap(), Recognized::Failed(Failure::Stopped { rule: None })));
+    let Recognized::Said(said) = ask("after it").await.unwrap() else { panic!("another worker answers") };
+    assert_eq!(said.rule.as_deref(), Some("testnet/post"));
     workers.shut_down().await;
 }
 
