@@ -1,7 +1,8 @@
 //! Who acts: accounts on networks, learned from requests and reads, bound to sessions and advisors.
 //!
-//! Invariant: an account belongs to an advisor once a session of one of the advisor's devices has shown it as its own. It may
-//! belong to several (a shared company page); then what concerns it belongs to all of them. Bounded: sessions and
+//! Invariant: an account belongs to an advisor once a session of one of the advisor's devices has shown it as its own, and the
+//! origin took that session's credential: what a device only claims moves nothing into anybody's stream. It may belong to several
+//! (a shared company page); then what concerns it belongs to all of them. Bounded: sessions and
 //! conversations are remembered for a while only, accounts as many as a firm can have.
 
 use std::collections::{BTreeSet, HashMap};
@@ -95,7 +96,7 @@ impl Accounts {
         all.filter(|account| &*account.network == network).map(|account| account.party.clone()).take(64).collect()
     }
 
-    /// A request or response showed the account that acts in this session.
+    /// A request or response showed the account that acts in this session, and the origin took its credential.
     pub(crate) fn learn(
         &self,
         actor: Actor,
@@ -125,20 +126,23 @@ impl Accounts {
     }
 
     /// The advisors whose streams a communication belongs to: the one whose device it passed through, and every other whose
-    /// account takes part in it or in its conversation. Remembers who was in the conversation.
+    /// account takes part in it or in its conversation. Remembers who was in the conversation. An author is `believed` who is the
+    /// origin's word, or known as the advisor's own: anybody can send a request that names another.
     pub(crate) fn streams(
         &self,
         advisor: AdvisorId,
         network: Option<&Arc<str>>,
         communications: &[Communication],
         now: Timestamp,
+        believed: impl Fn(&Party) -> bool,
     ) -> BTreeSet<AdvisorId> {
         let mut streams = BTreeSet::from([advisor]);
         let Some(network) = network else { return streams };
         let mut inner = self.0.lock();
         for communication in communications {
             let mut part = BTreeSet::from([advisor]);
-            let parties = communication.author.iter().chain(&communication.recipients);
+            let author = communication.author.iter().filter(|author| believed(author));
+            let parties = author.chain(&communication.recipients);
             for name in parties.flat_map(names) {
                 part.extend(inner.by_name.get(&(Arc::clone(network), name)).into_iter().flatten());
             }
@@ -185,7 +189,7 @@ fn names(party: &Party) -> impl Iterator<Item = String> {
 }
 
 /// The stable id decides where both have one: a handle can move to another account.
-fn is_same(one: &Party, other: &Party) -> bool {
+pub(crate) fn is_same(one: &Party, other: &Party) -> bool {
     if !one.id.is_empty() && !other.id.is_empty() {
         return one.id == other.id;
     }
@@ -253,6 +257,21 @@ mod tests {
     }
 
     #[test]
+    fn an_author_who_is_not_believed_moves_nothing_into_another_stream() {
+        let accounts = Accounts::default();
+        learn(&accounts, actor(1, None), &party("did:chief", "@chief"));
+        let post = Communication {
+            author: Some(party("did:chief", "@chief")),
+            ..Communication::bare(Kind::Post, Direction::Outbound)
+        };
+        let own = AdvisorId::new(Uuid::from_u128(2));
+        let streams = |believed: bool| {
+            accounts.streams(own, Some(&network("net")), std::slice::from_ref(&post), NOW, |_author| believed).len()
+        };
+        assert_eq!((streams(false), streams(true)), (1, 2));
+    }
+
+    #[test]
     fn streams_are_bounded_and_never_without_the_device_s_own_advisor() {
         let accounts = Accounts::default();
         for advisor in 0..300 {
@@ -263,7 +282,7 @@ mod tests {
         let recipients = (0..300).map(|advisor| party(&format!("did:{advisor}"), "")).collect();
         let message = Communication { recipients, ..Communication::bare(Kind::Message, Direction::Outbound) };
         let own = AdvisorId::new(Uuid::from_u128(299));
-        let streams = accounts.streams(own, Some(&network("net")), &[message], NOW);
+        let streams = accounts.streams(own, Some(&network("net")), &[message], NOW, |_author| true);
         assert!(streams.len() == STREAMS && streams.contains(&own));
     }
 }

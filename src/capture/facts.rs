@@ -47,6 +47,8 @@ pub(crate) enum Flag {
     HeadOnly,
     /// A rule failed on it; it is kept raw.
     RecognitionFailed,
+    /// The account is what the request says; whether the origin took its credential, the outcome says.
+    AccountClaimed,
     /// An own item that no capture accounts for.
     OffChannel,
     /// The response was cut off.
@@ -60,6 +62,7 @@ impl Flag {
             Self::Decoded => "decoded",
             Self::HeadOnly => "head_only",
             Self::RecognitionFailed => "recognition_failed",
+            Self::AccountClaimed => "account_claimed",
             Self::OffChannel => "off_channel",
             Self::Incomplete => "incomplete",
         }

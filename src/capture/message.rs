@@ -75,8 +75,8 @@ impl Core {
             return Ok(());
         }
         let now = self.now();
-        let streams =
-            self.accounts.streams(connection.advisor, heard.network.as_ref(), &heard.recognition.communications, now);
+        let said = &heard.recognition.communications;
+        let streams = self.accounts.streams(connection.advisor, heard.network.as_ref(), said, now, |_author| false);
         let streams: Vec<AdvisorId> = streams.into_iter().collect();
         let network = heard.network.clone();
         let (connection, size) = (Arc::clone(connection), message.data.0.len() as u64);

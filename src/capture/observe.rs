@@ -165,7 +165,8 @@ impl Core {
         let item = one.item.clone().unwrap_or_else(|| version.to_string());
         let advisor = scene.connection.advisor;
         let network = Some(&scene.network);
-        let streams = self.accounts.streams(advisor, network, std::slice::from_ref(&one), self.now());
+        // What was read is the origin's word.
+        let streams = self.accounts.streams(advisor, network, std::slice::from_ref(&one), self.now(), |_author| true);
         let key = VersionKey::of(&scene.network, &item, &version);
         let sight = Sight { one, item, version, key, streams };
         match self.seen.claim(key, &sight.streams, self.now()) {

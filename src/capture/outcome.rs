@@ -123,6 +123,10 @@ impl Core {
                 return (None, Recognition::default());
             }
         };
+        if scrubbed.response.as_ref().is_some_and(|response| response.body.lost.is_some()) {
+            let gap = Gap::on(GapCause::UnreadableCoding, connection).exchange(exchange.id);
+            self.gap(gap.network(network.cloned()));
+        }
         let actor =
             accounts::Actor { device: connection.device, advisor: connection.advisor, session: scrubbed.session };
         let known = network.map(|network| self.accounts.acting(actor, network, self.now())).unwrap_or_default();

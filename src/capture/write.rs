@@ -29,6 +29,8 @@ struct Understood {
     recognition: Recognition,
     failed: bool,
     acting: Option<Party>,
+    /// The request alone says so.
+    claimed: bool,
     streams: BTreeSet<AdvisorId>,
     rules: Digest,
     now: Timestamp,
@@ -39,6 +41,8 @@ struct Ready {
     submission: Submission,
     secret: Secret,
     same: Sameness,
+    exchange: Exchange,
+    keep: Keep,
 }
 
 impl Core {
@@ -83,20 +87,22 @@ impl Core {
         if recognition.ignored {
             return Ok(Receipt::nothing());
         }
-        let acting = recognition.account.clone().or(if known.len() == 1 { known.into_iter().next() } else { None });
+        let is_known = |party: &Party| known.iter().any(|known| accounts::is_same(known, party));
+        let claimed = recognition.account.as_ref().is_some_and(|account| !is_known(account));
         let now = self.now();
-        let streams = self.accounts.streams(connection.advisor, network.as_ref(), &recognition.communications, now);
+        let said = &recognition.communications;
+        let streams = self.accounts.streams(connection.advisor, network.as_ref(), said, now, is_known);
+        let acting = recognition.account.clone().or(if known.len() == 1 { known.into_iter().next() } else { None });
         let rules = recognition.rule_set.unwrap_or_else(|| rules.set.digest());
         let size = exchange.request.body.size();
         let understood =
-            Understood { exchange: exchange.clone(), keep, scrubbed, recognition, failed, acting, streams, rules, now };
-        let ready = self.seal(size, move |core| core.seal_write(understood)).await;
-        let ready = ready.map_err(|error| sealing_refusal(&error))?;
-        self.append_write(exchange, keep, ready, network).await
+            Understood { exchange, keep, scrubbed, recognition, failed, acting, claimed, streams, rules, now };
+        self.keep_write(size, understood, network).await
     }
 
     fn seal_write(&self, understood: Understood) -> Result<Ready, SealingError> {
-        let Understood { exchange, keep, scrubbed, recognition, failed, acting, streams, rules, now } = understood;
+        let Understood { exchange, keep, scrubbed, recognition, failed, acting, claimed, streams, rules, now } =
+            understood;
         let request = &scrubbed.request;
         let (secret, key) = self.sealer.record()?;
         let mut envelope = self.sealer.envelope(&secret);
@@ -120,6 +126,7 @@ impl Core {
             (Flag::Decoded, request.body.decoded),
             (Flag::HeadOnly, keep == Keep::Head),
             (Flag::RecognitionFailed, failed),
+            (Flag::AccountClaimed, claimed),
         ];
         let facts = Facts {
             exchange: exchange.id,
@@ -149,47 +156,46 @@ impl Core {
             commitments,
             detail,
         });
-        Ok(Ready { submission, secret, same })
+        Ok(Ready { submission, secret, same, exchange, keep })
     }
 
-    /// The append goes on even when the proxy stops waiting (the device left): then the capture is closed as not sent.
-    async fn append_write(
+    /// Sealing and appending go on, as one, even when the proxy stops waiting (the device left): the capture is then closed as not
+    /// sent, and no retry names one that never came to be.
+    async fn keep_write(
         self: &Arc<Self>,
-        exchange: Exchange,
-        keep: Keep,
-        ready: Ready,
+        size: u64,
+        understood: Understood,
         network: Option<Arc<str>>,
     ) -> Result<Receipt, Refusal> {
-        let Ready { submission, secret, same } = ready;
-        let record = secret.record;
-        let open = Open {
-            capture: submission.draft.id,
-            secret,
-            streams: submission.draft.streams.clone(),
-            exchange: Some(exchange),
-            network,
-            keep,
-        };
         let core = Arc::clone(self);
-        core.open.lock().insert(open.capture);
         let (tell, told) = tokio::sync::oneshot::channel();
         self.appends.spawn(async move {
-            let told = match core.spool.keep(submission).await {
-                Ok(_) => {
-                    let closing = Arc::clone(&core);
-                    tell.send(Ok(Receipt::new(record, move |answer| closing.close(open, answer))))
-                }
-                Err(error) => {
-                    core.open.lock().remove(&open.capture);
-                    core.retries.forget(&same, open.capture, core.now());
-                    tell.send(Err(refusal(&error)))
-                }
-            };
-            if let Err(Ok(receipt)) = told {
+            if let Err(Ok(receipt)) = tell.send(core.seal_and_append(size, understood, network).await) {
                 receipt.close(Answer::None(NoAnswer::NotSent));
             }
         });
         told.await.unwrap_or_else(|_gone| Err(Refusal::new(RefusalReason::Stopping, "the service is stopping")))
+    }
+
+    async fn seal_and_append(
+        self: &Arc<Self>,
+        size: u64,
+        understood: Understood,
+        network: Option<Arc<str>>,
+    ) -> Result<Receipt, Refusal> {
+        let ready = self.seal(size, move |core| core.seal_write(understood)).await;
+        let Ready { submission, secret, same, exchange, keep } = ready.map_err(|error| sealing_refusal(&error))?;
+        let (record, capture) = (secret.record, submission.draft.id);
+        let streams = submission.draft.streams.clone();
+        let open = Open { capture, secret, streams, exchange: Some(exchange), network, keep };
+        self.open.lock().insert(capture);
+        if let Err(error) = self.spool.keep(submission).await {
+            self.open.lock().remove(&capture);
+            self.retries.forget(&same, capture, self.now());
+            return Err(refusal(&error));
+        }
+        let closing = Arc::clone(self);
+        Ok(Receipt::new(record, move |answer| closing.close(open, answer)))
     }
 }
 

@@ -62,6 +62,9 @@ pub(crate) struct RuleFile {
     /// jq: exchange with response → how the origin took it, item ids, permalinks.
     #[serde(default)]
     pub(crate) outcome: Option<Spanned<String>>,
+    /// Of a read or a channel: the origin answers 2xx, or opens it, only to who is logged in.
+    #[serde(default)]
+    pub(crate) authenticated: bool,
     /// jq: exchange → the acting account.
     #[serde(default)]
     pub(crate) account: Option<Spanned<String>>,

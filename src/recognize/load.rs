@@ -179,6 +179,7 @@ impl Loading<'_> {
             action: self.action(rule),
             conditions,
             decoder,
+            authenticated: rule.authenticated,
             extract,
             outcome,
             account,
@@ -230,6 +231,14 @@ impl Loading<'_> {
                 "programs run only for `write`, `read` and `messages`",
             ),
             (rule.outcome.is_some() && plan != Write, "`outcome` belongs to a write"),
+            (
+                plan == Read && rule.account.is_some() && !rule.authenticated,
+                "a read shows whose session it is only where the origin took the credential: say `authenticated = true` if it answers 2xx to nobody else, or leave `account` out",
+            ),
+            (
+                rule.authenticated && !matches!(plan, Read | Messages),
+                "`authenticated` belongs to a read or to messages: of a write the outcome says whether the credential was taken",
+            ),
             (file.hold.is_some() && !matches!(plan, Write | Unclassified), "`hold` belongs to a write"),
             (
                 rule.session.is_some() && (plan != Read || rule.account.is_none()),

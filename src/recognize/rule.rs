@@ -49,6 +49,8 @@ pub(crate) struct Rule {
     pub(crate) action: Action,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) decoder: Option<Decoder>,
+    /// That the origin answered shows that it took the credential: what that claims is true.
+    pub(crate) authenticated: bool,
     pub(crate) extract: Option<ProgramNumber>,
     pub(crate) outcome: Option<ProgramNumber>,
     pub(crate) account: Option<ProgramNumber>,

@@ -230,8 +230,23 @@ when = [{ query = "a", header = "b", exists = true }]
         set("name = \"n\"\ntitle = \"N\"\nhosts = []\n[[rule]]\nid = \"a\"\npat = \"/\"\nplan = \"ignore\"\n");
     insta::assert_snapshot!(
         unknown.unwrap_err().to_string(),
-        @"rules.toml:6: unknown field `pat`, expected one of `id`, `method`, `path`, `plan`, `hold`, `direction`, `when`, `decoder`, `extract`, `outcome`, `account`, `session`"
+        @"rules.toml:6: unknown field `pat`, expected one of `id`, `method`, `path`, `plan`, `hold`, `direction`, `when`, `decoder`, `extract`, `outcome`, `authenticated`, `account`, `session`"
     );
+}
+
+#[test]
+fn a_read_shows_an_account_only_if_it_says_that_the_origin_took_the_credential() {
+    let rule = |more: &str| {
+        format!(
+            "name = \"n\"\ntitle = \"N\"\nhosts = [\"n.example\"]\n[[rule]]\nid = \"me\"\npath = \"/me\"\n{more}\nextract = \"empty\"\n"
+        )
+    };
+    let read = "plan = \"read\"\naccount = \"{id: .response.json.id}\"";
+    let errors = set(&rule(read)).unwrap_err().to_string();
+    assert!(errors.contains("say `authenticated = true`"), "{errors}");
+    assert!(set(&rule(&format!("{read}\nauthenticated = true"))).is_ok());
+    let errors = set(&rule("plan = \"write\"\nauthenticated = true")).unwrap_err().to_string();
+    assert!(errors.contains("`authenticated` belongs to a read"), "{errors}");
 }
 
 #[test]

@@ -72,6 +72,28 @@ fn a_rule_is_named_before_it_runs_and_captures_reach_it() {
 }
 
 #[test]
+fn what_a_token_claims_reaches_a_read_only_where_the_origin_must_have_taken_it() {
+    let rule = |id: &str, more: &str| {
+        format!(
+            "[[rule]]\nid = \"{id}\"\nmethod = \"GET\"\npath = \"/{id}\"\nplan = \"read\"\n{more}\
+             extract = '{{kind: \"post\", text: (.session.hints.subject // \"nobody\"), fragment: [\"response\", \"json\"]}}'\n"
+        )
+    };
+    let own = "authenticated = true\naccount = '{id: .session.hints.subject}'\n";
+    let set = set(&format!("{}{}", rule("public", ""), rule("own", own)));
+    let read = |path: &str| {
+        let exchange = exchange(json!({"method": "GET", "path": path}), json!({"status": 200, "json": {}}));
+        let mut exchange: Value = serde_json::from_slice(&exchange).unwrap();
+        exchange["session"]["hints"]["subject"] = "did:plc:chief".into();
+        done(&set, Task::Read, &serde_json::to_vec(&exchange).unwrap())
+    };
+    let (public, own) = (read("/public"), read("/own"));
+    assert_eq!((public.communications[0].text.as_deref(), public.account), (Some("nobody"), None));
+    assert_eq!(own.communications[0].text.as_deref(), Some("did:plc:chief"));
+    assert_eq!(own.account.unwrap().id, "did:plc:chief");
+}
+
+#[test]
 fn a_question_about_another_rule_set_is_told_to_be_stale() {
     let set = set(&write_rule("empty"));
     let other = Ask { rule_set: Digest::ZERO, ..ask(&set, Task::Write) };

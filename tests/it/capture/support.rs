@@ -41,12 +41,30 @@ impl Ids for CountedIds {
 
 /// Bytes that never repeat, and are not random.
 #[derive(Default)]
-pub(crate) struct CountedEntropy(AtomicU64);
+pub(crate) struct CountedEntropy {
+    count: AtomicU64,
+    asked: AtomicU64,
+    gate: Mutex<()>,
+}
+
+impl CountedEntropy {
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Who asks waits until this is dropped.
+    pub(crate) fn hold(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.gate.lock()
+    }
+}
 
 impl Entropy for CountedEntropy {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let _open = self.gate.lock();
         for chunk in bytes.chunks_mut(8) {
-            let count = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+            let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
             chunk.copy_from_slice(&count[..chunk.len()]);
         }
         Ok(())

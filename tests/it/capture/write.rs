@@ -24,6 +24,7 @@ async fn p1_a_receipt_is_given_only_for_a_write_that_is_in_the_ledger() {
     assert_eq!((said(capture, "kinds"), said(capture, "direction")), ("[\"post\"]".to_owned(), "outbound".to_owned()));
     assert_eq!(world.text(capture, "0.text"), "hello, world");
     assert_eq!(world.text(capture, "0.account"), "{\"id\":\"did:adv\"}");
+    assert!(said(capture, "flags").contains("account_claimed"), "only the request says so yet");
     assert_eq!(world.text(capture, "request.body"), "{\"as\":\"did:adv\",\"text\":\"hello, world\"}");
     assert!(world.text(capture, "request.head").starts_with("POST /posts HTTP/1.1\r\n"));
     assert_eq!(capture.streams().len(), 1);
@@ -362,6 +363,63 @@ async fn an_account_that_the_origin_did_not_take_is_not_the_advisors() {
     let identities = ground.ledger.entries_of(EntryType::Identity);
     assert_eq!(identities.len(), 1);
     assert_eq!(ground.ledger.text(&identities[0], "id").unwrap(), "did:two");
+}
+
+#[tokio::test]
+async fn an_account_that_a_request_names_is_claimed_until_the_origin_took_it_and_moves_nothing_into_its_stream() {
+    let world = world().await;
+    // The account of somebody else, known from that advisor's own session.
+    world.read_of(0xd2, 0xa2, "/me", &json!({"id": "did:chief", "handle": "@chief"}));
+    world.until_count(EntryType::Identity, 1).await;
+    let forged = world.post(json!({"text": "one", "as": "did:chief", "by": "did:chief"})).await.unwrap();
+    world.answer(forged, 200, &json!({"ok": false, "error": "bad token"}));
+    let own = world.post(json!({"text": "two", "as": "did:adv", "by": "did:adv"})).await.unwrap();
+    world.answer(own, 200, &json!({"ok": true, "id": "p-2"}));
+    world.until_count(EntryType::Identity, 2).await;
+    drop(world.post(json!({"text": "three", "as": "did:adv", "by": "did:adv"})).await.unwrap());
+    let captures = world.entries(EntryType::Capture);
+    let claimed: Vec<_> = captures.iter().map(|entry| said(entry, "flags").contains("account_claimed")).collect();
+    assert_eq!(claimed, [true, true, false]);
+    for capture in &captures {
+        let streams: Vec<_> = capture.streams().iter().map(|stream| stream.id.uuid().as_u128()).collect();
+        assert_eq!(streams, [super::world::ADVISOR], "{}", world.text(capture, "0.text"));
+    }
+    let ground = world.end().await;
+    let ids: Vec<_> = ground
+        .ledger
+        .entries_of(EntryType::Identity)
+        .iter()
+        .map(|one| ground.ledger.text(one, "id").unwrap())
+        .collect();
+    assert_eq!(ids, ["did:chief", "did:adv"]);
+}
+
+#[tokio::test]
+async fn a_device_that_leaves_while_its_write_is_sealed_leaves_a_record_that_a_retry_may_name() {
+    let world = world().await;
+    let large = || world.exchange(Method::POST, "/posts", &json!({"text": "x".repeat(300 << 10)}).to_string());
+    let asked = world.ground.entropy.asked();
+    {
+        let held = world.ground.entropy.hold();
+        let mut write = Box::pin(world.capture.write(large()));
+        while world.ground.entropy.asked() == asked {
+            assert!(tokio::time::timeout(Duration::from_millis(5), &mut write).await.is_err());
+        }
+        drop(write);
+        drop(held);
+    }
+    world.until_count(EntryType::Outcome, 1).await;
+    drop(world.capture.write(large()).await.unwrap());
+    let captures = world.entries(EntryType::Capture);
+    assert_eq!(captures.len(), 2);
+    assert_eq!(said(&captures[1], "retry_of"), captures[0].id().to_string());
+    let outcome = &world.entries(EntryType::Outcome)[0];
+    assert_eq!(
+        (said(outcome, "capture"), said(outcome, "cause")),
+        (captures[0].id().to_string(), "not_sent".to_owned())
+    );
+    assert_sound(&world.ground.ledger);
+    world.end().await;
 }
 
 #[tokio::test]
