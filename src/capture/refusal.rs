@@ -17,7 +17,7 @@ words! {
         BodyUnreadable = "body_unreadable",
         /// The body is larger than what can be checked for credentials.
         BodyTooLarge = "body_too_large",
-        /// The body shows a credential, and its coding cannot be undone to take it out.
+        /// The body cannot be decoded, or taken apart, to take credentials out.
         BodyUndecodable = "body_undecodable",
         /// The store for large content cannot be written, or a held body not be read: is a disk full?
         StorageUnavailable = "storage_unavailable",
@@ -56,8 +56,12 @@ impl Refusal {
         match why {
             Unread::TooLarge => Self::new(RefusalReason::BodyTooLarge, "the body is too large to take credentials out"),
             Unread::Bomb | Unread::Corrupt => {
-                Self::new(RefusalReason::BodyUndecodable, "the body shows a credential and cannot be decoded")
+                Self::new(RefusalReason::BodyUndecodable, "the body cannot be decoded to take credentials out")
             }
+            Unread::Parts => Self::new(
+                RefusalReason::BodyUndecodable,
+                "the parts of the body are too many or cannot be told apart to take credentials out",
+            ),
         }
     }
 

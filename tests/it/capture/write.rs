@@ -458,7 +458,14 @@ async fn p1_a_write_whose_body_cannot_be_kept_is_refused_and_the_gap_says_why() 
         login.request.head.authority = "other.example:443".parse().unwrap();
         login
     };
-    let refused = [(corrupt, RefusalReason::BodyUndecodable), (large, RefusalReason::BodyTooLarge)];
+    let part = "--b\r\ncontent-disposition: form-data; name=access_token\r\n\r\na-token-that-shows\r\n";
+    let mut parts = world.exchange(Method::POST, "/posts", &part.repeat(300));
+    parts.request.head.headers.insert("content-type", "multipart/form-data; boundary=b".parse().unwrap());
+    let refused = [
+        (corrupt, RefusalReason::BodyUndecodable),
+        (parts, RefusalReason::BodyUndecodable),
+        (large, RefusalReason::BodyTooLarge),
+    ];
     for (exchange, reason) in refused {
         let refusal = world.capture.write(exchange).await.unwrap_err();
         assert_eq!(refusal.reason(), reason);
