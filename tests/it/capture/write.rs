@@ -399,15 +399,13 @@ async fn a_device_that_leaves_while_its_write_is_sealed_leaves_a_record_that_a_r
     let world = world().await;
     let large = || world.exchange(Method::POST, "/posts", &json!({"text": "x".repeat(300 << 10)}).to_string());
     let asked = world.ground.entropy.asked();
-    {
-        let held = world.ground.entropy.hold();
-        let mut write = Box::pin(world.capture.write(large()));
-        while world.ground.entropy.asked() == asked {
-            assert!(tokio::time::timeout(Duration::from_millis(5), &mut write).await.is_err());
-        }
-        drop(write);
-        drop(held);
+    world.ground.entropy.set_held(true);
+    let mut write = Box::pin(world.capture.write(large()));
+    while world.ground.entropy.asked() == asked {
+        assert!(tokio::time::timeout(Duration::from_millis(5), &mut write).await.is_err());
     }
+    drop(write);
+    world.ground.entropy.set_held(false);
     world.until_count(EntryType::Outcome, 1).await;
     drop(world.capture.write(large()).await.unwrap());
     let captures = world.entries(EntryType::Capture);
