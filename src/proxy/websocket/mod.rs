@@ -31,6 +31,7 @@ use crate::recognize::Outbound;
 const FAREWELL: Duration = Duration::from_secs(2);
 /// RFC 6455 §7.4.1, and the registry of close codes.
 const GOING_AWAY: u16 = 1001;
+const POLICY: u16 = 1008;
 const TRY_AGAIN: u16 = 1013;
 
 /// Relays an upgraded connection to its end.
@@ -50,7 +51,7 @@ pub(crate) async fn serve(site: &Site, device: Conn, upgraded: Upgraded, patienc
     let (up_care, down_care) =
         (if holds { Care::Held } else { Care::Raw }, if hears { Care::Heard } else { Care::Raw });
     let charge = || site.shared.scratch.charge();
-    let mut up = Way::new(Sender::Device, up_care, listener, first_up, charge());
+    let mut up = Way::new(Sender::Device, up_care, listener, first_up, charge()).of_device(site);
     let mut down = Way::new(Sender::Origin, down_care, listener, first_down, charge());
     let idle = site.shared.limits.idle_timeout;
     patience.allow(idle);
@@ -89,6 +90,10 @@ pub(crate) async fn serve(site: &Site, device: Conn, upgraded: Upgraded, patienc
             site.note(Gap::on(cause, &connection).exchange(exchange));
             (error.close_code(), "the message cannot be recorded, so it was not sent", End::WebSocketBroken)
         }
+        Ended::Revoked => {
+            site.shared.metrics.refused(Refuse::DeviceRevoked.as_str());
+            (POLICY, "the device was revoked, so the message was not sent", End::Refused(Refuse::DeviceRevoked))
+        }
         Ended::NotKept(refusal) => {
             site.shared.metrics.refused(Refuse::NotKept.as_str());
             tracing::info!(exchange.id = %exchange, reason = refusal.reason().as_str(), "message refused");
@@ -118,6 +123,7 @@ enum Ended {
     Stopping,
     Broken(FrameError),
     NotKept(crate::capture::Refusal),
+    Revoked,
 }
 
 impl Ended {
@@ -127,6 +133,7 @@ impl Ended {
             (true, Stuck::Sink) | (false, Stuck::Source) => Self::UpstreamGone,
             (_, Stuck::Broken(error)) => Self::Broken(error),
             (_, Stuck::NotKept(refusal)) => Self::NotKept(refusal),
+            (_, Stuck::Revoked) => Self::Revoked,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::frame::{self, FRAME_LIMIT, Frame, FrameError, Kind, Sender};
 use crate::capture::{GapCause, Refusal, RefusalReason};
 use crate::exchange::{Message, MessageData, Opcode};
 use crate::proxy::http::held::Charge;
+use crate::proxy::http::site::Site;
 use crate::proxy::http::tap::Listener;
 use crate::proxy::io::BoxIo;
 use crate::record::Direction;
@@ -43,6 +44,8 @@ pub(super) enum Stuck {
     Sink,
     Broken(FrameError),
     NotKept(Refusal),
+    /// The device is none any more.
+    Revoked,
 }
 
 /// One direction.
@@ -64,7 +67,9 @@ pub(super) struct Way<'a> {
     /// Bytes of a frame that is too large to be kept and has gone through.
     skip: u64,
     number: u64,
-    verdict: Option<BoxFuture<'a, Result<(), Refusal>>>,
+    verdict: Option<BoxFuture<'a, Result<(), Stuck>>>,
+    /// Asked before each message whether the device still stands.
+    site: Option<&'a Site>,
     read_ended: bool,
     closed: bool,
 }
@@ -86,11 +91,18 @@ impl<'a> Way<'a> {
             skip: 0,
             number: 0,
             verdict: None,
+            site: None,
             read_ended: false,
             closed: false,
         };
         way.arrive(first);
         way
+    }
+
+    /// From a device that may be revoked while the channel is open.
+    pub(super) const fn of_device(mut self, site: &'a Site) -> Self {
+        self.site = Some(site);
+        self
     }
 
     pub(super) const fn is_closed(&self) -> bool {
@@ -189,7 +201,7 @@ impl<'a> Way<'a> {
                 let judged = ready!(verdict.as_mut().poll(cx));
                 self.verdict = None;
                 if self.care == Care::Held {
-                    judged.map_err(Stuck::NotKept)?;
+                    judged?;
                     self.output.extend(self.held.drain(..));
                 }
             }
@@ -306,7 +318,16 @@ impl<'a> Way<'a> {
             data: MessageData(data.into()),
             seen_at: self.listener.clock.now(),
         };
-        self.verdict = Some(self.listener.recorder.message(self.listener.connection, self.listener.head, message));
+        let judged = self.listener.recorder.message(self.listener.connection, self.listener.head, message);
+        let site = self.site;
+        self.verdict = Some(Box::pin(async move {
+            if let Some(site) = site
+                && !site.device_stands().await
+            {
+                return Err(Stuck::Revoked);
+            }
+            judged.await.map_err(Stuck::NotKept)
+        }));
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut BoxIo, moved: &mut bool) -> Poll<Result<(), Stuck>> {

@@ -320,3 +320,19 @@ async fn p1_a_websocket_among_other_protocols_is_held_like_any_other() {
         .await;
     upstream.expect_silence(QUIET).await;
 }
+
+#[tokio::test]
+async fn a_revoked_device_sends_no_further_message_on_a_channel_that_is_open() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream, _) = sockets(&world, &origin, "/channel").await;
+    device.send(Message::text("one")).await.unwrap();
+    assert_eq!(next(&mut upstream).await, Message::text("one"));
+    world.devices.revoke();
+    device.send(Message::text("two")).await.unwrap();
+    let Message::Close(Some(told)) = next(&mut device).await else { panic!("no close frame") };
+    assert_eq!(u16::from(told.code), 1008);
+    assert!(told.reason.contains("revoked"), "{}", told.reason);
+    assert!(matches!(next(&mut upstream).await, Message::Close(_)), "and nothing before it");
+    assert_eq!(world.recorder.messages(Direction::Outbound), ["one"]);
+    assert!(world.counts("refused_total{reason=\"device_revoked\"} 1"));
+}
