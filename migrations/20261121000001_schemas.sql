@@ -33,7 +33,7 @@ grant usage on schema projection to muniment_append, muniment_project;
 -- anyway; the triggers are for the owner's slip of the hand. A superuser can switch triggers off, which is what the chain
 -- and the checkpoints held outside are for.
 create function ledger.refuse_change() returns trigger
-language plpgsql as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     raise exception '% is append-only: % is refused', tg_table_schema || '.' || tg_table_name, lower(tg_op)
         using errcode = 'restrict_violation',

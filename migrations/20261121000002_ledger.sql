@@ -32,7 +32,7 @@ insert into ledger.head (size, leaf, at) values (0, decode(repeat('00', 32), 'he
 create table ledger.stream_entries (
     stream       uuid   not null,
     stream_index bigint not null constraint stream_entries_stream_index check (stream_index >= 0),
-    entry_index  bigint not null,
+    entry_index  bigint not null constraint stream_entries_index check (entry_index >= 0),
     constraint stream_entries_pkey primary key (stream, stream_index)
 );
 create index stream_entries_entry_index on ledger.stream_entries using brin (entry_index);
@@ -42,7 +42,7 @@ create index stream_entries_entry_index on ledger.stream_entries using brin (ent
 create table ledger.sources (
     source      uuid   not null,
     next_index  bigint not null constraint sources_next_index check (next_index > 0),
-    entry_index bigint not null,
+    entry_index bigint not null constraint sources_entry_index check (entry_index >= 0),
     constraint sources_pkey primary key (source, next_index)
 );
 
@@ -76,6 +76,7 @@ create table ledger.holds (
     constraint holds_pkey primary key (hold, scope, target)
 );
 create index holds_target on ledger.holds (target);
+create index holds_entry_index on ledger.holds using brin (entry_index);
 create table ledger.releases (
     hold        uuid   not null constraint releases_pkey primary key,
     entry_index bigint not null
@@ -90,13 +91,23 @@ create table ledger.attributions (
     constraint attributions_pkey primary key (record, stream, entry_index)
 );
 
+-- Entries that belong to a record and commit to nothing, read off them in the same way: no content leads to them, and still they
+-- keep their record and put it under the holds of their streams.
+create table ledger.plain_entries (
+    record      uuid   not null,
+    entry_index bigint not null,
+    constraint plain_entries_pkey primary key (record, entry_index)
+);
+create index attributions_entry_index on ledger.attributions using brin (entry_index);
+create index plain_entries_entry_index on ledger.plain_entries using brin (entry_index);
+
 -- Append-only in depth: nobody changes rows, whoever they are.
 do $$
 declare
     name text;
 begin
     foreach name in array array['entries', 'stream_entries', 'sources', 'tiles', 'checkpoints', 'holds', 'releases',
-                                'attributions'] loop
+                                'attributions', 'plain_entries'] loop
         execute format('create trigger append_only_rows before update or delete on ledger.%I
                         for each row execute function ledger.refuse_change()', name);
         execute format('create trigger append_only_table before truncate on ledger.%I
@@ -107,16 +118,20 @@ $$;
 create trigger append_only_rows before delete on ledger.head for each row execute function ledger.refuse_change();
 create trigger append_only_table before truncate on ledger.head for each statement execute function ledger.refuse_change();
 
--- The functions below run once for each statement, with all its new rows at hand. They look rows up one by one (a subquery that
+-- The functions below run once for each statement, with all its new rows at hand. Whatever they name is named in full, and their
+-- search path ends with temporary tables, so that nobody can put a table of their own in the place of one. They look rows up one by one (a subquery that
 -- yields one value is never turned into a join), and sequential scans are off for them: their plans are made once for a
 -- session, perhaps on an empty table, and would otherwise read all of a table that has grown since.
 
 -- The head only moves forward, and only to a row that is there. Runs after the statement that inserted the entries.
 create function ledger.check_head() returns trigger
-language plpgsql set enable_seqscan = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
     if new.size <= old.size or new.at < old.at then
         raise exception 'the ledger head moves forward only' using errcode = 'restrict_violation';
+    end if;
+    if new.at > greatest(old.at, clock_timestamp() + interval '60 seconds') then
+        raise exception 'the ledger head is from the future' using errcode = 'restrict_violation';
     end if;
     if (select e.leaf from ledger.entries e where e.index = new.size - 1) is distinct from new.leaf
        or (select e.index from ledger.entries e where e.index = new.size) is not null then
@@ -128,8 +143,9 @@ $$;
 create trigger head_is_the_last_entry after update on ledger.head for each row execute function ledger.check_head();
 
 -- What the database itself insists on for every new entry: the hash is the hash of the bytes, the columns say what the bytes
--- say, and the entry links to the one before it. So even somebody who holds the append role can only add to the end.
--- Disposals come through `ledger.dispose` alone, which runs as the owner.
+-- say, the entry links to the one before it, bears the time of the head, and comes in one statement with the head that counts
+-- it. So even somebody who holds the append role can only add to the end, and leaves an end that can be added to. Disposals come
+-- through `ledger.dispose` alone, which runs as the owner.
 --
 -- The bytes are not taken apart for this, which would cost as much as inserting them. They must be JSON, and somewhere they must
 -- read `,"id":"…","index":…,"previous":"…"` with the values of the columns and of the entry before. That these are members of
@@ -138,11 +154,18 @@ create trigger head_is_the_last_entry after update on ledger.head for each row e
 -- quotes would be escaped there; nothing is escaped in what follows, so a disposal cannot hide its type.) Whether all of it is
 -- an entry is for whoever appends, and for whoever verifies.
 create function ledger.check_entries() returns trigger
-language plpgsql set enable_seqscan = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
     bad bigint;
     disposal boolean;
+    untimely bigint;
+    last bigint;
+    head record;
 begin
+    select h.size, convert_to('"at":"' || to_char(h.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '","captured_at":"', 'UTF8') as at
+      into strict head
+      from ledger.head h
+     where h.only_row;
     select min(e.index) filter (where
                e.leaf <> sha256('\x00'::bytea || e.body)
                or convert_from(e.body, 'UTF8')::json is null
@@ -154,8 +177,11 @@ begin
                   <> 1 + (octet_length(e.tail) - octet_length(e.rest)) / octet_length('{"id":"')),
            coalesce(bool_or(case when position('"disposal"' in e.rest) > 0
                                  then convert_from(e.body, 'UTF8')::json -> 'detail' ->> 'phase' is distinct from 'swept'
-                            end), false)
-      into bad, disposal
+                            end), false),
+           -- Only the actor comes before it.
+           min(e.index) filter (where position(head.at in substring(e.body from 1 for 512)) = 0),
+           max(e.index)
+      into bad, disposal, untimely, last
       from (select t.*, replace(t.tail, '{"id":"', '') as rest
               from (select p.*, convert_from(substring(p.body from p.place_at + octet_length(p.place)), 'UTF8') as tail
                       from (select n.*, position(n.place in n.body) as place_at
@@ -171,8 +197,14 @@ begin
     if bad is not null then
         raise exception 'entry % does not continue the chain', bad using errcode = 'restrict_violation';
     end if;
-    if disposal and current_user <> (select pg_get_userbyid(relowner) from pg_class where oid = tg_relid) then
+    if disposal and current_user <> (select pg_get_userbyid(c.relowner) from pg_catalog.pg_class c where c.oid = tg_relid) then
         raise exception 'a disposal is appended by ledger.dispose only' using errcode = 'insufficient_privilege';
+    end if;
+    if untimely is not null then
+        raise exception 'entry % does not bear the time of the head', untimely using errcode = 'restrict_violation';
+    end if;
+    if last is not null and last + 1 <> head.size then
+        raise exception 'entries are appended together with the head' using errcode = 'restrict_violation';
     end if;
     return null;
 end
@@ -180,7 +212,93 @@ $$;
 create trigger entries_continue_the_chain after insert on ledger.entries
     referencing new table as added for each statement execute function ledger.check_entries();
 
--- Writes down holds, releases and attributions as their entries arrive. Runs as the owner: the append role cannot touch these
+-- The tables of streams and sources say what the entries say that came in the same transaction, and go on where they stopped:
+-- what is counted in them can never run ahead of the entries that are there.
+create function ledger.check_streams() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+declare
+    bad record;
+begin
+    select a.stream, a.stream_index, a.entry_index into bad
+      from added a
+     where not coalesce((select e.xmin = pg_current_xact_id()::xid
+                            and position(convert_to('{"id":"' || a.stream || '","index":' || a.stream_index || '}', 'UTF8')
+                                         in e.body) > 0
+                           from ledger.entries e where e.index = a.entry_index), false)
+        or a.stream_index > 0 and (select s.stream from ledger.stream_entries s
+                                    where s.stream = a.stream and s.stream_index = a.stream_index - 1) is null
+     limit 1;
+    if found then
+        raise exception 'place % of stream % is not that of entry %', bad.stream_index, bad.stream, bad.entry_index
+            using errcode = 'restrict_violation';
+    end if;
+    return null;
+end
+$$;
+create trigger streams_say_what_entries_say after insert on ledger.stream_entries
+    referencing new table as added for each statement execute function ledger.check_streams();
+
+create function ledger.check_sources() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+declare
+    bad record;
+begin
+    -- The last entry of the group, and the first: as many entries before it as were counted since the row before.
+    select a.source, a.next_index, a.entry_index into bad
+      from (select n.*, coalesce((select s.next_index from ledger.sources s
+                                   where s.source = n.source and s.next_index < n.next_index
+                                   order by s.next_index desc limit 1), 0) as before
+              from added n offset 0) a
+     where not coalesce((select e.xmin = pg_current_xact_id()::xid
+                            and position(convert_to('"source":"' || a.source || '","source_index":' || (a.next_index - 1) || ',', 'UTF8')
+                                         in e.body) > 0
+                           from ledger.entries e where e.index = a.entry_index), false)
+        or not coalesce((select position(convert_to('"source":"' || a.source || '","source_index":' || a.before || ',', 'UTF8')
+                                         in e.body) > 0
+                           from ledger.entries e where e.index = a.entry_index + 1 - (a.next_index - a.before)), false)
+     limit 1;
+    if found then
+        raise exception 'count % of source % is not that of entry %', bad.next_index, bad.source, bad.entry_index
+            using errcode = 'restrict_violation';
+    end if;
+    return null;
+end
+$$;
+create trigger sources_say_what_entries_say after insert on ledger.sources
+    referencing new table as added for each statement execute function ledger.check_sources();
+
+-- Tiles and checkpoints speak of entries that are there, and checkpoints follow each other. Whether their hashes are right is for
+-- whoever publishes and for whoever verifies.
+create function ledger.check_tiles() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if exists (select from added a
+                where (a.index::numeric + 1) * 256::numeric ^ (a.level + 1) > (select h.size from ledger.head h where h.only_row)) then
+        raise exception 'a tile covers entries that are not there' using errcode = 'restrict_violation';
+    end if;
+    return null;
+end
+$$;
+create trigger tiles_cover_entries after insert on ledger.tiles
+    referencing new table as added for each statement execute function ledger.check_tiles();
+
+create function ledger.check_checkpoints() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if exists (select from added a
+                where a.size > (select h.size from ledger.head h where h.only_row)
+                   or a.number > 0 and a.size <= coalesce((select c.size from ledger.checkpoints c
+                                                            where c.number = a.number - 1), a.size)) then
+        raise exception 'a checkpoint covers entries that are not there, or does not follow the one before'
+            using errcode = 'restrict_violation';
+    end if;
+    return null;
+end
+$$;
+create trigger checkpoints_follow_each_other after insert on ledger.checkpoints
+    referencing new table as added for each statement execute function ledger.check_checkpoints();
+
+-- Writes down holds, releases, attributions and plain entries as they arrive. Runs as the owner: the append role cannot touch these
 -- tables. An entry ends with its type (see above), so the few that matter are told from all the others by their last bytes.
 create function ledger.note_holds() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -211,6 +329,12 @@ begin
             raise exception 'entry % says its type twice', told.index using errcode = 'restrict_violation';
         end case;
     end loop;
+    insert into ledger.plain_entries (record, entry_index)
+    select (convert_from(a.body, 'UTF8')::json ->> 'record')::uuid, a.index
+      from added a
+     where position('"commitments":{}'::bytea in substring(a.body from 1 for 512)) > 0
+       and position('","record":"'::bytea in a.body) > 0
+       and convert_from(a.body, 'UTF8')::json ->> 'record' is not null;
     return null;
 end
 $$;

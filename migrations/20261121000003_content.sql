@@ -7,14 +7,16 @@
 -- ciphertext may still lie.
 create table content.keys (
     record      uuid   not null constraint keys_pkey primary key,
-    entry_index bigint not null,
+    entry_index bigint not null constraint keys_entry_index check (entry_index >= 0),
     wrapped     bytea  not null constraint keys_wrapped check (octet_length(wrapped) between 32 and 1024)
 );
+
+create index keys_entry_index on content.keys using brin (entry_index);
 
 -- The sealed fields of one entry, in one row: a capture has about ten, and a row each would cost more than the entry itself.
 -- `select unnest(names), unnest(ciphertexts)` reads like a row each.
 create table content.sealed (
-    entry_index bigint  not null constraint sealed_pkey primary key,
+    entry_index bigint  not null constraint sealed_pkey primary key constraint sealed_entry_index check (entry_index >= 0),
     record      uuid    not null,
     names       text[]  not null,
     ciphertexts bytea[] not null,
@@ -27,13 +29,20 @@ create index sealed_record on content.sealed (record);
 -- Fields too large for a row: which file of the blob store holds them. Never shared between records.
 create table content.blobs (
     digest      bytea  not null constraint blobs_pkey primary key constraint blobs_digest check (octet_length(digest) = 32),
-    entry_index bigint not null,
+    entry_index bigint not null constraint blobs_index check (entry_index >= 0),
     record      uuid   not null,
     name        text   not null,
     size        bigint not null constraint blobs_size check (size >= 0)
 );
 create index blobs_record on content.blobs (record);
 create index blobs_entry_index on content.blobs (entry_index);
+
+-- A deleted row lies in its page until it is vacuumed away. Rows here are deleted by disposals alone, so the server's own vacuum
+-- comes after each of them and not when a fifth of the table has gone: the service has no right to vacuum.
+alter table content.keys set (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
+alter table content.sealed set (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,
+                                toast.autovacuum_vacuum_threshold = 0, toast.autovacuum_vacuum_scale_factor = 0);
+alter table content.blobs set (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
 
 -- Records whose content was destroyed, and by which entry: how verification tells disposal from loss.
 create table content.disposals (
@@ -56,13 +65,35 @@ create table content.retention (
 );
 insert into content.retention (minimum) values ('6 years');
 
+-- What was in force before each change, and below which entry: so that an old disposal is held against the rule of its time. The
+-- head is locked, so that a disposal under way is on the side of the rule that it obeyed.
+create table content.retention_changes (
+    number      bigint   not null generated always as identity constraint retention_changes_pkey primary key,
+    until_index bigint   not null,
+    minimum     interval not null
+);
+create function content.note_retention() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    insert into content.retention_changes (until_index, minimum)
+    select h.size, old.minimum from ledger.head h where h.only_row for update;
+    return null;
+end
+$$;
+create trigger changes_are_noted after update on content.retention for each row execute function content.note_retention();
+create trigger append_only_rows before delete on content.retention for each row execute function ledger.refuse_change();
+create trigger append_only_rows before update or delete on content.retention_changes
+    for each row execute function ledger.refuse_change();
+create trigger append_only_table before truncate on content.retention_changes
+    for each statement execute function ledger.refuse_change();
+
 -- Refuses unless `ledger.dispose` is at work: it runs as the owner and says so for the length of its transaction.
 create function content.refuse_unless_disposing() returns trigger
-language plpgsql as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     if tg_op = 'DELETE'
        and current_setting('muniment.disposing', true) = txid_current()::text
-       and current_user = (select pg_get_userbyid(relowner) from pg_class where oid = tg_relid) then
+       and current_user = (select pg_get_userbyid(c.relowner) from pg_catalog.pg_class c where c.oid = tg_relid) then
         return old;
     end if;
     raise exception '% is append-only: % is refused', tg_table_schema || '.' || tg_table_name, lower(tg_op)
@@ -87,7 +118,7 @@ $$;
 -- Nothing may be added for a record that was disposed of: a key that comes back would undo the disposal.
 -- As with the ledger, rows are looked up one by one, whatever the tables looked like when the plan was made.
 create function content.refuse_disposed() returns trigger
-language plpgsql set enable_seqscan = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
     if exists (select from added a
                 where (select d.record from content.disposals d where d.record = a.record) is not null) then
@@ -102,7 +133,7 @@ create trigger disposed_stay_disposed after insert on content.keys
 -- Content without its record's key could never be read: refused, so that it cannot happen by mistake. A record that was
 -- disposed of has no key any more, so nothing can be added to it either.
 create function content.refuse_keyless() returns trigger
-language plpgsql set enable_seqscan = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
     if exists (select from added a
                 where (select k.record from content.keys k where k.record = a.record) is null) then
@@ -116,6 +147,37 @@ create trigger content_has_its_key after insert on content.sealed
 create trigger content_has_its_key after insert on content.blobs
     referencing new table as added for each statement execute function content.refuse_keyless();
 
-grant select on content.keys, content.sealed, content.blobs, content.disposals, content.sweeps, content.retention
+-- Content and keys come with their entry, in one transaction, and are of the record that the entry names. So nobody can lay
+-- anything under an index where no entry is, or to an entry that is there already.
+create function content.refuse_strays() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+declare
+    bad bigint;
+begin
+    select min(a.entry_index) into bad
+      from added a
+     where not coalesce((select e.xmin = pg_current_xact_id()::xid
+                            and position(convert_to('"record":"' || a.record || '","source":"', 'UTF8') in e.body) > 0
+                           from ledger.entries e where e.index = a.entry_index), false);
+    if bad is not null then
+        raise exception 'what is to be stored did not come with entry %, or is of another record', bad
+            using errcode = 'restrict_violation';
+    end if;
+    return null;
+end
+$$;
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['keys', 'sealed', 'blobs'] loop
+        execute format('create trigger rows_come_with_their_entry after insert on content.%I
+                        referencing new table as added for each statement execute function content.refuse_strays()', name);
+    end loop;
+end
+$$;
+
+grant select on content.keys, content.sealed, content.blobs, content.disposals, content.sweeps, content.retention,
+                content.retention_changes
     to muniment_append, muniment_project;
 grant insert on content.keys, content.sealed, content.blobs to muniment_append;

@@ -2,6 +2,17 @@
 -- entry may follow the head, that every record it names has outlived its retention and is under no hold, and destroys keys
 -- and content in the same transaction that appends the entry. What it cannot check is not its business: why it was asked is
 -- in the entry, for everybody to see.
+-- Every entry of these records, as far as any table knows. Only for whoever asks before content is destroyed.
+create function ledger.entries_of(records uuid[]) returns table (record uuid, entry_index bigint)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select k.record, k.entry_index from content.keys k where k.record = any (records)
+    union select s.record, s.entry_index from content.sealed s where s.record = any (records)
+    union select b.record, b.entry_index from content.blobs b where b.record = any (records)
+    union select a.record, a.entry_index from ledger.attributions a where a.record = any (records)
+    union select p.record, p.entry_index from ledger.plain_entries p where p.record = any (records)
+$$;
+revoke all on function ledger.entries_of(uuid[]) from public;
+
 create function ledger.dispose(
     entry_id uuid, entry_leaf bytea, entry_body bytea, entry_source uuid, entry_source_next bigint
 ) returns bigint
@@ -35,15 +46,13 @@ begin
         raise exception 'record % has no key to destroy', culprit using errcode = 'no_data_found';
     end if;
 
-    -- Retention runs from the record's last entry: an outcome or a new version keeps the whole record.
-    select k.record into culprit
-      from content.keys k
-      join ledger.entries e on e.index = greatest(k.entry_index,
-               (select max(s.entry_index) from content.sealed s where s.record = k.record),
-               (select max(b.entry_index) from content.blobs b where b.record = k.record))
-     where k.record = any (doomed)
-       and (convert_from(e.body, 'UTF8')::json ->> 'at')::timestamptz + (select minimum from content.retention)
-           > clock_timestamp()
+    -- Retention runs from the record's last entry: an outcome or a new version keeps the whole record. An entry that is not there,
+    -- or does not say when it was, keeps it for good. Neither our clock nor the entry's may be beyond the end.
+    select p.record into culprit
+      from ledger.entries_of(doomed) p
+      left join ledger.entries e on e.index = p.entry_index
+     where coalesce((convert_from(e.body, 'UTF8')::json ->> 'at')::timestamptz + (select r.minimum from content.retention r)
+                    > least(clock_timestamp(), (said ->> 'at')::timestamptz), true)
      limit 1;
     if found then
         raise exception 'record % is still within its retention', culprit using errcode = 'restrict_violation';
@@ -61,20 +70,23 @@ begin
                        select from ledger.attributions a where a.record = k.record and a.stream = h.target)
                 or h.scope = 'stream' and h.target in (
                        select (stream ->> 'id')::uuid
-                         from ledger.entries e
-                        cross join lateral json_array_elements(convert_from(e.body, 'UTF8')::json -> 'streams') stream
-                        where e.index = k.entry_index
-                           or e.index in (select c.entry_index from content.sealed c where c.record = k.record))))
+                         from ledger.entries_of(array[k.record]) p
+                         join ledger.entries e on e.index = p.entry_index
+                        cross join lateral json_array_elements(convert_from(e.body, 'UTF8')::json -> 'streams') stream)))
      limit 1;
     if found then
         raise exception 'record % is under a hold', culprit using errcode = 'restrict_violation';
     end if;
 
-    insert into ledger.entries (index, id, leaf, body) values (last.size, entry_id, entry_leaf, entry_body);
-    insert into ledger.stream_entries (stream, stream_index, entry_index)
-    select (s ->> 'id')::uuid, (s ->> 'index')::bigint, last.size from json_array_elements(said -> 'streams') s;
+    with moved as (
+        update ledger.head set size = last.size + 1, leaf = entry_leaf, at = (said ->> 'at')::timestamptz
+    ), appended as (
+        insert into ledger.entries (index, id, leaf, body) values (last.size, entry_id, entry_leaf, entry_body)
+    ), streamed as (
+        insert into ledger.stream_entries (stream, stream_index, entry_index)
+        select (s ->> 'id')::uuid, (s ->> 'index')::bigint, last.size from json_array_elements(said -> 'streams') s
+    )
     insert into ledger.sources (source, next_index, entry_index) values (entry_source, entry_source_next, last.size);
-    update ledger.head set size = last.size + 1, leaf = entry_leaf, at = (said ->> 'at')::timestamptz;
 
     perform set_config('muniment.disposing', txid_current()::text, true);
     insert into content.sweeps (digest, entry_index) select digest, last.size from content.blobs where record = any (doomed);

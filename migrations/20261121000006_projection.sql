@@ -179,7 +179,7 @@ create table projection.verifications (
 
 -- Rights on a schema of projections: given here, and again by a rebuild to the schema it has made.
 create function ledger.grant_projection(name text) returns void
-language plpgsql as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     execute format('grant usage on schema %I to muniment_append, muniment_project', name);
     execute format('grant select on all tables in schema %I to muniment_append', name);
@@ -189,6 +189,24 @@ $$;
 revoke all on function ledger.grant_projection(text) from public;
 select ledger.grant_projection('projection');
 
--- Where verification makes the projections anew, to compare them with what is there.
+-- Where verification makes the projections anew, to compare them with what is there. The service may fill tables there and make
+-- none: this function makes them, empty, for the length of the caller's transaction. What an earlier caller left goes first.
 create schema projection_check;
-grant usage, create on schema projection_check to muniment_project;
+grant usage on schema projection_check to muniment_project;
+create function ledger.make_projection_check() returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    name text;
+begin
+    for name in select t.tablename from pg_catalog.pg_tables t where t.schemaname = 'projection_check' loop
+        execute format('drop table projection_check.%I', name);
+    end loop;
+    for name in select t.tablename from pg_catalog.pg_tables t where t.schemaname = 'projection' loop
+        execute format('create unlogged table projection_check.%I (like projection.%I including all)', name, name);
+        execute format('grant select, insert, update, delete on projection_check.%I to muniment_project', name);
+    end loop;
+    insert into projection_check.progress (next_index) values (0);
+end
+$$;
+revoke all on function ledger.make_projection_check() from public;
+grant execute on function ledger.make_projection_check() to muniment_project;

@@ -2,11 +2,10 @@
 //!
 //! Invariant: a name that was given out is durable (file, name and directory), so an entry that refers to it may be appended.
 //! What is in a file is one record's ciphertext; nothing is shared. Files come before their entry, so a crash in between leaves
-//! a file that nobody refers to, which [`BlobStore::unreferenced`] finds.
+//! a file that nobody refers to, which verification names once it is a day old ([`BlobStore::settled`]).
 //!
 //! The store blocks: call it from a blocking task.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -38,13 +37,26 @@ pub struct BlobWriter {
 }
 
 impl BlobStore {
-    /// Makes the directory if need be, and clears away what was left half-written.
+    /// Makes the directories if need be, durably, before any name in them is given out; and clears away what was left half-written.
     ///
     /// # Errors
     /// When the directory cannot be made or read.
     pub fn open(dir: &Path) -> Result<Self, ArchiveError> {
         let unfinished = dir.join("unfinished");
         fs::create_dir_all(&unfinished).map_err(ArchiveError::io(&unfinished))?;
+        for place in (0..=u8::MAX).map(|first| dir.join(format!("{first:02x}"))) {
+            match fs::create_dir(&place) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(ArchiveError::io(place)(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        // Also when all were there: whoever made them may not have come this far.
+        sync_dir(dir)?;
+        if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
+            sync_dir(above)?;
+        }
         for file in fs::read_dir(&unfinished).map_err(ArchiveError::io(&unfinished))?.flatten() {
             let age = file.metadata().and_then(|file| file.modified()).map(|modified| modified.elapsed());
             if matches!(age, Ok(Ok(age)) if age > ABANDONED) {
@@ -122,24 +134,29 @@ impl BlobStore {
         }
     }
 
-    /// Files older than a day that are not among `known`: left behind by a crash between file and entry.
+    /// Files older than a day whose names begin with this byte: old enough that their entry has come or never will.
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub fn unreferenced(&self, known: &HashSet<BlobDigest>) -> Result<Vec<BlobDigest>, ArchiveError> {
-        let mut found = Vec::new();
-        for dir in fs::read_dir(&self.dir).map_err(ArchiveError::io(&self.dir))?.flatten() {
-            for file in fs::read_dir(dir.path()).into_iter().flatten().flatten() {
-                let age = file.metadata().and_then(|file| file.modified()).map(|modified| modified.elapsed());
-                let Some(digest) = file.file_name().to_str().and_then(|name| name.parse().ok().map(BlobDigest)) else {
-                    continue;
-                };
-                if !known.contains(&digest) && matches!(age, Ok(Ok(age)) if age > ABANDONED) {
-                    found.push(digest);
-                }
-            }
-        }
-        Ok(found)
+    pub fn settled(&self, first: u8) -> Result<Vec<BlobDigest>, ArchiveError> {
+        let dir = self.dir.join(format!("{first:02x}"));
+        let files = match fs::read_dir(&dir) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(ArchiveError::io(dir)(error)),
+        };
+        let is_old = |file: &fs::DirEntry| {
+            let age = file.metadata().and_then(|file| file.modified()).map(|modified| modified.elapsed());
+            matches!(age, Ok(Ok(age)) if age > ABANDONED)
+        };
+        let name = |file: fs::DirEntry| file.file_name().to_str().and_then(|name| name.parse().ok().map(BlobDigest));
+        Ok(files.flatten().filter(is_old).filter_map(name).collect())
+    }
+
+    /// Is there a file of this name?
+    #[must_use]
+    pub fn has(&self, digest: BlobDigest) -> bool {
+        self.path(digest).exists()
     }
 }
 
@@ -163,10 +180,6 @@ impl BlobWriter {
         let digest = BlobDigest(Digest(self.hasher.finalize().into()));
         let (path, dir) = place(&self.dir, digest);
         self.file.as_file().sync_all().map_err(ArchiveError::io(self.file.path()))?;
-        if !dir.is_dir() {
-            fs::create_dir_all(&dir).map_err(ArchiveError::io(&dir))?;
-            sync_dir(&self.dir)?;
-        }
         self.file.persist(&path).map_err(|error| ArchiveError::io(&path)(error.error))?;
         sync_dir(&dir)?;
         Ok((digest, self.size))
@@ -205,6 +218,18 @@ mod tests {
         store.delete(digest).unwrap();
         store.delete(digest).unwrap();
         assert!(matches!(store.check(digest, 6), Err(ArchiveError::Blob { problem: "is missing", .. })));
+    }
+
+    #[test]
+    fn every_directory_is_there_before_a_name_is_given_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("blobs");
+        BlobStore::open(&dir).unwrap();
+        let places = || fs::read_dir(&dir).unwrap().flatten().filter(|place| place.file_name().len() == 2).count();
+        assert_eq!(places(), 256);
+        fs::remove_dir(dir.join("ab")).unwrap();
+        BlobStore::open(&dir).unwrap();
+        assert_eq!(places(), 256);
     }
 
     #[test]

@@ -91,6 +91,20 @@ pub enum Inconsistency {
         /// Size of the signed tree.
         size: u64,
     },
+    /// A stored tile does not hold the hashes of its entries.
+    #[error("tile {index} of level {level} does not hold the hashes of its entries")]
+    Tile {
+        /// Its level.
+        level: u8,
+        /// Its index in the level.
+        index: u64,
+    },
+    /// A row of the checkpoints is none that we signed.
+    #[error("the table of checkpoints has a row of size {size} that is not a checkpoint of ours")]
+    Checkpoint {
+        /// What its column says.
+        size: u64,
+    },
     /// The table of streams or sources contradicts the entries.
     #[error("the tables of streams and sources do not fit the entries")]
     Counts,

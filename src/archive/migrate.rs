@@ -40,10 +40,23 @@ pub async fn migrate(owner: &PgConnectOptions, service_login: &str) -> Result<Mi
     MIGRATIONS.run(&mut connection).await?;
     // So that the service can see which schema it meets.
     sqlx::raw_sql("grant select on _sqlx_migrations to muniment_append").execute(&mut connection).await?;
+    no_temporary_tables(&mut connection).await?;
     grant(&mut connection, service_login).await?;
     let after = applied(&mut connection).await?.len();
     connection.close().await?;
     Ok(Migrated { before, after })
+}
+
+/// Nothing of ours makes temporary tables, so nobody else need: one less way to stand in the place of something else. Only the
+/// owner of the database can say so; another owner of the schema does without.
+async fn no_temporary_tables(connection: &mut PgConnection) -> Result<(), ArchiveError> {
+    let text = "do $$ begin
+                    execute format('revoke temporary on database %I from public', current_database());
+                end $$";
+    match sqlx::raw_sql(text).execute(connection).await {
+        Err(error) if !is(&error, &["42501"]) => Err(error.into()),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// The service's login becomes a member of the roles, unless it is one or needs no membership.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::scan::{Streams, scan};
 use super::{Entry, EntryError, StreamPosition};
-use crate::record::{AdvisorId, Digest, EntryId, SourceId};
+use crate::record::{AdvisorId, Digest, EntryId, RecordId, SourceId};
 
 /// What an entry says of its place. Cheap to read: nothing else of the entry is kept.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Link {
     pub source_index: u64,
     /// The streams it belongs to.
     pub streams: Vec<StreamPosition>,
+    /// The record it belongs to.
+    pub record: Option<RecordId>,
 }
 
 impl Link {
@@ -49,6 +51,7 @@ impl Link {
             streams: Streams::new(scanned.streams)
                 .map(|(id, index)| StreamPosition { id: AdvisorId::new(Uuid::from_u128(id)), index })
                 .collect(),
+            record: scanned.record.map(|id| RecordId::new(Uuid::from_u128(id))),
         })
     }
 }
@@ -63,6 +66,7 @@ impl From<&Entry> for Link {
             source: entry.source(),
             source_index: entry.source_index(),
             streams: entry.streams().to_vec(),
+            record: entry.record(),
         }
     }
 }

@@ -218,7 +218,7 @@ fn the_logins_are_those_postgres_is_made_with() {
     assert_eq!((host.as_str(), same), ("postgres:5432", database.clone()));
     assert_eq!(password, interpolated(postgres.at("MUNIMENT_SERVICE_PASSWORD").text()));
     let script = interpolated(compose.at("configs.service-login.content").text());
-    assert!(script.contains(&format!("create role {user} login password :'password';")), "{script}");
+    assert!(script.contains(&format!("create role {user} login noinherit password :'password';")), "{script}");
 
     let service = settings(&compose, "muniment").archive.postgres;
     let Postgres::Server { owner_url, .. } = service else { panic!("no server") };

@@ -5,12 +5,13 @@
 //! that it does can be mistaken for a difference. The tables are kept by the database, so memory stays flat; they take the space of
 //! the projections once more while it lasts.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
-use super::rebuild::{make, make_tables, schema_tables};
+use super::rebuild::{make, schema_tables};
 use super::{Projector, ledger_size};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
@@ -113,7 +114,7 @@ pub(in crate::archive) async fn compare(
         sqlx::query_scalar("select next_index from projection.progress").fetch_optional(&mut *transaction).await?;
     let projected = next.map_or(0, count);
     let size = ledger_size(&mut transaction).await?;
-    make_tables(&mut transaction, SCHEMA, "unlogged").await?;
+    sqlx::raw_sql("select ledger.make_projection_check()").execute(&mut *transaction).await?;
     let mut is_stopped = false;
     let made = make(&mut transaction, projector, projected, |at, of| {
         let flow = progress(at, of);
@@ -129,11 +130,39 @@ pub(in crate::archive) async fn compare(
         // Entries that are still to come would never be projected.
         found(Difference { index: size, table: "progress".to_owned(), deviation: Deviation::Differs });
     }
+    let mut differing = Vec::new();
     for table in schema_tables(&mut transaction).await? {
-        differences(&mut transaction, &table, projected, found).await?;
+        differences(&mut transaction, &table, projected, &mut |difference| differing.push(difference)).await?;
     }
     transaction.rollback().await?;
+    let gone = disposed_since(connection, projected, &differing).await?;
+    differing.into_iter().filter(|difference| !gone.contains(&difference.index)).for_each(found);
     Ok(Some(made))
+}
+
+/// Which of these entries are of a record whose disposal is not projected yet. One that came after our snapshot may have taken
+/// files away that we went on to look for.
+async fn disposed_since(
+    connection: &mut PgConnection,
+    projected: u64,
+    differing: &[Difference],
+) -> Result<BTreeSet<u64>, ArchiveError> {
+    let places: BTreeSet<i64> = differing.iter().map(|difference| number(difference.index)).collect();
+    if places.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let gone: Vec<i64> = sqlx::query_scalar(
+        "select e.index from ledger.entries e
+          where e.index = any ($1)
+            and exists (select from content.disposals d
+                         where d.entry_index >= $2
+                           and position(convert_to('\"record\":\"' || d.record || '\",\"source\":\"', 'UTF8') in e.body) > 0)",
+    )
+    .bind(places.into_iter().collect::<Vec<_>>())
+    .bind(number(projected))
+    .fetch_all(connection)
+    .await?;
+    Ok(gone.into_iter().map(count).collect())
 }
 
 /// Rows of one table that are there and should not be, or should be and are not.

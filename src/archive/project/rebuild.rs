@@ -37,7 +37,7 @@ pub async fn rebuild(
     sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut connection).await?;
     let text = "drop schema if exists projection_next cascade; create schema projection_next";
     sqlx::raw_sql(text).execute(&mut connection).await?;
-    make_tables(&mut connection, "projection_next", "").await?;
+    make_tables(&mut connection).await?;
     let projector = Projector { master, blobs };
     let row = sqlx::query("select size from ledger.head").fetch_one(&mut connection).await?;
     let until = count(row.try_get("size")?);
@@ -78,18 +78,13 @@ pub(super) async fn schema_tables(connection: &mut PgConnection) -> Result<Vec<S
 }
 
 /// Empty tables like those of the projections.
-pub(super) async fn make_tables(
-    connection: &mut PgConnection,
-    schema: &'static str,
-    sort: &'static str,
-) -> Result<(), sqlx::Error> {
+async fn make_tables(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     for table in schema_tables(connection).await? {
         // Table names come from our own migrations.
-        let text = format!("create {sort} table {schema}.\"{table}\" (like projection.\"{table}\" including all)");
+        let text = format!("create table projection_next.\"{table}\" (like projection.\"{table}\" including all)");
         sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *connection).await?;
     }
-    let text = format!("insert into {schema}.progress (next_index) values (0)");
-    sqlx::raw_sql(AssertSqlSafe(text)).execute(connection).await?;
+    sqlx::raw_sql("insert into projection_next.progress (next_index) values (0)").execute(connection).await?;
     Ok(())
 }
 

@@ -96,18 +96,29 @@ impl<'a> Tiles<'a> {
         Ok(hashes.first().copied().unwrap_or_else(|| Digest::of(&[])))
     }
 
-    /// Stores every full tile that the tree of `before` entries did not have. Somebody else may have stored it already;
-    /// then it must be the same.
+    /// Stores every full tile that the tree of `before` entries did not have, made from leaves or from the level below. Somebody
+    /// else may have stored it already; then it must be the same.
+    ///
+    /// # Errors
+    /// [`Inconsistency::Tile`] where it is not: nothing may be signed over it.
     pub(super) async fn store_full(&mut self, before: u64) -> Result<(), ArchiveError> {
         for tile in Tile::between(before, self.size).filter(Tile::is_full) {
-            let hashes = self.tile(tile).await?;
+            let hashes = match tile.level {
+                0 => self.leaves(tile).await?,
+                _ => self.roots_below(tile).await?,
+            };
             let bytes = tile_bytes(&hashes);
-            sqlx::query("insert into ledger.tiles (level, index, hashes) values ($1, $2, $3) on conflict do nothing")
-                .bind(i16::from(tile.level))
-                .bind(number(tile.index))
-                .bind(&bytes)
-                .execute(&mut *self.connection)
-                .await?;
+            let done = sqlx::query(
+                "insert into ledger.tiles (level, index, hashes) values ($1, $2, $3) on conflict do nothing",
+            )
+            .bind(i16::from(tile.level))
+            .bind(number(tile.index))
+            .bind(&bytes)
+            .execute(&mut *self.connection)
+            .await?;
+            if done.rows_affected() == 0 && self.stored(tile).await? != Some(hashes) {
+                return Err(Inconsistency::Tile { level: tile.level, index: tile.index }.into());
+            }
             // A first integration meets every tile there is; none of them is needed again before the next level.
             self.read.clear();
         }

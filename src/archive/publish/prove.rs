@@ -1,13 +1,14 @@
 //! Checkpoints, proofs and tiles for whoever asks.
 
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 
 use super::integrate::Tiles;
 use crate::archive::open::Archive;
 use crate::archive::read::{Ordered, Slice, ordered};
 use crate::archive::row::{count, digest, number};
 use crate::archive::{ArchiveError, Inconsistency};
-use crate::ledger::{Checkpoint, Proof, Tile, TlogProof};
+use crate::ledger::{Checkpoint, Proof, Tile, TlogProof, VerifyingKey};
 use crate::record::{Digest, Timestamp};
 
 /// A checkpoint as it was published.
@@ -43,14 +44,15 @@ pub struct Consistency {
     pub hashes: Vec<Digest>,
 }
 
-fn published(row: &sqlx::postgres::PgRow) -> Result<Published, ArchiveError> {
+/// Reads a row; one that our key did not sign, or whose columns say something else, is named and not believed.
+pub(super) fn published(row: &PgRow, key: &VerifyingKey) -> Result<Published, ArchiveError> {
+    let (size, root) = (count(row.try_get("size")?), digest(row, "root")?);
     let note: String = row.try_get("note")?;
-    let parsed = crate::ledger::Note::parse(note.as_bytes())
-        .map_err(Into::into)
-        .and_then(|note| Checkpoint::parse(note.text()))
-        .map_err(ArchiveError::Checkpoint)?;
+    let opened = Checkpoint::open(note.as_bytes(), std::slice::from_ref(key)).ok();
+    let ours = opened.map(|(checkpoint, _vouched)| checkpoint).filter(|it| it.size == size && it.root == root);
+    let checkpoint = ours.ok_or(Inconsistency::Checkpoint { size })?;
     let at: sqlx::types::time::OffsetDateTime = row.try_get("at")?;
-    Ok(Published { checkpoint: parsed, note, at: Timestamp::new(at) })
+    Ok(Published { checkpoint, note, at: Timestamp::new(at) })
 }
 
 impl Archive {
@@ -61,18 +63,20 @@ impl Archive {
     pub async fn checkpoint(&self, covering: Option<u64>) -> Result<Option<Published>, ArchiveError> {
         let row = match covering {
             Some(size) => {
-                sqlx::query("select note, at from ledger.checkpoints where size >= $1 order by size limit 1")
-                    .bind(number(size))
-                    .fetch_optional(&self.parts.reader)
-                    .await?
+                sqlx::query(
+                    "select size, root, note, at from ledger.checkpoints where size >= $1 order by size limit 1",
+                )
+                .bind(number(size))
+                .fetch_optional(&self.parts.reader)
+                .await?
             }
             None => {
-                sqlx::query("select note, at from ledger.checkpoints order by number desc limit 1")
+                sqlx::query("select size, root, note, at from ledger.checkpoints order by number desc limit 1")
                     .fetch_optional(&self.parts.reader)
                     .await?
             }
         };
-        row.as_ref().map(published).transpose()
+        row.as_ref().map(|row| published(row, self.parts.options.signing.verifying_key())).transpose()
     }
 
     /// Checkpoints; a slice goes on after a tree size.
@@ -81,7 +85,7 @@ impl Archive {
     /// See [`ArchiveError`].
     pub async fn checkpoints(&self, slice: Slice) -> Result<Vec<Published>, ArchiveError> {
         const LIST: Ordered =
-            ordered!("select note, at from ledger.checkpoints where size > $1 and size < $2" by "size");
+            ordered!("select size, root, note, at from ledger.checkpoints where size > $1 and size < $2" by "size");
         let (lower, upper) = slice.bounds();
         let rows = sqlx::query(LIST.of(&slice))
             .bind(lower)
@@ -89,7 +93,7 @@ impl Archive {
             .bind(i64::from(slice.limit))
             .fetch_all(&self.parts.reader)
             .await?;
-        rows.iter().map(published).collect()
+        rows.iter().map(|row| published(row, self.parts.options.signing.verifying_key())).collect()
     }
 
     /// The root of the tree of `size` entries.

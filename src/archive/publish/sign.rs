@@ -5,11 +5,11 @@ use sqlx::{Connection as _, Row as _};
 
 use super::integrate::Tiles;
 use super::last::Guard;
-use super::prove::Published;
+use super::prove::{Published, published};
 use crate::archive::open::Archive;
-use crate::archive::row::{count, digest, number};
+use crate::archive::row::{count, number};
 use crate::archive::{ArchiveError, Inconsistency};
-use crate::ledger::{Checkpoint, Proof, verify_consistency};
+use crate::ledger::{Checkpoint, Proof, VerifyingKey, verify_consistency};
 use crate::record::{Digest, Timestamp};
 
 /// Times a publisher tries when others publish at the same moment.
@@ -22,12 +22,14 @@ struct Last {
     root: Digest,
 }
 
-async fn last(connection: &mut PgConnection) -> Result<Option<Last>, ArchiveError> {
-    let row = sqlx::query("select number, size, root from ledger.checkpoints order by number desc limit 1")
+/// The last checkpoint, if it is ours: what somebody else put there is not continued.
+async fn last(connection: &mut PgConnection, key: &VerifyingKey) -> Result<Option<Last>, ArchiveError> {
+    let row = sqlx::query("select number, size, root, note, at from ledger.checkpoints order by number desc limit 1")
         .fetch_optional(connection)
         .await?;
     row.map(|row| {
-        Ok(Last { number: row.try_get("number")?, size: count(row.try_get("size")?), root: digest(&row, "root")? })
+        let Published { checkpoint, .. } = published(&row, key)?;
+        Ok(Last { number: row.try_get("number")?, size: checkpoint.size, root: checkpoint.root })
     })
     .transpose()
 }
@@ -91,7 +93,7 @@ impl Archive {
     ) -> Result<Option<Option<Published>>, ArchiveError> {
         let guard = self.guard();
         let kept = guard.load()?;
-        let last = last(connection).await?;
+        let last = last(connection, self.parts.options.signing.verifying_key()).await?;
         let size = head_size(connection).await?;
         let from = last.as_ref().map_or(0, |last| last.size);
 

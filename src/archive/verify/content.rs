@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::copy::Stored;
 use super::finding::Findings;
+use super::orders::{Order, Question};
 use crate::archive::blobs::BlobStore;
 use crate::archive::read::{open_blob, parse_key, unwrap};
 use crate::archive::submission::BlobDigest;
-use crate::ledger::{Commitments, Committed, Entry, EntryType};
+use crate::ledger::{Commitments, Committed, Entry};
 use crate::record::{Commitment, FieldName, MasterKey, RecordId, RecordKey, unseal};
 
 /// The check's name in findings.
@@ -33,11 +34,24 @@ pub(super) struct Missing {
     pub(super) record: RecordId,
 }
 
-/// What the content of a run of entries came to.
+/// What is wrong with the content of an entry, unless its record was disposed of while it was read.
+#[derive(Debug)]
+pub(super) struct Suspect {
+    pub(super) index: u64,
+    pub(super) record: RecordId,
+    pub(super) problems: Vec<String>,
+}
+
+/// What a run of entries came to.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     pub(super) fields: u64,
     pub(super) missing: Vec<Missing>,
+    pub(super) suspects: Vec<Suspect>,
+    /// What entries order, until it is followed.
+    pub(super) orders: Vec<Order>,
+    /// Disposals of which only the database knows whether they were allowed.
+    pub(super) questions: Vec<Question>,
     /// Disposals: place, records.
     pub(super) disposals: Vec<(u64, Vec<RecordId>)>,
 }
@@ -60,7 +74,6 @@ impl Opener {
         checked: &mut Checked,
     ) {
         let index = stored.row.index;
-        note_disposal(entry, checked);
         let nothing_stored = stored.names.is_empty() && blobs.is_empty();
         let commits = match entry.committed() {
             Committed::Listed(listed) => !listed.is_empty(),
@@ -80,33 +93,47 @@ impl Opener {
             }
             return;
         }
+        let mut problems = Vec::new();
+        self.compare(entry, record, stored, blobs, &mut problems, &mut checked.fields);
+        if !problems.is_empty() {
+            checked.suspects.push(Suspect { index, record, problems });
+        }
+    }
+
+    fn compare(
+        &self,
+        entry: &Entry,
+        record: RecordId,
+        stored: &Stored<'_>,
+        blobs: &[BlobRow],
+        problems: &mut Vec<String>,
+        fields: &mut u64,
+    ) {
         let other_record = stored.record.is_some_and(|stored| stored != record.uuid())
             || blobs.iter().any(|blob| blob.record != record);
         if other_record {
-            findings.at(CHECK, index, "content is stored under another record");
+            problems.push("content is stored under another record".to_owned());
             return;
         }
         // An entry whose fields are all blobs has no row of its own.
         let wrapped = stored.wrapped.or_else(|| blobs.first().and_then(|blob| blob.wrapped.as_deref()));
-        let Some(key) = self.key(index, record, wrapped, findings) else { return };
+        let Some(key) = self.key(record, wrapped, problems) else { return };
         let mut commitments = Commitments::new();
-        let mut sound = self.check_fields(entry, &key, stored, &mut commitments, findings);
-        sound &= self.check_blobs(entry, &key, blobs, &mut commitments, findings);
-        checked.fields += commitments.len() as u64;
+        let mut sound = self.check_fields(entry, &key, stored, &mut commitments, problems);
+        sound &= self.check_blobs(entry, &key, blobs, &mut commitments, problems);
+        *fields += commitments.len() as u64;
         if sound && !entry.committed().is_to(&commitments) {
-            for problem in differences(entry.committed(), &commitments) {
-                findings.at(CHECK, index, problem);
-            }
+            problems.extend(differences(entry.committed(), &commitments));
         }
     }
 
-    fn key(&self, index: u64, record: RecordId, wrapped: Option<&[u8]>, findings: &Findings) -> Option<RecordKey> {
+    fn key(&self, record: RecordId, wrapped: Option<&[u8]>, problems: &mut Vec<String>) -> Option<RecordKey> {
         let Some(wrapped) = wrapped else {
-            findings.at(CHECK, index, "content is stored whose record has no key");
+            problems.push("content is stored whose record has no key".to_owned());
             return None;
         };
         let opened = parse_key(wrapped).and_then(|wrapped| unwrap(&self.master, record, &wrapped));
-        opened.inspect_err(|error| findings.at(CHECK, index, error.to_string())).ok()
+        opened.inspect_err(|error| problems.push(error.to_string())).ok()
     }
 
     fn check_fields(
@@ -115,13 +142,13 @@ impl Opener {
         key: &RecordKey,
         stored: &Stored<'_>,
         commitments: &mut Commitments,
-        findings: &Findings,
+        problems: &mut Vec<String>,
     ) -> bool {
         let mut sound = true;
         for (name, ciphertext) in stored.names.iter().zip(&stored.ciphertexts) {
             let name = std::str::from_utf8(name).ok().and_then(|name| name.parse::<FieldName>().ok());
             let Some(name) = name else {
-                findings.at(CHECK, entry.index(), "a field has no name of ours");
+                problems.push("a field has no name of ours".to_owned());
                 sound = false;
                 continue;
             };
@@ -131,7 +158,7 @@ impl Opener {
                     commitments.insert(name, commitment);
                 }
                 Err(error) => {
-                    findings.at(CHECK, entry.index(), format!("field {name}: {error}"));
+                    problems.push(format!("field {name}: {error}"));
                     sound = false;
                 }
             }
@@ -145,12 +172,12 @@ impl Opener {
         key: &RecordKey,
         blobs: &[BlobRow],
         commitments: &mut Commitments,
-        findings: &Findings,
+        problems: &mut Vec<String>,
     ) -> bool {
         let mut sound = true;
         for blob in blobs {
             let Ok(name) = blob.name.parse::<FieldName>() else {
-                findings.at(CHECK, entry.index(), "a blob has no name of ours");
+                problems.push("a blob has no name of ours".to_owned());
                 sound = false;
                 continue;
             };
@@ -163,24 +190,12 @@ impl Opener {
                     commitments.insert(name, commitment);
                 }
                 Err(error) => {
-                    findings.at(CHECK, entry.index(), format!("field {name}: {error}"));
+                    problems.push(format!("field {name}: {error}"));
                     sound = false;
                 }
             }
         }
         sound
-    }
-}
-
-fn note_disposal(entry: &Entry, checked: &mut Checked) {
-    if entry.entry_type() != EntryType::Disposal {
-        return;
-    }
-    let detail = entry.detail();
-    if detail.get("phase").and_then(|phase| phase.as_str()) == Some("destroyed") {
-        let records = detail.get("records").and_then(|records| records.as_array()).into_iter().flatten();
-        let records = records.filter_map(|record| record.as_str()?.parse().ok()).collect();
-        checked.disposals.push((entry.index(), records));
     }
 }
 

@@ -8,13 +8,14 @@ use sqlx::types::Uuid;
 
 use super::content::{CHECK, Checked};
 use super::finding::Findings;
+use super::orders::Question;
 use crate::archive::ArchiveError;
 use crate::archive::row::{count as counted, number};
 use crate::record::RecordId;
 
 impl Checked {
     pub(super) const fn is_worth_a_look(&self) -> bool {
-        !self.missing.is_empty() || !self.disposals.is_empty()
+        !(self.missing.is_empty() && self.disposals.is_empty() && self.suspects.is_empty() && self.questions.is_empty())
     }
 }
 
@@ -35,13 +36,28 @@ pub(super) async fn check(
             findings.at(CHECK, lost.index, "its content is gone, and no disposal says so");
         }
     }
+    for suspects in checked.suspects.chunks(1_000) {
+        let records: Vec<Uuid> = suspects.iter().map(|suspect| suspect.record.uuid()).collect();
+        // What was disposed of while we read has lost some of its content before we came to it.
+        let disposed: Vec<Uuid> = sqlx::query_scalar("select record from content.disposals where record = any ($1)")
+            .bind(records)
+            .fetch_all(&mut *connection)
+            .await?;
+        let disposed: BTreeSet<Uuid> = disposed.into_iter().collect();
+        for suspect in suspects.iter().filter(|suspect| !disposed.contains(&suspect.record.uuid())) {
+            for problem in &suspect.problems {
+                findings.at(CHECK, suspect.index, problem.clone());
+            }
+        }
+    }
+    within_retention(connection, &checked.questions, findings).await?;
     if checked.disposals.is_empty() {
         return Ok(());
     }
     let places: Vec<i64> = checked.disposals.iter().map(|(index, _)| number(*index)).collect();
     let rows = sqlx::query("select record, entry_index from content.disposals where entry_index = any ($1)")
         .bind(places)
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
     let mut table = BTreeMap::<u64, BTreeSet<RecordId>>::new();
     for row in rows {
@@ -55,6 +71,45 @@ pub(super) async fn check(
         }
     }
     Ok(())
+}
+
+/// Disposals that came before the retention of their time had ended.
+async fn within_retention(
+    connection: &mut PgConnection,
+    questions: &[Question],
+    findings: &Findings,
+) -> Result<(), ArchiveError> {
+    for questions in questions.chunks(1_000) {
+        let indices: Vec<i64> = questions.iter().map(|question| number(question.index)).collect();
+        let records: Vec<Uuid> = questions.iter().map(|question| question.record.uuid()).collect();
+        let last: Vec<&str> = questions.iter().map(|question| question.last.as_str()).collect();
+        let at: Vec<&str> = questions.iter().map(|question| question.at.as_str()).collect();
+        let rows = sqlx::query(
+            "select d.index, d.record from unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[]) d (index, record, last, at)
+              where d.last::timestamptz
+                    + coalesce((select c.minimum from content.retention_changes c where c.until_index > d.index
+                                 order by c.number limit 1),
+                               (select r.minimum from content.retention r)) > d.at::timestamptz",
+        )
+        .bind(indices)
+        .bind(records)
+        .bind(last)
+        .bind(at)
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in rows {
+            let record = RecordId::new(row.try_get("record")?);
+            let problem = format!("record {record} was disposed of within its retention");
+            findings.at("disposals", counted(row.try_get("index")?), problem);
+        }
+    }
+    Ok(())
+}
+
+/// Every record that was disposed of.
+pub(super) async fn records(connection: &mut PgConnection) -> Result<Vec<RecordId>, ArchiveError> {
+    let records: Vec<Uuid> = sqlx::query_scalar("select record from content.disposals").fetch_all(connection).await?;
+    Ok(records.into_iter().map(RecordId::new).collect())
 }
 
 /// Disposals in the table that no disposal entry stands for, and keys of records that were disposed of.

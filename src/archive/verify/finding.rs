@@ -11,7 +11,8 @@ use crate::bundle::Failure;
 /// One thing that is wrong with one entry, or with a run of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which check: those of an offline verification, and `head`, `tables`, `tiles`, `content`, `projections`.
+    /// Which check: those of an offline verification, and `head`, `tables`, `tiles`, `disposals`, `content`,
+    /// `projections`.
     pub check: &'static str,
     /// Index of the first entry concerned.
     pub from: u64,

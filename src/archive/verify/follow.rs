@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::content::Checked;
 use super::finding::Findings;
+use super::orders::Orders;
 use super::side::Side;
 use crate::bundle::{CheckedRow, CheckpointRow, Failure, History, HistoryReport, Place};
 use crate::ledger::{Frontier, TILE_WIDTH};
@@ -38,6 +39,7 @@ pub(super) struct Follower {
     sources: HashMap<SourceId, u64>,
     /// Tiles must be there up to this size.
     published: u64,
+    orders: Orders,
     pub(super) fields: u64,
 }
 
@@ -54,6 +56,7 @@ impl Follower {
         has_keys: bool,
         outside: Vec<CheckpointRow>,
         published: u64,
+        orders: Orders,
         findings: Findings,
     ) -> Self {
         let sink = findings.clone();
@@ -66,6 +69,7 @@ impl Follower {
             tree: Some(TileWatch::default()),
             sources: HashMap::new(),
             published,
+            orders,
             fields: 0,
         }
     }
@@ -77,9 +81,15 @@ impl Follower {
                 self.side = Some(side);
                 Ok(None)
             }
-            Done::Rows(rows, checked) => {
+            Done::Rows(rows, mut checked) => {
+                let mut orders = std::mem::take(&mut checked.orders).into_iter().peekable();
                 for row in rows {
+                    let index = row.as_ref().map(CheckedRow::index);
                     self.row(row)?;
+                    let Some(side) = &mut self.side else { continue };
+                    while let Some(order) = orders.next_if(|order| Some(order.index()) == index) {
+                        self.orders.order(order, &mut side.noted, &mut checked.questions);
+                    }
                 }
                 self.fields += checked.fields;
                 Ok(Some(checked))
@@ -125,6 +135,7 @@ impl Follower {
         let Some(link) = row.link() else { return };
         *self.sources.entry(link.source).or_default() = link.source_index.saturating_add(1);
         let Some(side) = &mut self.side else { return };
+        self.orders.entry(row.index(), link, &mut side.noted);
         for position in &link.streams {
             if !side.take_stream(row.index(), position) {
                 self.findings.at(TABLES, row.index(), format!("stream {} lacks this entry in its table", position.id));
@@ -189,6 +200,7 @@ impl Follower {
         for (at, source, _next) in side.sources.drain(..) {
             self.findings.at(TABLES, at, format!("source {source} is counted in the table and not by an entry"));
         }
+        self.orders.rest(std::mem::take(&mut side.noted));
         for index in std::mem::take(&mut side.strays) {
             self.findings.at(super::content::CHECK, index, "content is stored for an entry that is not there");
         }

@@ -9,16 +9,18 @@ mod copy;
 mod disposals;
 mod finding;
 mod follow;
+mod orders;
 mod pipeline;
 mod projections;
 mod side;
+mod strays;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{ConnectOptions as _, Row as _};
 
 use super::ArchiveError;
@@ -156,14 +158,18 @@ impl Verifier {
     ) -> Result<Verification, ArchiveError> {
         let findings = Findings::new(Box::new(sink));
         let mut connection = self.connect(Role::Append).await?;
-        let size = head(&mut connection, &findings).await?;
+        // First what speaks of entries, then how many there are: whatever is published meanwhile, by now they are there.
         let outside = self.outside(&findings);
         let published = published(&mut connection).await?;
+        let size = head(&mut connection, &findings).await?;
 
         let (history, fields) =
             pipeline::run(self, &mut connection, size, published, outside, &findings, &mut progress).await?;
+        strays::rows(&mut connection, size, &findings).await?;
         if self.scope.content {
             disposals::count(&mut connection, &findings).await?;
+            strays::content(&mut connection, size, &findings).await?;
+            strays::files(&mut connection, &self.blobs, &findings).await?;
         }
         let projected = match self.scope.projections {
             true => Some(projections::compare(self, &findings, &mut progress).await?),
@@ -233,7 +239,8 @@ async fn published(connection: &mut PgConnection) -> Result<u64, ArchiveError> {
     Ok(size.map_or(0, count))
 }
 
-/// Checkpoints that speak of more entries than there are.
+/// Checkpoints that speak of more entries than there are: what was published since `size` was read speaks of entries that were
+/// there before it, so how many there are is asked afterwards.
 async fn beyond(
     connection: &mut PgConnection,
     size: u64,
@@ -241,9 +248,14 @@ async fn beyond(
 ) -> Result<Vec<CheckpointRow>, ArchiveError> {
     let rows = sqlx::query("select size, note from ledger.checkpoints where size > $1 order by size")
         .bind(number(size))
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
+    let entries: Option<i64> =
+        sqlx::query_scalar("select max(index) + 1 from ledger.entries").fetch_one(connection).await?;
+    let entries = entries.map_or(0, count).max(size);
+    let is_beyond = |row: &&PgRow| !matches!(row.try_get("size"), Ok(size) if count(size) <= entries);
     rows.iter()
+        .filter(is_beyond)
         .map(|row| {
             let note: String = row.try_get("note")?;
             Ok(CheckpointRow::of(count(row.try_get("size")?), note.as_bytes(), keys))

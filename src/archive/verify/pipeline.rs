@@ -18,6 +18,7 @@ use super::copy;
 use super::disposals;
 use super::finding::Findings;
 use super::follow::{Done, Follower};
+use super::orders::{self, Orders};
 use super::side::{self, Side};
 use super::{Progress, Verifier, beyond};
 use crate::archive::ArchiveError;
@@ -75,7 +76,9 @@ pub(super) async fn run(
         receivers.push(receiver);
     }
     dealer.workers = senders;
-    let follower = Follower::new(&verifier.scratch, !verifier.keys.is_empty(), outside, published, findings.clone());
+    let orders = Orders::new(disposals::records(connection).await?, findings.clone());
+    let (scratch, has_keys) = (&verifier.scratch, !verifier.keys.is_empty());
+    let follower = Follower::new(scratch, has_keys, outside, published, orders, findings.clone());
     let (content, mut about) = mpsc::unbounded_channel();
     let follower = tokio::task::spawn_blocking(move || follow(follower, receivers, &content));
 
@@ -151,11 +154,8 @@ async fn beside(
     from: u64,
     size: u64,
 ) -> Result<(Side, Arc<BlobRows>), ArchiveError> {
-    let (until, last) = end_of_run(from, size);
-    // Beyond the last entry, everything that the tables still have.
-    let side_until = if last { u64::MAX >> 1 } else { until };
-    let mut side = side::read(connection, from, side_until, &verifier.keys).await?;
-    side.checkpoints.retain(|row| row.size() <= until);
+    let (until, _last) = end_of_run(from, size);
+    let side = side::read(connection, from, until, &verifier.keys, verifier.scope.content).await?;
     let blobs = match verifier.scope.content {
         true => Arc::new(side::blobs(connection, from, until).await?),
         false => Arc::default(),
@@ -218,6 +218,7 @@ fn check(rows: &[Bytes], blobs: &BlobRows, opener: Option<&Opener>, findings: &F
     let mut checked = Checked::default();
     let rows = rows.iter().map(|row| {
         let stored = copy::parse(row)?;
+        orders::note(&stored.row, &mut checked);
         let Some(opener) = opener else { return Some(CheckedRow::of(&stored.row)) };
         let (row, entry) = CheckedRow::with_entry(&stored.row);
         // Bytes that are no entry are named by their row; nothing can be held against them.

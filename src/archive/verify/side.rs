@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
 
 use super::content::{BlobRow, BlobRows};
+use super::orders::{Noted, Target, What};
 use crate::archive::ArchiveError;
 use crate::archive::row::{count, digest, number};
 use crate::archive::submission::BlobDigest;
@@ -28,6 +29,8 @@ pub(super) struct Side {
     pub(super) checkpoints: Vec<CheckpointRow>,
     /// Places that have content and no entry.
     pub(super) strays: BTreeSet<u64>,
+    /// Rows that were read off entries of this run, to be taken by them.
+    pub(super) noted: BTreeSet<Noted>,
 }
 
 impl Side {
@@ -82,6 +85,7 @@ pub(super) async fn read(
     from: u64,
     until: u64,
     keys: &[VerifyingKey],
+    content: bool,
 ) -> Result<Side, ArchiveError> {
     let (first, end) = (number(from), number(until));
     let mut side = Side {
@@ -90,6 +94,7 @@ pub(super) async fn read(
         tiles: Vec::new(),
         checkpoints: Vec::new(),
         strays: BTreeSet::new(),
+        noted: noted(connection, from, until, content).await?,
     };
     let rows = sqlx::query(
         "select stream, stream_index, entry_index from ledger.stream_entries where entry_index >= $1 and entry_index < $2",
@@ -129,6 +134,45 @@ pub(super) async fn read(
     .await?;
     side.strays.extend(strays.into_iter().map(count));
     Ok(side)
+}
+
+/// Holds, releases, attributions and plain entries; keys where content is looked at.
+async fn noted(
+    connection: &mut PgConnection,
+    from: u64,
+    until: u64,
+    content: bool,
+) -> Result<BTreeSet<Noted>, ArchiveError> {
+    let rows = sqlx::query(
+        "select entry_index, 0 as sort, hold as a, target as b from ledger.holds
+          where entry_index >= $1 and entry_index < $2 and scope = 'record'
+         union all
+         select entry_index, 1, hold, target from ledger.holds
+          where entry_index >= $1 and entry_index < $2 and scope = 'stream'
+         union all
+         select entry_index, 2, hold, hold from ledger.releases where entry_index >= $1 and entry_index < $2
+         union all
+         select entry_index, 3, record, stream from ledger.attributions where entry_index >= $1 and entry_index < $2
+         union all
+         select entry_index, 4, record, record from ledger.plain_entries where entry_index >= $1 and entry_index < $2
+         union all
+         select entry_index, 5, record, record from content.keys where $3 and entry_index >= $1 and entry_index < $2",
+    );
+    let mut noted = BTreeSet::new();
+    let mut rows = rows.bind(number(from)).bind(number(until)).bind(content).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let (a, b): (Uuid, Uuid) = (row.try_get("a")?, row.try_get("b")?);
+        let what = match row.try_get::<i32, _>("sort")? {
+            0 => What::Hold { hold: a, target: Target::Record(b) },
+            1 => What::Hold { hold: a, target: Target::Stream(b) },
+            2 => What::Release { hold: a },
+            3 => What::Attribution { record: a, stream: b },
+            4 => What::Plain { record: a },
+            _ => What::Key { record: a },
+        };
+        noted.insert(Noted { index: count(row.try_get("entry_index")?), what });
+    }
+    Ok(noted)
 }
 
 /// Tiles of each level that are completed by an entry of the run.

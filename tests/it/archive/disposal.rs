@@ -102,6 +102,21 @@ async fn p6_disposal_removes_content_and_keys_and_leaves_the_chain_and_the_commi
 }
 
 #[tokio::test]
+async fn p6_what_a_disposal_deletes_is_vacuumed_at_once_and_not_when_much_has_gone() {
+    let test = TestArchive::new().await;
+    let mut connection = test.database.superuser().await;
+    let eager: Vec<String> = sqlx::query_scalar(
+        "select oid::regclass::text from pg_class
+          where reloptions @> array['autovacuum_vacuum_threshold=0', 'autovacuum_vacuum_scale_factor=0']
+            and relkind = 'r' order by 1",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    assert_eq!(eager, ["content.blobs", "content.keys", "content.sealed"]);
+}
+
+#[tokio::test]
 async fn p6_nothing_is_disposed_of_within_its_retention() {
     let test = TestArchive::new().await;
     let record = kept(&test, "young").await;

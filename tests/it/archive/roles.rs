@@ -1,7 +1,6 @@
 //! What the running service's roles may not do, and what nobody may do by mistake.
 
-use muniment::archive::{Append as _, Archive, ArchiveError, migrate};
-use muniment::record::Digest;
+use muniment::archive::{Append as _, Appended, Archive, ArchiveError, migrate};
 use sqlx::AssertSqlSafe;
 
 use crate::support::archive::{TestArchive, options};
@@ -17,13 +16,14 @@ const APPEND_ONLY: &[&str] = &[
     "ledger.holds",
     "ledger.releases",
     "ledger.attributions",
+    "ledger.plain_entries",
     "content.keys",
     "content.sealed",
     "content.blobs",
     "content.disposals",
 ];
 
-async fn fails(connection: &mut sqlx::PgConnection, statement: String) -> String {
+pub(super) async fn fails(connection: &mut sqlx::PgConnection, statement: String) -> String {
     let error = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(connection).await;
     error.err().unwrap_or_else(|| panic!("{statement} went through")).to_string()
 }
@@ -63,48 +63,62 @@ async fn even_the_owner_is_stopped_by_a_trigger() {
 }
 
 /// An entry of our own making for place 2, and the statement that inserts it.
-struct Forged {
-    index: u64,
-    id: &'static str,
-    previous: String,
-    detail: &'static str,
-    sort: &'static str,
+pub(super) struct Forged {
+    pub(super) index: u64,
+    pub(super) id: &'static str,
+    pub(super) at: String,
+    pub(super) previous: String,
+    pub(super) detail: &'static str,
+    pub(super) sort: &'static str,
 }
 
 impl Forged {
     const ID: &str = "0198c0de-0000-7000-8000-000000000001";
     const TAIL: &str = r#""source":"0198c0de-0000-7000-8000-000000000002","source_index":9,"streams":[{"id":"0198c0de-0000-7000-8000-000000000003","index":0},{"id":"0198c0de-0000-7000-8000-000000000004","index":0}]"#;
 
-    fn after(previous: Digest) -> Self {
-        Self { index: 2, id: Self::ID, previous: previous.to_string(), detail: "{}", sort: "gap" }
+    pub(super) fn after(last: &Appended) -> Self {
+        let (at, previous) = (last.at.to_string(), last.leaf.to_string());
+        Self { index: 2, id: Self::ID, at, previous, detail: "{}", sort: "gap" }
     }
 
     fn place(&self) -> String {
         format!(r#""id":"{}","index":{},"previous":"{}""#, self.id, self.index, self.previous)
     }
 
-    fn body(&self) -> String {
-        format!(r#"{{"detail":{},{},{},"type":"{}","v":1}}"#, self.detail, self.place(), Self::TAIL, self.sort)
+    /// How an entry begins.
+    fn front(&self) -> String {
+        format!(r#""at":"{}","captured_at":"2026-01-01T00:00:00.000000Z""#, self.at)
+    }
+
+    pub(super) fn body(&self) -> String {
+        let Self { detail, sort, .. } = self;
+        format!(r#"{{{},"detail":{detail},{},{},"type":"{sort}","v":1}}"#, self.front(), self.place(), Self::TAIL)
     }
 }
 
-/// Inserts bodies from place 2 on, under leaves that are theirs.
-fn insert(bodies: &[&str]) -> String {
+/// Inserts bodies from place 2 on, under leaves that are theirs, and moves the head to the last.
+pub(super) fn insert(bodies: &[&str]) -> String {
     let rows = bodies.iter().enumerate().map(|(at, body)| format!("({at}, '{body}')")).collect::<Vec<_>>().join(", ");
     format!(
-        "insert into ledger.entries (index, id, leaf, body)
-         select 2 + n, ('0198c0de-0000-7000-8000-00000000000' || n + 1)::uuid,
-                sha256('\\x00'::bytea || convert_to(b, 'UTF8')), convert_to(b, 'UTF8')
-           from (values {rows}) v (n, b)"
+        "with forged as (
+             select 2 + n as index, ('0198c0de-0000-7000-8000-00000000000' || n + 1)::uuid as id,
+                    sha256('\\x00'::bytea || convert_to(b, 'UTF8')) as leaf, convert_to(b, 'UTF8') as body
+               from (values {rows}) v (n, b)
+         ), moved as (
+             update ledger.head set size = (select max(index) + 1 from forged),
+                                    leaf = (select leaf from forged order by index desc limit 1)
+         )
+         insert into ledger.entries (index, id, leaf, body) select * from forged"
     )
 }
 
 #[tokio::test]
 async fn p2_the_append_role_can_only_continue_the_chain() {
     let test = TestArchive::new().await;
-    let leaf = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap().leaf;
+    let last = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
     let mut append = test.database.as_role("muniment_append").await;
-    let good = || Forged::after(leaf);
+    let good = || Forged::after(&last);
+    let front = good().front();
     let elsewhere = Forged { index: 9, ..good() };
     let place = good().place();
     let tail = Forged::TAIL;
@@ -116,15 +130,15 @@ async fn p2_the_append_role_can_only_continue_the_chain() {
         ("no place", good().body().replace(&place, r#""index":2"#)),
         (
             "its place inside of something else",
-            format!(r#"{{"detail":{{"x":1,{place},{tail}}},{},{tail},"type":"gap","v":1}}"#, elsewhere.place()),
+            format!(r#"{{{front},"detail":{{"x":1,{place},{tail}}},{},{tail},"type":"gap","v":1}}"#, elsewhere.place()),
         ),
         (
             "its place at the end, and inside",
-            format!(r#"{{{},"detail":{{"x":1,{place},{tail},"type":"gap","v":1}}}}"#, elsewhere.place()),
+            format!(r#"{{{front},{},"detail":{{"x":1,{place},{tail},"type":"gap","v":1}}}}"#, elsewhere.place()),
         ),
         (
             "braces in a string that make up for it",
-            format!(r#"{{{},"detail":{{"x":"{{",{place},{tail},"type":"{{{{","v":1}}}}"#, elsewhere.place()),
+            format!(r#"{{{front},{},"detail":{{"x":"{{",{place},{tail},"type":"{{{{","v":1}}}}"#, elsewhere.place()),
         ),
         ("another brace in a string", good().body().replace(r#""type":"gap""#, r#""type":"gap}""#)),
         ("an escape behind its place", good().body().replace(r#""type":"gap""#, r#""type":"\u0067ap""#)),
@@ -149,6 +163,19 @@ async fn p2_the_append_role_can_only_continue_the_chain() {
         let disposal = Forged { sort, detail, ..good() }.body();
         assert!(fails(&mut append, insert(&[&disposal])).await.contains("ledger.dispose only"), "{detail}");
     }
+    for at in ["2026-01-01T00:00:00.000000Z", "2126-01-01T00:00:00.000000Z"] {
+        let untimely = Forged { at: at.to_owned(), ..good() }.body();
+        assert!(fails(&mut append, insert(&[&untimely])).await.contains("does not bear the time of the head"), "{at}");
+    }
+    let far = "2126-01-01T00:00:00.000000Z";
+    let future = insert(&[&Forged { at: far.to_owned(), ..good() }.body()])
+        .replace("update ledger.head set", &format!("update ledger.head set at = '{far}',"));
+    assert!(fails(&mut append, future).await.contains("from the future"));
+    // The same rows, and a head that stays where it is.
+    let alone = insert(&[&good().body()])
+        .replace("update ledger.head", "update ledger.head h")
+        .replace("limit 1)\n         )", "limit 1) where h.size = 0\n         )");
+    assert!(fails(&mut append, alone).await.contains("together with the head"));
     for head in ["size = 7", "size = 3, leaf = sha256('x')"] {
         assert!(fails(&mut append, format!("update ledger.head set {head}")).await.contains("must be the last entry"));
     }
@@ -167,7 +194,8 @@ async fn p2_the_append_role_cannot_add_content_that_nobody_could_read() {
         "insert into content.sealed values (7, gen_random_uuid(), array['0.text'], array['x'::bytea])",
         "insert into content.blobs values (sha256('x'), 1, gen_random_uuid(), '0.text', 7)",
     ] {
-        assert!(fails(&mut append, content.to_owned()).await.contains("the record has no key"), "{content}");
+        let refused = fails(&mut append, content.to_owned()).await;
+        assert!(refused.contains("the record has no key"), "{content}: {refused}");
     }
     // Only `ledger.dispose` writes this table; here it stands for a disposal.
     let record = "0198c0de-0000-7000-8000-00000000000d";
