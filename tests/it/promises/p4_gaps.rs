@@ -141,7 +141,7 @@ async fn make_faults(phone: &Phone, cut: &RawOrigin) -> BTreeMap<GapCause, u64> 
     device.send("GET /odd HTTP/1.1\r\nHost: raw.test\r\nConnection: upgrade\r\nUpgrade: odd/1\r\n\r\n").await;
     origin.head().await;
     origin.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: odd/1\r\n\r\n").await;
-    assert_eq!(status(&device.head().await), 101);
+    assert_eq!(status(&device.head().await), 400);
     fault(GapCause::UnknownUpgrade);
     made
 }
