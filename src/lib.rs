@@ -41,6 +41,9 @@ pub mod archive;
 pub mod capture;
 #[cfg(feature = "service")]
 pub mod exchange;
+#[cfg(all(feature = "service", any(test, fuzzing)))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "service")]
 pub mod proxy;
 #[cfg(feature = "service")]

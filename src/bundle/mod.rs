@@ -6,6 +6,8 @@
 
 mod disclosure;
 mod dump;
+#[cfg(all(feature = "service", any(test, fuzzing)))]
+pub(crate) mod fuzz;
 mod held;
 mod history;
 mod report;

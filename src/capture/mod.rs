@@ -17,6 +17,8 @@ mod closing;
 mod core;
 mod entropy;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) use spool::fuzz;
 mod gap;
 mod gap_log;
 mod gaps;

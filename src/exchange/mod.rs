@@ -10,6 +10,8 @@ mod content;
 mod credential;
 mod edit;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod head;
 mod json;
 mod limits;

@@ -12,6 +12,8 @@ pub mod detail;
 mod draft;
 mod entry;
 mod error;
+#[cfg(all(feature = "service", any(test, fuzzing)))]
+pub(crate) mod fuzz;
 mod note;
 mod note_key;
 mod proof;

@@ -18,6 +18,8 @@ mod connect;
 mod decide;
 mod device;
 mod end;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod http;
 pub mod intercept;
 mod io;

@@ -146,6 +146,24 @@ impl Way<'_> {
     }
 }
 
+/// Whether a tunnel whose first bytes arrive by so many is refused, where `social.example` is listed.
+#[cfg(any(test, fuzzing))]
+pub(super) fn hides_listed_name(data: &[u8], size: usize) -> bool {
+    let pattern = "social.example".parse().ok();
+    let hosts = InterceptedHosts::new(pattern.as_ref(), []);
+    let mut sniffer = Sniffer { hosts: &hosts, acceptor: Some(rustls::server::Acceptor::default()), fed: 0 };
+    let mut end = 0;
+    while end < data.len() {
+        end = (end + size.max(1)).min(data.len());
+        match sniffer.look(data.get(..end).unwrap_or_default()) {
+            Sniffed::NeedsMore => {}
+            Sniffed::Passes => return false,
+            Sniffed::Hidden => return true,
+        }
+    }
+    false
+}
+
 /// Relays until both sides are done. `first` was read from the device already.
 pub(crate) async fn relay(
     mut device: BoxIo,

@@ -252,7 +252,7 @@ fn headers(parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, String> {
 
 const MAX_HEADERS: usize = 64;
 
-fn exchange(file: &[u8]) -> Result<Exchange, String> {
+pub(super) fn exchange(file: &[u8]) -> Result<Exchange, String> {
     let (head, rest) = split(file)?;
     let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut slots);

@@ -13,6 +13,8 @@ mod engine;
 mod error;
 mod file;
 pub mod fixtures;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod host;
 mod html;
 mod index;

@@ -26,6 +26,12 @@ pub fn load(path: Option<&Path>, environment: &dyn Environment) -> Result<Settin
     Settings::new(&Typed::parse(path, text)?, environment)
 }
 
+/// As if this text stood in a file.
+#[cfg(any(test, fuzzing))]
+pub(super) fn from_text(text: String, environment: &dyn Environment) -> Result<Settings, SettingsError> {
+    Settings::new(&Typed::parse(Path::new("muniment.toml"), text)?, environment)
+}
+
 /// A file with the text it came from, so that later checks can name lines too.
 pub(super) struct Typed {
     pub(super) file: File,

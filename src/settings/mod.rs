@@ -7,6 +7,8 @@ mod cidr;
 mod environment;
 mod error;
 pub mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod host;
 mod load;
 mod meaning;

@@ -3,6 +3,8 @@
 mod codec;
 mod disk;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod journal;
 mod keep;
 mod replay;

@@ -11,6 +11,8 @@ pub(crate) mod exchange;
 pub(crate) mod fault;
 mod fields;
 pub(crate) mod framing;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod head;
 pub(crate) mod held;
 mod hold;

@@ -7,6 +7,8 @@
 //! Invariant (P1): where the plan holds outbound messages, none leaves before its verdict, and none overtakes another.
 
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod way;
 
 use std::future::poll_fn;

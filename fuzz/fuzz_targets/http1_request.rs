@@ -1,0 +1,4 @@
+//! Runs the target `http1_request` of `muniment::fuzzing`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| muniment::fuzzing::run("http1_request", data));

@@ -1,0 +1,4 @@
+//! Runs the target `multipart` of `muniment::fuzzing`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| muniment::fuzzing::run("multipart", data));
