@@ -171,6 +171,7 @@ impl Service {
             own_addresses: vec![api_address],
             scratch: context.home.dir("held")?,
             hosts,
+            ask_unlisted: settings.intercept.ask_unlisted,
             devices,
             recorder: Arc::<Capture>::clone(&capture) as Arc<dyn Recorder>,
             authority,

@@ -198,8 +198,12 @@ impl Front<'_> {
 
     fn passes(&self, why: PassThrough, device: Device, authority: &Authority) {
         self.shared.metrics.pass_through(why.as_str());
-        if why == PassThrough::NeverDecrypted {
-            self.gap(GapCause::PassedThrough, device, authority);
+        match why {
+            PassThrough::NeverDecrypted => self.gap(GapCause::PassedThrough, device, authority),
+            PassThrough::NotListed => {
+                let gap = self.shared.unlisted.as_ref().and_then(|unlisted| unlisted.seen(authority, device));
+                gap.into_iter().for_each(|gap| self.shared.recorder.gap(gap));
+            }
         }
     }
 

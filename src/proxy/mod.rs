@@ -5,7 +5,7 @@
 //!                     ─▶ decide      intercept, pass through, refuse
 //!                     ─▶ upstream    the origin, reached and proved
 //!                        │
-//!                        ├─ tunnel       unread
+//!                        ├─ tunnel       unread (and, once a day, its host asked whether it is a social server: unlisted)
 //!                        └─ intercept ─▶ http1, http2 ─▶ exchange ─┬─ relay (tap)   what streams through
 //!                                                                  ├─ hold (tail)   what waits for its record (P1)
 //!                                                                  └─ websocket     messages, one by one
@@ -30,6 +30,7 @@ mod serve;
 mod shared;
 mod sse;
 mod tunnel;
+mod unlisted;
 mod upstream;
 mod websocket;
 

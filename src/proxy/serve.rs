@@ -10,7 +10,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -23,8 +23,10 @@ use super::intercept::authority::{Authority, REFRESH_EVERY, Refreshed};
 use super::intercept::{LeafError, Leaves};
 use super::listener::{self, Listener};
 use super::shared::Shared;
+use super::unlisted::{self, Unlisted};
 use super::upstream::{Dialler, Drivers, TrustError};
 use crate::capture::Recorder;
+use crate::exchange;
 use crate::record::{Clock, Ids};
 use crate::settings;
 use crate::telemetry::Metrics;
@@ -76,6 +78,8 @@ pub struct Parts {
     pub scratch: PathBuf,
     /// The hosts that are decrypted; may change while the proxy runs.
     pub hosts: watch::Receiver<Arc<InterceptedHosts>>,
+    /// Hosts that are tunnelled unread are asked whether they are social servers (`intercept.ask_unlisted`).
+    pub ask_unlisted: bool,
     /// Who the devices are.
     pub devices: Arc<dyn Devices>,
     /// Where exchanges go.
@@ -98,6 +102,8 @@ pub struct Proxy {
     plain: SocketAddr,
     tls: Option<SocketAddr>,
     abort: CancellationToken,
+    /// Hosts to be asked.
+    asked: mpsc::Receiver<exchange::Authority>,
 }
 
 impl Proxy {
@@ -123,6 +129,7 @@ impl Proxy {
             abort: abort.clone(),
             head_limit: u32::try_from(limits.head).unwrap_or(u32::MAX),
         };
+        let (unlisted, asked) = Unlisted::new();
         let shared = Shared {
             limits,
             plain_networks: parts.settings.plain_networks,
@@ -131,6 +138,7 @@ impl Proxy {
             dialler: Arc::new(Dialler::new(parts.upstream, own)?),
             drivers,
             leaves: Leaves::new(Arc::clone(&parts.authority), Arc::clone(&parts.clock), Arc::clone(&parts.metrics))?,
+            unlisted: parts.ask_unlisted.then_some(unlisted),
             recorder: parts.recorder,
             scratch: Scratch::new(parts.scratch),
             clock: parts.clock,
@@ -145,6 +153,7 @@ impl Proxy {
             plain: plain.1,
             tls: tls_address,
             abort,
+            asked,
         })
     }
 
@@ -162,7 +171,7 @@ impl Proxy {
 
     /// Serves until `stop`, then drains: nothing new is begun, what is under way has `proxy.limits.drain_timeout`, then it is cut.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { shared, authority, listeners, abort, .. } = self;
+        let Self { shared, authority, listeners, abort, asked, .. } = self;
         let places = Arc::new(Semaphore::new(shared.limits.connections.min(Semaphore::MAX_PERMITS)));
         let (accepting, serving) = (TaskTracker::new(), TaskTracker::new());
         for listener in listeners {
@@ -170,6 +179,7 @@ impl Proxy {
                 listener::accept(Arc::clone(&shared), listener, Arc::clone(&places), serving.clone(), abort.clone());
             accepting.spawn(task);
         }
+        accepting.spawn(unlisted::run(Arc::clone(&shared), asked));
         accepting.spawn(care_for_issuing(Arc::clone(&shared), authority));
         stop.cancelled().await;
         shared.stop.cancel();

@@ -9,6 +9,7 @@ use super::decide::InterceptedHosts;
 use super::device::Gate;
 use super::http::held::Scratch;
 use super::intercept::Leaves;
+use super::unlisted::Unlisted;
 use super::upstream::{Dialler, Drivers};
 use crate::capture::Recorder;
 use crate::record::{Clock, ExchangeId, Ids, Timestamp};
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) dialler: Arc<Dialler>,
     pub(crate) drivers: Drivers,
     pub(crate) leaves: Leaves,
+    /// None: settings say that hosts are not asked.
+    pub(crate) unlisted: Option<Unlisted>,
     pub(crate) recorder: Arc<dyn Recorder>,
     pub(crate) scratch: Scratch,
     pub(crate) clock: Arc<dyn Clock>,

@@ -201,13 +201,21 @@ impl Default for Upstream {
 }
 
 /// `[intercept]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Intercept {
     /// Hosts to decrypt besides those the network rules claim: Mastodon and AT Protocol servers, each by name.
     pub extra_hosts: Vec<HostName>,
     /// Hosts never to decrypt, whatever the rules claim.
     pub never: Vec<HostName>,
+    /// Ask hosts that are tunnelled unread, once a day each, for their public nodeinfo: one that is a social server is a gap on record.
+    pub ask_unlisted: bool,
+}
+
+impl Default for Intercept {
+    fn default() -> Self {
+        Self { extra_hosts: Vec::new(), never: Vec::new(), ask_unlisted: true }
+    }
 }
 
 /// `[recognition]`

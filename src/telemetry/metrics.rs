@@ -45,6 +45,7 @@ pub struct Metrics {
     captured: Family<Stage, Counter>,
     pass_through: Family<Reason, Counter>,
     refused: Family<Reason, Counter>,
+    unlisted_asked: Family<Reason, Counter>,
     intercepted: Counter,
     connections: Gauge,
     leaves_minted: Counter,
@@ -91,6 +92,7 @@ impl Metrics {
             captured: Family::default(),
             pass_through: Family::default(),
             refused: Family::default(),
+            unlisted_asked: Family::default(),
             intercepted: Counter::default(),
             connections: Gauge::default(),
             leaves_minted: Counter::default(),
@@ -120,6 +122,7 @@ impl Metrics {
         r.register("captured", "Entries appended, by entry type", self.captured.clone());
         r.register("pass_through", "Connections tunnelled unread, by reason", self.pass_through.clone());
         r.register("refused", "Connections and requests refused, by reason", self.refused.clone());
+        r.register("unlisted_hosts_asked", "Unlisted hosts asked for nodeinfo, by answer", self.unlisted_asked.clone());
         r.register("intercepted", "Connections decrypted", self.intercepted.clone());
         r.register("proxy_connections", "Device connections open now", self.connections.clone());
         r.register("leaves_minted", "Leaf certificates minted", self.leaves_minted.clone());
@@ -151,6 +154,11 @@ impl Metrics {
     /// A connection is tunnelled unread.
     pub fn pass_through(&self, reason: &'static str) {
         self.pass_through.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// An unlisted host was asked whether it is a social server.
+    pub fn unlisted_asked(&self, reason: &'static str) {
+        self.unlisted_asked.get_or_create(&Reason { reason }).inc();
     }
 
     /// A connection or request was refused.

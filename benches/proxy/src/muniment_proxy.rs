@@ -120,6 +120,7 @@ pub async fn run(directory: &Path, origin: SocketAddr) {
         own_addresses: Vec::new(),
         scratch: directory.to_owned(),
         hosts: watch::channel(hosts).1,
+        ask_unlisted: false,
         devices: Arc::new(Anybody),
         recorder: Arc::new(Rules(RuleSet::embedded().unwrap(), listed.into_iter().collect())),
         authority,

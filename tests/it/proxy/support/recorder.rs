@@ -22,7 +22,7 @@ pub(crate) enum Note {
     Outcome { status: Option<u16>, complete: bool, body: Vec<u8>, none: Option<NoAnswer> },
     Observe { exchange: Exchange, query: Vec<u8>, body: Vec<u8> },
     Message { message: Message },
-    Gap { cause: GapCause },
+    Gap { cause: GapCause, gap: Gap },
 }
 
 type Planner = Box<dyn Fn(&RequestHead) -> Plan + Send + Sync>;
@@ -98,10 +98,14 @@ impl TestRecorder {
             .collect()
     }
 
+    pub(crate) fn last_gap(&self) -> Option<Gap> {
+        self.notes().into_iter().rev().find_map(|note| if let Note::Gap { gap, .. } = note { Some(gap) } else { None })
+    }
+
     pub(crate) fn gaps(&self) -> Vec<GapCause> {
         self.notes()
             .into_iter()
-            .filter_map(|note| if let Note::Gap { cause } = note { Some(cause) } else { None })
+            .filter_map(|note| if let Note::Gap { cause, .. } = note { Some(cause) } else { None })
             .collect()
     }
 
@@ -122,7 +126,7 @@ impl TestRecorder {
 
     pub(crate) async fn until_gap(&self, wanted: GapCause) {
         self.until(wanted.as_str(), |notes| {
-            notes.iter().any(|note| matches!(note, Note::Gap { cause } if *cause == wanted))
+            notes.iter().any(|note| matches!(note, Note::Gap { cause, .. } if *cause == wanted))
         })
         .await;
     }
@@ -196,6 +200,6 @@ impl Recorder for TestRecorder {
     }
 
     fn gap(&self, gap: Gap) {
-        self.notes.lock().push(Note::Gap { cause: gap.cause });
+        self.notes.lock().push(Note::Gap { cause: gap.cause, gap });
     }
 }

@@ -67,6 +67,8 @@ pub(crate) struct WorldBuilder {
     pub(crate) proxy: settings::file::Proxy,
     pub(crate) upstream: settings::file::Upstream,
     pub(crate) own: Vec<SocketAddr>,
+    /// Unlisted hosts are asked. Most tests count what reaches an origin, so they are not.
+    pub(crate) ask_unlisted: bool,
 }
 
 impl WorldBuilder {
@@ -81,6 +83,7 @@ impl WorldBuilder {
             proxy,
             upstream: settings::file::Upstream::default(),
             own: Vec::new(),
+            ask_unlisted: false,
         }
     }
 
@@ -157,6 +160,7 @@ impl WorldBuilder {
             own_addresses: self.own,
             scratch: directory.path().to_owned(),
             hosts: hosts_receiver,
+            ask_unlisted: self.ask_unlisted,
             devices: devices.clone(),
             recorder: recorder.clone(),
             authority: authority.clone(),
