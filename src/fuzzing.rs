@@ -5,8 +5,11 @@
 
 use crate::{bundle, capture, exchange, ledger, proxy, recognize, settings};
 
+/// Asserts what must hold of any bytes.
+type Target = fn(&[u8]);
+
 /// Every target.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("checkpoint", ledger::fuzz::checkpoint),
     ("content_coding", exchange::fuzz::content_coding),
     ("connect", proxy::fuzz::connect),

@@ -62,11 +62,18 @@ impl<'a> Redactor<'a> {
     }
 
     fn state(&mut self, sort: Sort, name: &str) {
-        let redaction =
-            Redaction { place: self.place, name: name.chars().take(64).collect(), dropped: sort == Sort::Password };
+        let name = self.named(name).chars().take(64).collect();
+        let redaction = Redaction { place: self.place, name, dropped: sort == Sort::Password };
         if self.stated.len() < MAX_STATED && !self.stated.contains(&redaction) {
             self.stated.push(redaction);
         }
+    }
+
+    /// A name that a field or a part has, without the credentials of the request's head.
+    pub(crate) fn named(&self, name: &str) -> String {
+        self.repeated.iter().fold(name.to_owned(), |name, (value, with)| {
+            std::str::from_utf8(value).map_or_else(|_binary| name.clone(), |value| name.replace(value, with))
+        })
     }
 
     fn replace(&mut self, sort: Sort, name: &str, value: &[u8]) -> String {

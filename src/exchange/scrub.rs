@@ -194,6 +194,9 @@ impl Scrub<'_> {
         let decoded = read.undone && !edits.is_empty() && lost.is_none();
         if let Content::Multipart(parts) = &mut read.content {
             for part in &mut parts.parts {
+                for name in [&mut part.name, &mut part.filename, &mut part.media_type].into_iter().flatten() {
+                    *name = redactor.named(name);
+                }
                 let Some(field) = &mut part.field else { continue };
                 let inside: Vec<_> = edits
                     .iter()

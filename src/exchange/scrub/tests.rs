@@ -507,3 +507,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn p3_a_login_is_taken_out_of_every_place_of_a_multipart_body() {
+    let login = ("authorization", "Bearer hunter2/very+secret==");
+    let content = ("content-type", "multipart/form-data; boundary=b");
+    let long = "x".repeat(1 << 20);
+    for body in [
+        // A part's head, what stands before and after the parts, a file, a field that is too large to be read.
+        format!(
+            "--b\r\nContent-Disposition: form-data; name=\"{SECRET}\"; filename=\"{SECRET}\"\r\n\r\nx\r\n--b--\r\n"
+        ),
+        format!("{SECRET}\r\n--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--b--\r\n{SECRET}"),
+        format!(
+            "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\n{long}{SECRET}{long}\r\n--b--\r\n"
+        ),
+        format!("--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n{long}{SECRET}\r\n--b--\r\n"),
+        // No parts at all, whatever the content type says.
+        format!("{{\"password\": \"{SECRET}\", \"a\": \"b\"}}"),
+    ] {
+        let scrubbed = Sent::new("/x", &[login, content], body.as_bytes()).scrub();
+        assert!(!contains(&all(&scrubbed), SECRET), "{:.200}", kept(&scrubbed));
+        // What has no parts that can be told apart, or one that is too large to be searched, is not kept at all.
+        let replaced = kept(&scrubbed).matches(&digest(SECRET)).count();
+        assert!(scrubbed.request.body.lost.is_some() || replaced == body.matches(SECRET).count(), "{:.200}", kept(&scrubbed));
+    }
+}
+
+#[test]
+fn a_credential_that_is_repeated_without_end_costs_no_more_than_its_length() {
+    let login = ("authorization", "Bearer hunter2/very+secret==");
+    let body = format!("{SECRET} ").repeat(200_000);
+    let scrubbed = Sent::new("/x", &[login, ("content-type", "text/plain")], body.as_bytes()).scrub();
+    assert_eq!(kept(&scrubbed).matches(&digest(SECRET)).count(), 200_000);
+}
