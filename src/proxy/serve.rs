@@ -140,7 +140,7 @@ impl Proxy {
             leaves: Leaves::new(Arc::clone(&parts.authority), Arc::clone(&parts.clock), Arc::clone(&parts.metrics))?,
             unlisted: parts.ask_unlisted.then_some(unlisted),
             recorder: parts.recorder,
-            scratch: Scratch::new(parts.scratch),
+            scratch: Scratch::new(parts.scratch, limits.held_disk, limits.held_memory),
             clock: parts.clock,
             ids: parts.ids,
             metrics: parts.metrics,

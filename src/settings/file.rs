@@ -109,6 +109,16 @@ pub struct ProxyLimits {
     pub body_memory: Size,
     /// Largest body of a write that can be held; a larger one is refused.
     pub body: Size,
+    /// All bodies on disk at once: held writes and copies of reads. A write that would pass it is refused.
+    pub held_disk: Size,
+    /// All bodies in memory at once: above it they go to the disk early, at twice it writes are refused.
+    pub held_memory: Size,
+    /// Largest response of a read that is looked at; a larger one streams through and is a gap.
+    pub read: Size,
+    /// Largest body of a request that reads, kept as the question that a read answers.
+    pub query: Size,
+    /// What is kept of the answer to a write.
+    pub answer: Size,
     /// Time for a handshake or a head to arrive whole.
     pub head_timeout: Span,
     /// Time without a byte in either direction after which a connection is closed.
@@ -124,6 +134,11 @@ impl Default for ProxyLimits {
             head: Size::kib(64),
             body_memory: Size::kib(256),
             body: Size::mib(1024),
+            held_disk: Size::mib(16 * 1024),
+            held_memory: Size::mib(256),
+            read: Size::mib(64),
+            query: Size::mib(1),
+            answer: Size::mib(1),
             head_timeout: Span::seconds(15),
             idle_timeout: Span::seconds(300),
             drain_timeout: Span::seconds(20),

@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::file::{self, WhenUnavailable};
 use super::load::Typed;
-use super::{Cidr, Environment, HostName, ParentProxy, SettingsError};
+use super::{Cidr, Environment, HostName, ParentProxy, SettingsError, check};
 use crate::telemetry::{LogFormat, check_filter};
 
 /// What the settings mean.
@@ -70,12 +70,41 @@ pub struct ProxyLimits {
     pub body_memory: usize,
     /// Largest body that can be held, in bytes.
     pub body: u64,
+    /// All held bodies on disk, in bytes.
+    pub held_disk: u64,
+    /// All held bodies in memory, in bytes.
+    pub held_memory: usize,
+    /// Largest copy of a response that is looked at, in bytes.
+    pub read: u64,
+    /// Largest copy of the body of a request that reads, in bytes.
+    pub query: u64,
+    /// What is kept of the answer to a write, in bytes.
+    pub answer: u64,
     /// Time for a handshake or a head.
     pub head_timeout: Duration,
     /// Time without a byte.
     pub idle_timeout: Duration,
     /// Time to drain.
     pub drain_timeout: Duration,
+}
+
+impl From<&file::ProxyLimits> for ProxyLimits {
+    fn from(limits: &file::ProxyLimits) -> Self {
+        Self {
+            connections: usize::try_from(limits.connections).unwrap_or(usize::MAX),
+            head: limits.head.in_memory(),
+            body_memory: limits.body_memory.in_memory(),
+            body: limits.body.0,
+            held_disk: limits.held_disk.0,
+            held_memory: limits.held_memory.in_memory(),
+            read: limits.read.0,
+            query: limits.query.0,
+            answer: limits.answer.0,
+            head_timeout: limits.head_timeout.0,
+            idle_timeout: limits.idle_timeout.0,
+            drain_timeout: limits.drain_timeout.0,
+        }
+    }
 }
 
 /// See [`file::Api`].
@@ -190,30 +219,21 @@ impl Settings {
     pub(super) fn new(typed: &Typed, environment: &dyn Environment) -> Result<Self, SettingsError> {
         let file = &typed.file;
         let data_dir = data_dir(file.data_dir.as_deref(), environment)?;
-        check_origin(typed)?;
-        check_limits(typed)?;
-        check_listeners(typed)?;
+        check::origin(typed)?;
+        check::limits(typed)?;
+        check::listeners(typed)?;
         check_filter(&file.log.filter).map_err(|error| typed.wrong(&["log", "filter"], error.to_string()))?;
         let proxy_login = proxy_login(typed, environment)?;
         let master_key = master_key(typed, &data_dir, environment)?;
         let archive = archive(typed, &data_dir, environment)?;
         let in_force = in_force(file, &data_dir, &archive, &master_key);
-        let limits = &file.proxy.limits;
         Ok(Self {
             firm: file.firm.clone(),
             proxy: Proxy {
                 listen: file.proxy.listen,
                 plain_networks: file.proxy.plain_networks.clone(),
                 tls: file.proxy.tls.clone(),
-                limits: ProxyLimits {
-                    connections: usize::try_from(limits.connections).unwrap_or(usize::MAX),
-                    head: limits.head.in_memory(),
-                    body_memory: limits.body_memory.in_memory(),
-                    body: limits.body.0,
-                    head_timeout: limits.head_timeout.0,
-                    idle_timeout: limits.idle_timeout.0,
-                    drain_timeout: limits.drain_timeout.0,
-                },
+                limits: ProxyLimits::from(&file.proxy.limits),
             },
             api: Api {
                 listen: file.api.listen,
@@ -267,78 +287,6 @@ fn data_dir(typed: Option<&Path>, environment: &dyn Environment) -> Result<PathB
     let base = environment.get("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || environment.get("HOME").map(|home| PathBuf::from(home).join(".local/share"));
     base.or_else(home).map(|base| base.join("muniment")).ok_or(SettingsError::NoDataDir)
-}
-
-/// A C2SP origin is also the key name of a signed note: one word, no plus sign.
-fn check_origin(typed: &Typed) -> Result<(), SettingsError> {
-    let origin = &typed.file.firm.log_origin;
-    let sound = !origin.is_empty() && origin.len() <= 200 && origin.bytes().all(|b| b.is_ascii_graphic() && b != b'+');
-    if sound && !origin.contains("://") {
-        return Ok(());
-    }
-    Err(typed
-        .wrong(&["firm", "log_origin"], "write a host and a path without scheme, such as archive.firm.example/ledger"))
-}
-
-fn check_limits(typed: &Typed) -> Result<(), SettingsError> {
-    let (file, limits) = (&typed.file, &typed.file.proxy.limits);
-    let second = Duration::from_secs(1);
-    let counts: &[(&[&str], u64, u64, u64)] = &[
-        (&["proxy", "limits", "connections"], limits.connections.into(), 1, 1_000_000),
-        (&["proxy", "limits", "head"], limits.head.0, 4 << 10, 1 << 20),
-        (&["proxy", "limits", "body_memory"], limits.body_memory.0, 4 << 10, 64 << 20),
-        (&["proxy", "limits", "body"], limits.body.0, limits.body_memory.0, 1 << 40),
-        (&["api", "requests"], file.api.requests.into(), 1, 100_000),
-        (&["recognition", "workers"], file.recognition.workers.into(), 0, 256),
-        (&["recognition", "memory"], file.recognition.memory.0, 64 << 20, 1 << 40),
-        (&["archive", "connections"], file.archive.connections.into(), 2, 1_000),
-        (&["archive", "spool"], file.archive.spool.0, 1 << 20, 1 << 50),
-    ];
-    for (key, value, least, most) in counts {
-        if !(least..=most).contains(&value) {
-            return Err(typed.wrong(key, range(key, *least, *most)));
-        }
-    }
-    let spans: &[(&[&str], Duration, Duration)] = &[
-        (&["proxy", "limits", "head_timeout"], limits.head_timeout.0, second),
-        (&["proxy", "limits", "idle_timeout"], limits.idle_timeout.0, second),
-        (&["api", "timeout"], file.api.timeout.0, second),
-        (&["upstream", "connect_timeout"], file.upstream.connect_timeout.0, second),
-        (&["recognition", "run_timeout"], file.recognition.run_timeout.0, Duration::from_millis(50)),
-        (&["archive", "append_timeout"], file.archive.append_timeout.0, second),
-        (&["archive", "checkpoint_every"], file.archive.checkpoint_every.0, Duration::from_millis(100)),
-        (&["verification", "every"], file.verification.every.0, Duration::from_secs(60)),
-    ];
-    for (key, value, least) in spans {
-        if value < least {
-            return Err(typed.wrong(key, format!("at least \"{}\"", super::Span(*least))));
-        }
-    }
-    Ok(())
-}
-
-/// Sizes are shown as sizes, counts as counts.
-fn range(key: &[&str], least: u64, most: u64) -> String {
-    match key.last() {
-        Some(&("head" | "body_memory" | "body" | "memory" | "spool")) => {
-            format!("between \"{}\" and \"{}\"", super::Size(least), super::Size(most))
-        }
-        _ => format!("between {least} and {most}"),
-    }
-}
-
-fn check_listeners(typed: &Typed) -> Result<(), SettingsError> {
-    let clash = |a: SocketAddr, b: SocketAddr| a.port() != 0 && a == b;
-    let file = &typed.file;
-    if clash(file.proxy.listen, file.api.listen) {
-        return Err(typed.wrong(&["api", "listen"], "is the address of proxy.listen too; take another port"));
-    }
-    if let Some(tls) = &file.proxy.tls
-        && (clash(tls.listen, file.proxy.listen) || clash(tls.listen, file.api.listen))
-    {
-        return Err(typed.wrong(&["proxy", "tls", "listen"], "is taken by another listener; take another port"));
-    }
-    Ok(())
 }
 
 fn ports(upstream: &file::Upstream) -> Vec<u16> {

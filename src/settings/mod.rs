@@ -3,6 +3,7 @@
 //! Two steps: [`file`] is what was typed, [`Settings`] is what it means. It is built once, at start, and only that travels
 //! further. Whatever cannot be meant is refused with file, line and what would be right.
 
+mod check;
 mod cidr;
 mod environment;
 mod error;

@@ -91,22 +91,12 @@ pub async fn run(directory: &Path, origin: SocketAddr) {
     let authority = Arc::new(Authority::open_or_create(setup).unwrap());
     authority.refresh(&hosts.names()).unwrap();
     std::fs::write(directory.join("muniment.pem"), authority.export_pem()).unwrap();
-    let file = settings::file::Proxy::default();
-    let limits = &file.limits;
     let parts = Parts {
         settings: settings::Proxy {
             listen: "127.0.0.1:0".parse().unwrap(),
             plain_networks: Vec::new(),
             tls: None,
-            limits: ProxyLimits {
-                connections: 10_000,
-                head: 64 << 10,
-                body_memory: 256 << 10,
-                body: limits.body.0,
-                head_timeout: limits.head_timeout.0,
-                idle_timeout: limits.idle_timeout.0,
-                drain_timeout: limits.drain_timeout.0,
-            },
+            limits: ProxyLimits::from(&settings::file::ProxyLimits::default()),
         },
         upstream: settings::Upstream {
             extra_roots: vec![directory.join("origin-root.pem")],

@@ -30,11 +30,6 @@ use crate::proxy::upstream::Taken;
 use crate::recognize::{Channel, Plan};
 use crate::record::ExchangeId;
 
-/// Largest copy of a read.
-const TEE_LIMIT: u64 = 64 << 20;
-/// Largest copy of the body of a request that reads.
-const QUERY_LIMIT: u64 = 1 << 20;
-
 /// What follows an exchange on an HTTP/1 connection.
 pub(crate) enum Served {
     /// Another request may come.
@@ -119,7 +114,7 @@ impl Serving<'_, '_> {
         let connection = site.reached(&taken.facts);
         let (exchange, seen_at) = (site.shared.exchange_id(), site.shared.now());
         let scratch = &site.shared.scratch;
-        let mut query = tee.then(|| Keeper::new(scratch.clone(), 0, QUERY_LIMIT, Beyond::Refuse));
+        let mut query = tee.then(|| Keeper::new(scratch.clone(), 0, site.shared.limits.query, Beyond::Refuse));
         let listener = Listener {
             recorder: &*site.shared.recorder,
             clock: &*site.shared.clock,
@@ -127,7 +122,7 @@ impl Serving<'_, '_> {
             head: &request.head,
             exchange,
         };
-        let memory = site.shared.limits.body_memory;
+        let (memory, most) = (site.shared.limits.body_memory, site.shared.limits.read);
         let listens = channel.as_ref().is_some_and(|channel| channel.inbound);
         let mut source = match &mut query {
             Some(keeper) if request.has_body() => Source::Copied(keeper),
@@ -153,9 +148,7 @@ impl Serving<'_, '_> {
                         cut,
                         answer.fields.as_ref().get("content-encoding"),
                     ))),
-                    _ if tee => {
-                        Tap::Copy(Some(Box::new(Keeper::new(scratch.clone(), memory, TEE_LIMIT, Beyond::Refuse))))
-                    }
+                    _ if tee => Tap::Copy(Some(Box::new(Keeper::new(scratch.clone(), memory, most, Beyond::Refuse)))),
                     _ => Tap::None,
                 };
                 cut.is_some()

@@ -23,24 +23,25 @@ const CHUNK: usize = 256 * 1024;
 const TAG: usize = 16;
 /// Bytes that may wait in memory for the disk before the sender has to.
 const BEHIND: usize = 4 * CHUNK;
-/// Bytes on disk over all bodies that are held at once.
-const TOTAL: u64 = 16 << 30;
-/// Bytes in memory over all bodies: above it, bodies go to the disk as soon as they are worth it.
-const MEMORY: usize = 256 << 20;
-/// What is worth it.
+/// What goes to the disk at once where memory is scarce.
 const WORTH: usize = 16 * 1024;
 
 /// Where bodies go that memory cannot hold, and how much is there.
 #[derive(Debug, Clone)]
 pub(crate) struct Scratch {
     directory: PathBuf,
+    /// Bytes on disk over all bodies, at most.
+    total: u64,
+    /// Bytes in memory over all bodies: above it, bodies go to the disk as soon as they are worth it.
+    memory: usize,
     used: Arc<AtomicU64>,
     in_memory: Arc<AtomicUsize>,
 }
 
 impl Scratch {
-    pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory, used: Arc::default(), in_memory: Arc::default() }
+    /// With at most `total` bytes on disk, and about `memory` bytes in memory.
+    pub(crate) fn new(directory: PathBuf, total: u64, memory: usize) -> Self {
+        Self { directory, total, memory, used: Arc::default(), in_memory: Arc::default() }
     }
 
     #[cfg(test)]
@@ -50,7 +51,7 @@ impl Scratch {
 
     /// Counts what somebody holds in memory beside the bodies.
     pub(crate) fn charge(&self) -> Charge {
-        Charge { in_memory: Arc::clone(&self.in_memory), bytes: 0 }
+        Charge { in_memory: Arc::clone(&self.in_memory), memory: self.memory, bytes: 0 }
     }
 
     fn create(&self) -> io::Result<SealedFile> {
@@ -84,7 +85,7 @@ impl SealedFile {
 
     fn write(&self, chunk: u64, offset: u64, mut data: Vec<u8>) -> io::Result<()> {
         let size = (data.len() + TAG) as u64;
-        if self.scratch.used.fetch_add(size, Ordering::Relaxed) > TOTAL {
+        if self.scratch.used.fetch_add(size, Ordering::Relaxed).saturating_add(size) > self.scratch.total {
             self.scratch.used.fetch_sub(size, Ordering::Relaxed);
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -117,6 +118,8 @@ impl Drop for SealedFile {
 /// Bytes in memory, counted as long as they are there.
 pub(crate) struct Charge {
     in_memory: Arc<AtomicUsize>,
+    /// See [`Scratch`].
+    memory: usize,
     bytes: usize,
 }
 
@@ -129,12 +132,12 @@ impl Charge {
     }
 
     fn is_scarce(&self) -> bool {
-        self.in_memory.load(Ordering::Relaxed) > MEMORY
+        self.in_memory.load(Ordering::Relaxed) > self.memory
     }
 
     /// All together hold more than may be held.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.in_memory.load(Ordering::Relaxed) > 2 * MEMORY
+        self.in_memory.load(Ordering::Relaxed) > self.memory.saturating_mul(2)
     }
 }
 

@@ -29,9 +29,6 @@ use crate::proxy::upstream::Taken;
 use crate::recognize::{Hold, Keep, Release as HowReleased};
 use crate::record::{ExchangeId, Timestamp};
 
-/// What is kept of the answer to a write.
-const ANSWER_LIMIT: u64 = 1 << 20;
-
 /// What identifies the exchange.
 struct Seen {
     id: ExchangeId,
@@ -223,7 +220,7 @@ async fn relay<'a>(
     release: Release,
 ) -> (Taken, Relayed, Answer) {
     let site = serving.site;
-    let copy = Keeper::new(site.shared.scratch.clone(), usize::MAX, ANSWER_LIMIT, Beyond::Cut);
+    let copy = Keeper::new(site.shared.scratch.clone(), usize::MAX, site.shared.limits.answer, Beyond::Cut);
     let mut relay = Relay {
         device: &mut *serving.device,
         upstream: &mut taken.end,

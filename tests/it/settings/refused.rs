@@ -28,6 +28,17 @@ fn a_bad_value_is_refused_with_its_line_and_what_would_be_right() {
             "2:8: `64 KB` is not a size; write a whole number with B, KiB, MiB, GiB or TiB, such as \"64 MiB\"",
         ),
         ("[proxy.limits]\nhead = \"1 KiB\"", "2:1: `proxy.limits.head`: between \"4 KiB\" and \"1 MiB\""),
+        (
+            "[proxy.limits]\nheld_disk = \"1 GiB\"",
+            "2:1: `proxy.limits.held_disk`: between \"1026 MiB\" and \"1024 TiB\"",
+        ),
+        (
+            "[proxy.limits]\nheld_memory = \"100 KiB\"",
+            "2:1: `proxy.limits.held_memory`: between \"256 KiB\" and \"1 TiB\"",
+        ),
+        ("[proxy.limits]\nread = \"1 KiB\"", "2:1: `proxy.limits.read`: between \"64 KiB\" and \"4 GiB\""),
+        ("[proxy.limits]\nquery = \"1 GiB\"", "2:1: `proxy.limits.query`: between \"4 KiB\" and \"64 MiB\""),
+        ("[proxy.limits]\nanswer = \"0 B\"", "2:1: `proxy.limits.answer`: between \"4 KiB\" and \"64 MiB\""),
         ("[proxy.limits]\nconnections = 0", "2:1: `proxy.limits.connections`: between 1 and 1000000"),
         (
             "[intercept]\nextra_hosts = [\n  \"a.example\",\n  \"https://b.example\",\n]",

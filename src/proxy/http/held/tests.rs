@@ -4,8 +4,11 @@ use std::future::poll_fn;
 
 use super::*;
 
+const TOTAL: u64 = 16 << 30;
+const MEMORY: usize = 256 << 20;
+
 async fn keep(directory: &std::path::Path, body: &[u8], memory: usize, limit: u64, beyond: Beyond) -> (Body, bool) {
-    let mut keeper = Keeper::new(Scratch::new(directory.to_owned()), memory, limit, beyond);
+    let mut keeper = Keeper::new(Scratch::new(directory.to_owned(), TOTAL, MEMORY), memory, limit, beyond);
     for piece in body.chunks(100_000) {
         keeper.push(piece);
         poll_fn(|cx| keeper.poll_settle(cx)).await.unwrap();
@@ -44,7 +47,7 @@ async fn a_body_is_read_back_as_it_was_kept_wherever_it_was_kept() {
 async fn p3_nothing_readable_reaches_the_disk_and_nothing_is_left_behind() {
     let directory = tempfile::tempdir().unwrap();
     let secret = b"planted secret ".repeat(100_000);
-    let scratch = Scratch::new(directory.path().to_owned());
+    let scratch = Scratch::new(directory.path().to_owned(), TOTAL, MEMORY);
     let mut keeper = Keeper::new(scratch.clone(), 0, 1 << 30, Beyond::Refuse);
     keeper.push(&secret);
     poll_fn(|cx| keeper.poll_settle(cx)).await.unwrap();
@@ -71,8 +74,8 @@ async fn p3_nothing_readable_reaches_the_disk_and_nothing_is_left_behind() {
 #[tokio::test]
 async fn many_bodies_at_once_go_to_the_disk_early_and_then_are_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let scratch = Scratch::new(directory.path().to_owned());
-    let elsewhere = Charge { in_memory: Arc::clone(&scratch.in_memory), bytes: 0 };
+    let scratch = Scratch::new(directory.path().to_owned(), TOTAL, MEMORY);
+    let elsewhere = Charge { in_memory: Arc::clone(&scratch.in_memory), memory: MEMORY, bytes: 0 };
     let keeper = || Keeper::new(scratch.clone(), CHUNK, 1 << 30, Beyond::Refuse);
     let mut charged = elsewhere;
     charged.set(MEMORY + 1);
@@ -110,10 +113,32 @@ async fn a_limit_refuses_or_cuts() {
 
 #[tokio::test]
 async fn a_directory_that_is_gone_is_an_error_and_not_a_lost_body() {
-    let scratch = Scratch::new("/nonexistent/held".into());
+    let scratch = Scratch::new("/nonexistent/held".into(), TOTAL, MEMORY);
     let mut keeper = Keeper::new(scratch, 0, 1 << 30, Beyond::Refuse);
     keeper.push(&vec![1; 3 * CHUNK]);
     let mut failed = poll_fn(|cx| keeper.poll_settle(cx)).await.is_err();
     failed |= keeper.finish().await.is_err();
     assert!(failed);
+}
+
+#[tokio::test]
+async fn all_bodies_on_disk_stay_within_their_bound_and_make_room_when_they_go() {
+    let directory = tempfile::tempdir().unwrap();
+    // One byte beyond what stays in memory takes two chunks on disk.
+    let room = 2 * (CHUNK + 1 + 2 * TAG) as u64;
+    let scratch = Scratch::new(directory.path().to_owned(), room, MEMORY);
+    let hold = async |size: usize| {
+        let mut keeper = Keeper::new(scratch.clone(), 0, 1 << 30, Beyond::Refuse);
+        keeper.push(&vec![7; size]);
+        poll_fn(|cx| keeper.poll_settle(cx)).await?;
+        keeper.finish().await
+    };
+    let first = hold(CHUNK + 1).await.unwrap();
+    assert!(matches!(hold(2 * CHUNK).await, Err(error) if error.kind() == io::ErrorKind::StorageFull));
+    let second = hold(CHUNK + 1).await.unwrap();
+    assert!(hold(CHUNK + 1).await.is_err(), "not one byte more");
+    assert_eq!(scratch.used.load(Ordering::Relaxed), room);
+    drop((first, second));
+    assert_eq!(scratch.used.load(Ordering::Relaxed), 0, "what was refused takes no room either");
+    drop(hold(2 * CHUNK).await.unwrap());
 }

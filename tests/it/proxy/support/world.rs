@@ -132,21 +132,12 @@ impl WorldBuilder {
         resolve.extend(self.resolve.iter().map(|(host, address)| (host.parse().unwrap(), *address)));
         let mut ports = file.ports;
         ports.extend(resolve.values().map(SocketAddr::port));
-        let limits = &self.proxy.limits;
         let parts = Parts {
             settings: settings::Proxy {
                 listen: self.proxy.listen,
                 plain_networks: self.proxy.plain_networks,
                 tls: self.proxy.tls,
-                limits: ProxyLimits {
-                    connections: usize::try_from(limits.connections).unwrap(),
-                    head: usize::try_from(limits.head.0).unwrap(),
-                    body_memory: usize::try_from(limits.body_memory.0).unwrap(),
-                    body: limits.body.0,
-                    head_timeout: limits.head_timeout.0,
-                    idle_timeout: limits.idle_timeout.0,
-                    drain_timeout: limits.drain_timeout.0,
-                },
+                limits: ProxyLimits::from(&self.proxy.limits),
             },
             upstream: settings::Upstream {
                 extra_roots: vec![origin_root],
