@@ -74,7 +74,10 @@ pub(crate) struct Listener<'a> {
 pub(crate) struct EventTap<'a> {
     listener: Listener<'a>,
     cut: Cut,
+    /// None: a coding that nobody here knows.
     uncoder: Option<Uncoder<Splitter>>,
+    /// The coding broke off. What was complete before is still handed over; no more is taken in.
+    broken: bool,
     number: u64,
     delivering: Option<BoxFuture<'a, Result<(), Refusal>>>,
 }
@@ -86,21 +89,21 @@ impl<'a> EventTap<'a> {
         if uncoder.is_none() {
             listener.gap(GapCause::UnreadableCoding, 1);
         }
-        Self { listener, cut, uncoder, number: 0, delivering: None }
+        Self { listener, cut, uncoder, broken: false, number: 0, delivering: None }
     }
 
     fn push(&mut self, data: &[u8]) {
-        let Some(uncoder) = &mut self.uncoder else { return };
+        let Some(uncoder) = self.uncoder.as_mut().filter(|_| !self.broken) else { return };
         if uncoder.write(data).is_err() {
-            // Says nothing more from here on; the device still gets its bytes.
-            self.uncoder = None;
+            // Takes nothing more from here on; the device still gets its bytes.
+            self.broken = true;
             self.listener.gap(GapCause::UnreadableCoding, 1);
         }
     }
 
     /// The response came to its end.
     fn finish(&mut self) {
-        if let Some(uncoder) = &mut self.uncoder {
+        if let Some(uncoder) = self.uncoder.as_mut().filter(|_| !self.broken) {
             uncoder.sink().finish();
         }
     }

@@ -33,8 +33,10 @@ impl<S: Write> Uncoder<S> {
         })
     }
 
-    /// Decodes and passes on what these bytes complete.
+    /// Decodes and passes on what these bytes complete; after an error, what was complete before the fault has been passed on.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // These forget what they have decoded in the call that fails, so each call gets one byte; streams of events are slow.
+        let most = if matches!(self, Self::Zstd(_) | Self::Brotli(_)) { 1 } else { bytes.len().max(1) };
         let decoder: &mut dyn Write = match self {
             Self::Identity(sink) => sink,
             Self::Gzip(decoder) => decoder,
@@ -42,7 +44,12 @@ impl<S: Write> Uncoder<S> {
             Self::Brotli(decoder) => decoder,
             Self::Zstd(decoder) => decoder,
         };
-        decoder.write_all(bytes)?;
+        if let Err(error) = bytes.chunks(most).try_for_each(|part| decoder.write_all(part)) {
+            // What was decoded before the fault may still be inside: a write (of anything, an empty one is not looked at) hands that on
+            // first. Its own result is the same fault.
+            let _same_fault: io::Result<usize> = decoder.write(&[0]);
+            return Err(error);
+        }
         // A decoder keeps finished bytes back until it is flushed, and an event must not wait for the next one.
         decoder.flush()
     }
@@ -120,5 +127,41 @@ mod tests {
         assert!(Uncoder::new(Some(b"lz77"), Vec::new()).is_none());
         let mut uncoder = Uncoder::new(Some(b"gzip"), Vec::new()).unwrap();
         assert!(uncoder.write(&[7; 4096]).is_err());
+    }
+
+    #[test]
+    fn what_was_whole_before_a_fault_comes_out_although_the_fault_came_in_the_same_piece() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        let mut deflate = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        let mut zstd = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+        let mut brotli = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 20);
+        let coded: [(&[u8], Vec<u8>); 4] = [
+            (b"gzip", {
+                gzip.write_all(b"whole").unwrap();
+                gzip.flush().unwrap();
+                gzip.get_ref().clone()
+            }),
+            (b"deflate", {
+                deflate.write_all(b"whole").unwrap();
+                deflate.flush().unwrap();
+                deflate.get_ref().clone()
+            }),
+            (b"zstd", {
+                zstd.write_all(b"whole").unwrap();
+                zstd.flush().unwrap();
+                zstd.get_ref().clone()
+            }),
+            (b"br", {
+                brotli.write_all(b"whole").unwrap();
+                brotli.flush().unwrap();
+                brotli.get_ref().clone()
+            }),
+        ];
+        for (coding, mut bytes) in coded {
+            bytes.extend_from_slice(&[0xff; 64]);
+            let mut uncoder = Uncoder::new(Some(coding), Vec::new()).unwrap();
+            assert!(uncoder.write(&bytes).is_err(), "{}", String::from_utf8_lossy(coding));
+            assert!(uncoder.sink().starts_with(b"whole"), "{}", String::from_utf8_lossy(coding));
+        }
     }
 }

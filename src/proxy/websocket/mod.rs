@@ -26,15 +26,27 @@ use super::http::site::Site;
 use super::http::tap::Listener;
 use super::patience::Patience;
 use super::refuse::Refuse;
-use crate::capture::{Gap, GapCause};
+use crate::capture::{Gap, GapCause, Refusal, RefusalReason};
 use crate::recognize::Outbound;
 
 /// Time for the last frames.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// RFC 6455 §7.4.1, and the registry of close codes.
+/// RFC 6455 §7.4.1, and IANA's registry of close codes.
 const GOING_AWAY: u16 = 1001;
+/// For a device that was revoked while its channel was open, and for nothing else.
 const POLICY: u16 = 1008;
-const TRY_AGAIN: u16 = 1013;
+const INTERNAL_ERROR: u16 = 1011;
+const TRY_AGAIN_LATER: u16 = 1013;
+
+/// What a device is told when its message could not be recorded. Not 1008 (policy violation), which says that the message was at fault: a refusal
+/// is always ours. As with HTTP, "again later" (503 there) is said only where that may help.
+const fn refusal_code(refusal: &Refusal) -> u16 {
+    match refusal.reason() {
+        RefusalReason::Stopping => GOING_AWAY,
+        _ if refusal.may_pass() => TRY_AGAIN_LATER,
+        _ => INTERNAL_ERROR,
+    }
+}
 
 /// Relays an upgraded connection to its end.
 pub(crate) async fn serve(site: &Site, device: Conn, upgraded: Upgraded, patience: &mut Patience) -> End {
@@ -100,7 +112,11 @@ pub(crate) async fn serve(site: &Site, device: Conn, upgraded: Upgraded, patienc
             site.shared.metrics.refused(Refuse::NotKept.as_str());
             tracing::info!(exchange.id = %exchange, reason = refusal.reason().as_str(), "message refused");
             // The recorder has noted the gap.
-            (TRY_AGAIN, "the message could not be recorded, so it was not sent", End::Refused(Refuse::NotKept))
+            (
+                refusal_code(&refusal),
+                "the message could not be recorded, so it was not sent",
+                End::Refused(Refuse::NotKept),
+            )
         }
     };
     if channel.is_some() {
@@ -124,7 +140,7 @@ enum Ended {
     Idle,
     Stopping,
     Broken(FrameError),
-    NotKept(crate::capture::Refusal),
+    NotKept(Refusal),
     Revoked,
 }
 
@@ -136,6 +152,26 @@ impl Ended {
             (_, Stuck::Broken(error)) => Self::Broken(error),
             (_, Stuck::NotKept(refusal)) => Self::NotKept(refusal),
             (_, Stuck::Revoked) => Self::Revoked,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_whether_trying_again_may_help_and_never_that_the_message_was_wrong() {
+        for (reason, code) in [
+            (RefusalReason::ArchiveUnavailable, 1013),
+            (RefusalReason::SpoolUnavailable, 1013),
+            (RefusalReason::StorageUnavailable, 1013),
+            (RefusalReason::Overloaded, 1013),
+            (RefusalReason::Stopping, 1001),
+            (RefusalReason::Rejected, 1011),
+            (RefusalReason::SealingFailed, 1011),
+        ] {
+            assert_eq!(refusal_code(&Refusal::new(reason, "a test says so")), code, "{reason}");
         }
     }
 }

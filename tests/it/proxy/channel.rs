@@ -10,16 +10,11 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Message, handshake::derive_accept_key};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use super::support::pair::world;
 use super::support::peer::{Stream, field};
 use super::support::{Choice, Note, Origin, Peer, RawOrigin, World, WorldBuilder};
 
 const QUIET: Duration = Duration::from_millis(120);
-
-async fn world() -> (World, RawOrigin) {
-    let builder = WorldBuilder::new();
-    let origin = RawOrigin::start(Some(builder.root.config(&["social.test"], &["http/1.1"]))).await;
-    (builder.listed("social.test", origin.address).start().await, origin)
-}
 
 type Socket = WebSocketStream<Box<dyn Stream>>;
 
@@ -335,4 +330,26 @@ async fn a_revoked_device_sends_no_further_message_on_a_channel_that_is_open() {
     assert!(matches!(next(&mut upstream).await, Message::Close(_)), "and nothing before it");
     assert_eq!(world.recorder.messages(Direction::Outbound), ["one"]);
     assert!(world.counts("refused_total{reason=\"device_revoked\"} 1"));
+}
+
+#[tokio::test]
+async fn events_that_were_whole_before_the_coding_broke_are_handed_over() {
+    use std::io::Write as _;
+    let (world, origin) = world().await;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(b"data: one\n\ndata: two\n\ndata: three\n\ndata: cut").unwrap();
+    gzip.flush().unwrap();
+    let broken = [gzip.get_ref().as_slice(), &[0xff; 100]].concat();
+    let (mut device, mut upstream) = tokio::join!(world.device("social.test"), origin.accept());
+    device.send("GET /channel HTTP/1.1\r\nHost: social.test\r\n\r\n").await;
+    upstream.head().await;
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n";
+    // One piece, so that the fault comes together with what stands before it.
+    upstream.send([format!("{head}Content-Length: {}\r\n\r\n", broken.len()).as_bytes(), &broken].concat()).await;
+    device.head().await;
+    assert_eq!(device.bytes(broken.len()).await, broken, "the device gets what the origin sent");
+    world.recorder.until_gap(GapCause::UnreadableCoding).await;
+    world.recorder.until("three events", |notes| notes.len() == 4).await;
+    assert_eq!(world.recorder.messages(Direction::Inbound), ["one", "two", "three"]);
+    assert_eq!(world.recorder.gaps(), [GapCause::UnreadableCoding], "said once");
 }

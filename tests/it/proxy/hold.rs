@@ -4,21 +4,11 @@ use std::time::Duration;
 
 use muniment::capture::{GapCause, NoAnswer, RefusalReason};
 
+use super::support::pair::{pair, world};
 use super::support::peer::{field, status};
 use super::support::{Note, Peer, RawOrigin, World, WorldBuilder};
 
 const QUIET: Duration = Duration::from_millis(150);
-
-async fn world() -> (World, RawOrigin) {
-    let builder = WorldBuilder::new();
-    let origin = RawOrigin::start(Some(builder.root.config(&["social.test"], &["http/1.1"]))).await;
-    (builder.listed("social.test", origin.address).start().await, origin)
-}
-
-/// A device and the origin it reaches.
-async fn pair(world: &World, origin: &RawOrigin) -> (Peer, Peer) {
-    tokio::join!(world.device("social.test"), origin.accept())
-}
 
 fn outcomes(world: &World) -> Vec<(Option<u16>, Option<NoAnswer>)> {
     world

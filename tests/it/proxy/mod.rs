@@ -9,6 +9,7 @@ mod firm;
 mod hold;
 mod http1;
 mod http2;
+mod import;
 mod life;
 pub(crate) mod support;
 mod unlisted;

@@ -2,6 +2,7 @@
 
 pub(crate) mod device;
 pub(crate) mod origin;
+pub(crate) mod pair;
 pub(crate) mod peer;
 pub(crate) mod recorder;
 pub(crate) mod world;
