@@ -24,7 +24,7 @@ use super::{Answer, Gap, GapCause, Pace, Recall};
 use crate::archive::Submission;
 use crate::exchange::{BodyError, Connection, Exchange, Limits, Scrub, ScrubKey, Scrubbed};
 use crate::ledger::{Actor, Draft, EntryType};
-use crate::recognize::{ListedHosts, Party, Recognition, RuleSet};
+use crate::recognize::{ListedHosts, Party, ProblemKind, Recognition, RuleSet};
 use crate::record::{AccountId, Clock, EntryId, FieldName, Ids, Timestamp};
 use crate::telemetry::Metrics;
 
@@ -124,7 +124,11 @@ impl Core {
         let failure = match self.recognizer.recognize(question).await {
             Recognized::Said(recognition) => {
                 let failed = !recognition.problems.is_empty();
-                if failed {
+                let off = recognition.problems.iter().find(|problem| problem.what == ProblemKind::SwitchedOff);
+                if let Some(off) = off {
+                    // What it would have said is missing, each time.
+                    self.gap(Gap::on(GapCause::RuleSwitchedOff, connection).network(network_of(&off.rule)));
+                } else if failed {
                     let network = recognition.network.as_deref().map(Arc::from);
                     self.gap(Gap::on(GapCause::RecognitionFailed, connection).network(network));
                 }
@@ -140,7 +144,7 @@ impl Core {
             Failure::NoWorker => GapCause::RecognitionFailed,
         };
         let network = match failure {
-            Failure::Stopped { rule: Some(rule) } => rule.split('/').next().map(Arc::from),
+            Failure::Stopped { rule: Some(rule) } => network_of(&rule),
             _ => None,
         };
         self.gap(Gap::on(cause, connection).network(network));
@@ -221,6 +225,11 @@ impl Core {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
+}
+
+/// Of a rule, as `network/rule`.
+fn network_of(rule: &str) -> Option<Arc<str>> {
+    rule.split('/').next().map(Arc::from)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::io::Result<T> {

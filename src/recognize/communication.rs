@@ -242,4 +242,6 @@ pub enum ProblemKind {
     NoFragment,
     /// The exchange could not be read as JSON.
     BadInput,
+    /// The rule that speaks here is switched off: it had not ended in time before.
+    SwitchedOff,
 }

@@ -3,6 +3,8 @@
 //! Runs inside a worker process. Not thread-safe on purpose (jq values are reference-counted): one engine, one thread.
 //! A rule that fails never loses a write: what cannot be classified is `unclassified`, and the problem is named.
 
+use std::cell::Cell;
+
 use jaq_json::{Map, Val, read};
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +102,10 @@ impl<'r> Engine<'r> {
             recognition.problems.push(Problem { rule: String::new(), what: ProblemKind::BadInput });
             return recognition;
         };
-        let chosen = self.choose(&input, ask);
+        let (chosen, off) = self.choose(&input, ask);
+        if let Some(rule) = off {
+            recognition.problems.push(Problem { rule, what: ProblemKind::SwitchedOff });
+        }
         if let Some(chosen) = &chosen {
             recognition.network = Some(chosen.network.name.to_string());
             recognition.rule = Some(chosen.rule.id.to_string());
@@ -137,16 +142,30 @@ impl<'r> Engine<'r> {
         run.recognition
     }
 
-    fn choose(&self, input: &Val, ask: &Ask) -> Option<Chosen<'_>> {
+    /// The rule that speaks, and the one that would have spoken if it were not switched off.
+    fn choose(&self, input: &Val, ask: &Ask) -> (Option<Chosen<'_>>, Option<String>) {
+        let off = Cell::new(None);
+        let chosen = self.choose_not_off(input, ask, &off);
+        (chosen, off.into_inner())
+    }
+
+    fn choose_not_off(&self, input: &Val, ask: &Ask, off: &Cell<Option<String>>) -> Option<Chosen<'_>> {
         let (method, host, path) = (
             text_at(input, &["request", "method"])?,
             text_at(input, &["request", "host"])?,
             text_at(input, &["request", "path"])?,
         );
+        let is_on = |rule: &Rule| {
+            let is_off = ask.skip.iter().any(|off| **off == *rule.id);
+            if is_off {
+                off.set(Some(rule.id.to_string()));
+            }
+            !is_off
+        };
         let speaks = |rule: &Rule| {
             (rule.methods.is_empty() || rule.methods.iter().any(|known| known.as_str() == method))
                 && rule.conditions.iter().all(|condition| holds(condition, input))
-                && !ask.skip.iter().any(|off| **off == *rule.id)
+                && is_on(rule)
         };
         self.set.networks_of(&host, ask.listed).find_map(|network| {
             let rule = network

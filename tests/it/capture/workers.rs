@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use http::Method;
 use muniment::capture::{
-    Failure, Purpose, Question, Recognized, Recognizer, Recorder, ReloadError, WorkerCommand, Workers, WorkersSetting,
+    Failure, MemoryJournal, Purpose, Question, Recognized, Recognizer, Recorder, ReloadError, WorkerCommand, Workers,
+    WorkersSetting,
 };
 use muniment::ledger::EntryType;
 use muniment::recognize::{RuleSet, Source};
@@ -250,5 +251,27 @@ async fn p1_a_write_whose_rule_never_ends_is_kept_unclassified_with_a_gap_and_re
     world.capture.reload(&sources()).await.unwrap();
     world.until_count(EntryType::Settings, 1).await;
     world.end().await;
+    workers.shut_down().await;
+}
+
+#[tokio::test]
+async fn reads_of_a_rule_that_was_switched_off_are_a_gap_with_their_count() {
+    let scratch = tempfile::tempdir().unwrap();
+    let short = WorkersSetting { run_timeout: Duration::from_millis(400), ..setting(scratch.path(), 2) };
+    let workers = Arc::new(Workers::start(short, &sources(), Arc::new(Metrics::new())).await.unwrap());
+    let world = Ground::new().start_with(Arc::clone(&workers) as Arc<_>).await;
+    let gaps = |ledger: &MemoryJournal| ledger.entries_of(EntryType::Gap);
+    world.read("/endless_feed", &json!({"items": []}));
+    world.until(|world| !world.entries(EntryType::Gap).is_empty()).await;
+    for _ in 0..6 {
+        world.read("/endless_feed", &json!({"items": []}));
+    }
+    let ground = world.end().await;
+    let gaps = gaps(&ground.ledger);
+    for gap in &gaps {
+        assert_eq!((said(gap, "cause"), said(gap, "network")), ("rule_switched_off".to_owned(), "testnet".to_owned()));
+    }
+    assert_eq!(gaps.iter().map(|gap| said(gap, "count").parse::<u64>().unwrap()).sum::<u64>(), 7);
+    assert!(gaps.len() <= 3, "counted together: {}", gaps.len());
     workers.shut_down().await;
 }
