@@ -36,7 +36,7 @@ pub use project::{Comparison, Deviation, Difference, Followed, Follower, Rebuilt
 pub use publish::{Consistency, Guard, Inclusion, Published};
 pub use read::{
     AccountRow, AdvisorRow, CommunicationRow, Content, DeviceRow, Field, GapRow, ItemPlace, LookRow, OfficerRow,
-    OpenCapture, OwnedAccount, RecordFilter, RecordRow, Slice, VerificationRow,
+    OpenCapture, OwnedAccount, RecentCapture, RecordFilter, RecordRow, Slice, VerificationRow,
 };
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
 pub use verify::{Finding, Progress, Scope, Verification, Verifier};

@@ -1,4 +1,4 @@
-//! What an earlier run left: accounts to take over, and captures without an outcome to close as `unknown`.
+//! What an earlier run left: accounts and requests to take over, and captures without an outcome to close as `unknown`.
 //!
 //! Invariant: only captures of this source, and none whose answer this process is still waiting for. Runs once the spool is
 //! replayed (the outcome may be in it), and again from time to time for captures that turned out durable after all.
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::RecallError;
 use super::core::Core;
+use super::retry::{RESTORED, Retries};
 use crate::record::Timestamp;
 
 const PAUSE: Duration = Duration::from_secs(600);
@@ -34,6 +35,16 @@ impl Core {
                 tracing::warn!(%error, "known accounts are not at hand yet");
                 false
             }
+        }
+    }
+
+    /// Takes over which requests were captured last, so that one that a device sends again is linked to the first.
+    pub(crate) async fn restore_retries(&self) {
+        let kept = self.recall.repeatable(Retries::window(self.now()), RESTORED);
+        match tokio::time::timeout(RESTORE_TIMEOUT, kept).await {
+            Ok(Ok(kept)) => self.retries.restore(&kept, self.now()),
+            Ok(Err(error)) => tracing::warn!(%error, "retries of earlier requests will not be linked"),
+            Err(_elapsed) => tracing::warn!("retries of earlier requests will not be linked: no answer in time"),
         }
     }
 

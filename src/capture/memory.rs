@@ -9,11 +9,13 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{KnownAccount, KnownItem, Place, Recall, RecallError, Unfinished};
+use super::{KnownAccount, KnownItem, Place, Recall, RecallError, Repeatable, Unfinished};
 use crate::archive::{Append, AppendError, Appended, SealedField, Stored, Submission};
-use crate::ledger::{Entry, EntryType, Position, SourceId, Stamped, sequence};
+use crate::ledger::{Actor, Entry, EntryType, Position, SourceId, Stamped, sequence};
 use crate::recognize::Party;
-use crate::record::{AdvisorId, Clock, Digest, EntryId, MasterKey, RecordId, RecordKey, Timestamp, WrappedKey, unseal};
+use crate::record::{
+    AdvisorId, Clock, Digest, EntryId, FieldName, MasterKey, RecordId, RecordKey, Timestamp, WrappedKey, unseal,
+};
 
 /// See the module.
 pub struct MemoryJournal {
@@ -134,6 +136,20 @@ impl MemoryJournal {
         })
     }
 
+    fn as_repeatable(&self, entry: &Entry) -> Option<Repeatable> {
+        let Actor::Device(device) = entry.actor() else { return None };
+        let is_there = self.sealed(entry.id()).iter().any(|field| field.name == FieldName::REQUEST_BODY);
+        let body = self.open(entry, "request.body").or_else(|| (!is_there).then(Vec::new));
+        Some(Repeatable {
+            first: said(entry, "retry_of").and_then(|first| first.parse().ok()).unwrap_or(entry.id()),
+            at: entry.at(),
+            device: *device,
+            connection: self.open(entry, "connection")?,
+            head: self.open(entry, "request.head")?,
+            body: body.map(|body| Digest::of(&[&body])),
+        })
+    }
+
     fn known_item(&self, network: &str, item: &str, version: &Digest) -> KnownItem {
         let mut known = KnownItem::default();
         let holds = |entry: &Entry, field: &str, value: &str| self.text(entry, field).as_deref() == Some(value);
@@ -176,6 +192,13 @@ impl Recall for MemoryJournal {
         });
         let unfinished = unfinished.take(limit as usize).collect();
         Box::pin(async move { Ok(unfinished) })
+    }
+
+    fn repeatable(&self, since: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Repeatable>, RecallError>> {
+        let captures = self.entries_of(EntryType::Capture);
+        let recent = captures.iter().rev().filter(|entry| entry.at() >= since && said(entry, "method").is_some());
+        let found = recent.filter_map(|entry| self.as_repeatable(entry)).take(limit as usize).collect();
+        Box::pin(async move { Ok(found) })
     }
 
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<KnownAccount>, RecallError>> {

@@ -47,7 +47,7 @@ pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use gap::{Gap, GapCause};
 pub use inline::InlineRecognizer;
 pub use memory::MemoryJournal;
-pub use recall::{KnownItem, Place, Recall, RecallError, Unfinished};
+pub use recall::{KnownItem, Place, Recall, RecallError, Repeatable, Unfinished};
 pub use receipt::{Answer, NoAnswer, Receipt};
 pub use recognizer::{Failure, Purpose, Question, Recognized, Recognizer, ReloadError};
 pub use recorder::Recorder;

@@ -6,7 +6,7 @@
 use futures_util::future::BoxFuture;
 
 use super::accounts::KnownAccount;
-use crate::record::{AdvisorId, Digest, EntryId, RecordId, Timestamp};
+use crate::record::{AdvisorId, DeviceId, Digest, EntryId, RecordId, Timestamp};
 
 /// The archive could not be asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -48,10 +48,30 @@ pub struct KnownItem {
     pub newest: Option<EntryId>,
 }
 
+/// A capture that a request may repeat: what is kept of its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeatable {
+    /// The capture that a repetition names: this one, or the one that it repeats itself.
+    pub first: EntryId,
+    /// When it was kept.
+    pub at: Timestamp,
+    /// The device that sent it.
+    pub device: DeviceId,
+    /// The field `connection`.
+    pub connection: Vec<u8>,
+    /// The field `request.head`.
+    pub head: Vec<u8>,
+    /// SHA-256 of the field `request.body`; none where it is too large to be at hand.
+    pub body: Option<Digest>,
+}
+
 /// See the module.
 pub trait Recall: Send + Sync {
     /// Captures of this source from before `before` that have no outcome, oldest first, at most `limit`.
     fn unfinished(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Unfinished>, RecallError>>;
+
+    /// Captures of requests since then, by any device, newest first, at most `limit`.
+    fn repeatable(&self, since: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Repeatable>, RecallError>>;
 
     /// Every account that is known to be an advisor's.
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<KnownAccount>, RecallError>>;

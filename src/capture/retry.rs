@@ -1,21 +1,24 @@
 //! Linking of retries: the same request from the same device within a window names the capture it repeats.
 //!
 //! A link says that the request is the same, not why it was sent again: a device whose answer got lost and an advisor who says
-//! the same thing twice look alike. Both are captured whole. What is remembered is a digest, so that no credential or text
-//! stays in memory, and nothing of it is stored.
+//! the same thing twice look alike. Both are captured whole. What is remembered is a digest of the request as it is kept, so that no
+//! text stays in memory, and so that after a restart it can be had from what is on record: nothing is stored for it.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
+use super::Repeatable;
 use super::recent::Recent;
-use crate::exchange::RequestHead;
+use crate::exchange::{Authority, RequestHead};
 use crate::record::{DeviceId, Digest, EntryId, Timestamp};
 
 const CAPACITY: usize = 8192;
 /// Longer than any client waits before it tries again on its own.
 const WINDOW: Duration = Duration::from_secs(600);
+/// Captures taken over at a start.
+pub(super) const RESTORED: u32 = 1024;
 
 /// Remembers the last captures.
 #[derive(Debug)]
@@ -35,20 +38,40 @@ impl Default for Retries {
 }
 
 impl Sameness {
-    /// `body` is the SHA-256 of the body as sent.
+    /// `head` is the scrubbed one, `body` the SHA-256 of the body as it is kept.
     pub(crate) fn of(device: DeviceId, head: &RequestHead, body: &Digest) -> Self {
-        let place = [head.method.as_str().as_bytes(), head.authority.host().as_bytes(), head.target.as_bytes()];
-        let request = digest(b"request", device, head, &[&place[..], &[body.as_bytes()]].concat());
+        let (method, authority) = (head.method.as_str().as_bytes(), &head.authority);
+        let request = digest(
+            b"request",
+            device,
+            authority,
+            &[method, authority.host().as_bytes(), head.target.as_bytes(), body.as_bytes()],
+        );
         // A key says "same" even where a client builds the body anew (another boundary, another timestamp).
-        let idempotency = head.headers.get("idempotency-key").map(|key| {
-            digest(
-                b"key",
-                device,
-                head,
-                &[head.method.as_str().as_bytes(), head.authority.host().as_bytes(), key.as_bytes()],
-            )
-        });
+        let key = head.headers.get("idempotency-key").map(http::HeaderValue::as_bytes);
+        let idempotency = key.map(|key| key_digest(device, method, authority, key));
         Self { request, idempotency }
+    }
+
+    /// What makes a request the same as one on record, as far as that is at hand.
+    fn kept(one: &Repeatable) -> Option<impl Iterator<Item = Digest>> {
+        #[derive(serde::Deserialize)]
+        struct Kept {
+            authority: String,
+        }
+        let authority: Authority = serde_json::from_slice::<Kept>(&one.connection).ok()?.authority.parse().ok()?;
+        let mut lines = one.head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        // As `ScrubbedRequest::head_bytes` writes it: no blank is in a method or a target.
+        let mut words = lines.next()?.split(|byte| *byte == b' ');
+        let (method, target) = (words.next()?, words.next()?);
+        let request = one.body.map(|body| {
+            digest(b"request", one.device, &authority, &[method, authority.host().as_bytes(), target, body.as_bytes()])
+        });
+        let name = b"idempotency-key: ";
+        let key = lines
+            .find_map(|line| line.split_at_checked(name.len()).filter(|(start, _)| start.eq_ignore_ascii_case(name)));
+        let idempotency = key.map(|(_name, key)| key_digest(one.device, method, &authority, key));
+        Some(request.into_iter().chain(idempotency))
     }
 }
 
@@ -67,6 +90,24 @@ impl Retries {
         first
     }
 
+    /// From when on captures are of use to [`Retries::restore`].
+    pub(crate) fn window(now: Timestamp) -> Timestamp {
+        let micros = i64::try_from(WINDOW.as_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_unix_micros(now.unix_micros().saturating_sub(micros)).unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// Takes over what an earlier process kept, newest first. What this one has linked already stands.
+    pub(crate) fn restore(&self, kept: &[Repeatable], now: Timestamp) {
+        let mut recent = self.0.lock();
+        for one in kept.iter().rev() {
+            for key in Sameness::kept(one).into_iter().flatten() {
+                if recent.get(&key, now).is_none() {
+                    recent.put(key, one.first, one.at);
+                }
+            }
+        }
+    }
+
     /// Takes back what [`Retries::link`] remembered for a capture that was not kept after all: nothing may name it.
     pub(crate) fn forget(&self, same: &Sameness, entry: EntryId, now: Timestamp) {
         let mut recent = self.0.lock();
@@ -78,11 +119,15 @@ impl Retries {
     }
 }
 
+fn key_digest(device: DeviceId, method: &[u8], authority: &Authority, key: &[u8]) -> Digest {
+    digest(b"key", device, authority, &[method, authority.host().as_bytes(), key])
+}
+
 /// Length before value: no two lists of parts run into the same bytes.
-fn digest(sort: &[u8], device: DeviceId, head: &RequestHead, parts: &[&[u8]]) -> Digest {
+fn digest(sort: &[u8], device: DeviceId, authority: &Authority, parts: &[&[u8]]) -> Digest {
     let mut hasher = Sha256::new_with_prefix(sort);
     hasher.update(device.uuid().as_bytes());
-    hasher.update(head.authority.port().to_be_bytes());
+    hasher.update(authority.port().to_be_bytes());
     for part in parts {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
@@ -96,7 +141,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::exchange::{Authority, Scheme};
+    use crate::exchange::Scheme;
 
     fn head(target: &str, key: Option<&'static str>) -> RequestHead {
         let mut headers = HeaderMap::new();

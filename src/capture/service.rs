@@ -136,7 +136,7 @@ impl Capture {
             appends: TaskTracker::new(),
             hurry: CancellationToken::new(),
         });
-        let restored = core.restore_accounts().await;
+        let (restored, ()) = tokio::join!(core.restore_accounts(), core.restore_retries());
         let (endless, lanes) = (TaskTracker::new(), TaskTracker::new());
         for end in [answers_end, late_end] {
             let core = Arc::clone(&core);

@@ -140,8 +140,9 @@ impl Core {
         };
         let mut detail = facts.detail();
         detail.insert("method".to_owned(), method_word(&exchange.request.head.method).into());
-        let body = digest(&exchange.request.body)?;
-        let same = Sameness::of(exchange.connection.device, &exchange.request.head, &body);
+        // As it is kept, so that it can be had from the record again; where nothing is kept, two bodies must not look alike.
+        let body = digest(if request.body.lost.is_some() { &exchange.request.body } else { &request.body.kept })?;
+        let same = Sameness::of(exchange.connection.device, &request.head, &body);
         // The last thing before it is appended: a retry may name this entry from now on.
         if let Some(first) = self.retries.link(&same, envelope.id(), now) {
             detail.insert("retry_of".to_owned(), first.to_string().into());

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::archive::{Archive, ArchiveError, ItemPlace, OwnedAccount};
-use crate::capture::{KnownAccount, KnownItem, Place, Recall, RecallError, Unfinished};
+use crate::archive::{Archive, ArchiveError, Field, ItemPlace, OwnedAccount, RecentCapture};
+use crate::capture::{KnownAccount, KnownItem, Place, Recall, RecallError, Repeatable, Unfinished};
 use crate::recognize::Party;
-use crate::record::{Digest, Timestamp};
+use crate::record::{Digest, FieldName, Timestamp};
 
 /// See the module.
 pub(in crate::app) struct ArchiveRecall(pub(in crate::app) Archive);
@@ -25,6 +25,16 @@ impl Recall for ArchiveRecall {
             let open = self.0.open_captures(before, limit).await.map_err(failed)?;
             let open = open.into_iter();
             Ok(open.map(|one| Unfinished { capture: one.entry, record: one.record, streams: one.advisors }).collect())
+        })
+    }
+
+    fn repeatable(&self, since: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Repeatable>, RecallError>> {
+        Box::pin(async move {
+            // What was captured just before the stop is what a device sends again.
+            let size = self.0.head_size().await.map_err(failed)?;
+            self.0.project(size).await.map_err(failed)?;
+            let captures = self.0.recent_captures(since, limit).await.map_err(failed)?;
+            Ok(captures.into_iter().filter_map(repeatable).collect())
         })
     }
 
@@ -63,6 +73,21 @@ impl Recall for ArchiveRecall {
             Ok(known_item(places))
         })
     }
+}
+
+fn repeatable(mut capture: RecentCapture) -> Option<Repeatable> {
+    let mut take = |name: &FieldName| match capture.content.0.remove(name) {
+        Some(Field::Value(value)) => Some(value),
+        _ => None,
+    };
+    let (connection, head) = (take(&FieldName::CONNECTION)?, take(&FieldName::REQUEST_HEAD)?);
+    let body = match capture.content.0.get(&FieldName::REQUEST_BODY) {
+        Some(Field::Value(body)) => Some(Digest::of(&[body])),
+        Some(Field::Blob { .. }) => None,
+        None => Some(Digest::of(&[])),
+    };
+    let first = capture.retry_of.unwrap_or(capture.entry);
+    Some(Repeatable { first, at: capture.at, device: capture.device, connection, head, body })
 }
 
 fn known_account(owned: OwnedAccount) -> KnownAccount {

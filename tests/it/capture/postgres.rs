@@ -13,7 +13,7 @@ use muniment::archive::Append;
 use muniment::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use muniment::capture::{
     Answer, Capture, CaptureParts, InlineRecognizer, KnownAccount, KnownItem, NoAnswer, Pace, Place, Recall,
-    RecallError, Recorder, SystemEntropy, Unfinished,
+    RecallError, Recorder, Repeatable, SystemEntropy, Unfinished,
 };
 use muniment::exchange::{
     Authority, Body, Connection, Exchange, Limits, Protocol, Request, RequestHead, Scheme, ScrubKey,
@@ -36,6 +36,10 @@ struct Nothing;
 
 impl Recall for Nothing {
     fn unfinished(&self, _before: Timestamp, _limit: u32) -> BoxFuture<'_, Result<Vec<Unfinished>, RecallError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn repeatable(&self, _since: Timestamp, _limit: u32) -> BoxFuture<'_, Result<Vec<Repeatable>, RecallError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

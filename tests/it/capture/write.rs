@@ -10,7 +10,7 @@ use muniment::settings::WhenUnavailable;
 use serde_json::{Value, json};
 
 use super::support::{ArchiveFault, assert_sound};
-use super::world::{Ground, header, said, world};
+use super::world::{Ground, World, header, said, world};
 
 #[tokio::test]
 async fn p1_a_receipt_is_given_only_for_a_write_that_is_in_the_ledger() {
@@ -170,6 +170,35 @@ async fn retries_are_captured_each_and_name_the_first() {
     let links: Vec<_> = captures.iter().map(|capture| said(capture, "retry_of")).collect();
     assert_eq!(links, [String::new(), first.clone(), first, String::new()]);
     drop(receipts);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_retry_after_a_restart_is_linked_to_the_capture_before_it() {
+    let world = world().await;
+    let with_key = |world: &World, words: &str| {
+        let mut exchange = world.exchange(Method::POST, "/posts?access_token=hunter2hunter2hunter2", words);
+        header(&mut exchange, "idempotency-key", "5f0c-key");
+        exchange
+    };
+    drop(world.post(json!({"text": "same words", "password": "hunter2"})).await.unwrap());
+    drop(world.post(json!({"text": "same words", "password": "hunter2"})).await.unwrap());
+    drop(world.capture.write(world.exchange(Method::DELETE, "/posts/1", "")).await.unwrap());
+    drop(world.capture.write(with_key(&world, "{\"text\":\"boundary a\"}")).await.unwrap());
+    // Too large to be read back at a start; its key is enough.
+    let large = format!("{{\"text\":\"{}\"}}", "x".repeat(2 << 20));
+    drop(world.capture.write(with_key(&world, &large)).await.unwrap());
+    let before = world.entries(EntryType::Capture);
+    let world = world.end().await.start().await;
+    drop(world.post(json!({"text": "same words", "password": "hunter2"})).await.unwrap());
+    drop(world.capture.write(world.exchange(Method::DELETE, "/posts/1", "")).await.unwrap());
+    drop(world.capture.write(with_key(&world, "{\"text\":\"boundary b\"}")).await.unwrap());
+    drop(world.post(json!({"text": "other words", "password": "hunter2"})).await.unwrap());
+    drop(world.capture.write(world.exchange_of(9, 9, Method::DELETE, "/posts/1", "")).await.unwrap());
+    let after = world.entries(EntryType::Capture).split_off(before.len());
+    let links: Vec<_> = after.iter().map(|capture| said(capture, "retry_of")).collect();
+    let id = |number: usize| before[number].id().to_string();
+    assert_eq!(links, [id(0), id(2), id(3), String::new(), String::new()]);
     world.end().await;
 }
 

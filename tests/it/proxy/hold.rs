@@ -6,7 +6,7 @@ use muniment::capture::{GapCause, NoAnswer, RefusalReason};
 
 use super::support::pair::{pair, world};
 use super::support::peer::{field, status};
-use super::support::{Note, Peer, RawOrigin, World, WorldBuilder};
+use super::support::{Note, RawOrigin, World, WorldBuilder};
 
 const QUIET: Duration = Duration::from_millis(150);
 
