@@ -13,6 +13,8 @@ words! {
     GapCause {
         /// A device refused our leaf: its app trusts one certificate only.
         LeafRefused = "leaf_refused",
+        /// A host that is not listed says of itself that it is a social server.
+        UnlistedSocialHost = "unlisted_social_host",
         /// Settings or a rule say that this host is tunnelled unread.
         PassedThrough = "passed_through",
         /// After CONNECT to an intercepted host came a request in clear text.
