@@ -41,6 +41,10 @@ const fn fault(cause: GapCause) -> (&'static str, &'static str) {
         GapCause::WriteCut => {
             ("tests/it/proxy/hold.rs", "p1_a_held_tail_that_is_refused_leaves_the_origin_without_its_end")
         }
+        GapCause::UnlistedSocialHost => (
+            "tests/it/proxy/unlisted.rs",
+            "a_tunnel_to_an_unlisted_social_server_is_a_gap_and_the_server_is_asked_once",
+        ),
         GapCause::ReadCapped => ("tests/it/proxy/hold.rs", "a_read_that_is_cut_off_or_too_large_is_a_gap"),
         GapCause::ReadDropped => {
             ("tests/it/capture/observe.rs", "reads_that_come_too_fast_become_counted_gaps_and_are_never_silent")
