@@ -135,7 +135,7 @@ impl TestRecorder {
         self.gate.acquire().await.unwrap().forget();
         let Some(reason) = *self.refusal.lock() else { return Ok(()) };
         // A recorder notes what it refuses.
-        self.notes.lock().push(Note::Gap { cause: GapCause::WriteRefused });
+        self.gap(Gap::new(GapCause::WriteRefused));
         Err(Refusal::new(reason, "the test says so"))
     }
 }
