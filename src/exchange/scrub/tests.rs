@@ -530,7 +530,11 @@ fn p3_a_login_is_taken_out_of_every_place_of_a_multipart_body() {
         assert!(!contains(&all(&scrubbed), SECRET), "{:.200}", kept(&scrubbed));
         // What has no parts that can be told apart, or one that is too large to be searched, is not kept at all.
         let replaced = kept(&scrubbed).matches(&digest(SECRET)).count();
-        assert!(scrubbed.request.body.lost.is_some() || replaced == body.matches(SECRET).count(), "{:.200}", kept(&scrubbed));
+        assert!(
+            scrubbed.request.body.lost.is_some() || replaced == body.matches(SECRET).count(),
+            "{:.200}",
+            kept(&scrubbed)
+        );
     }
 }
 

@@ -97,7 +97,7 @@ async fn relay(ear: &Ear, sender: Sender, care: Care, parts: Vec<Vec<u8>>) -> (V
     };
     let moving = async move {
         let (mut from, mut to): (BoxIo, BoxIo) = (Box::new(from), Box::new(to));
-        let scratch = Scratch::new(std::path::PathBuf::new());
+        let scratch = Scratch::new(std::path::PathBuf::new(), u64::MAX, 256 << 20);
         let mut others = scratch.charge();
         others.set(ear.others);
         let mut way = Way::new(sender, care, listener, BytesMut::new(), scratch.charge());
