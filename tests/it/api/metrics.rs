@@ -26,6 +26,8 @@ enum Fed {
     StuckProjector,
     /// A rule that does not end, which a worker is killed for; tested beside the workers.
     EndlessRule,
+    /// A tunnel to an unlisted host that is asked what it is; tested beside the proxy.
+    Unlisted,
 }
 
 /// Every metric there is.
@@ -48,6 +50,7 @@ const METRICS: &[(&str, Fed)] = &[
     ("refused", Fed::Proxy),
     ("spool_bytes", Fed::Outage),
     ("spool_entries", Fed::Outage),
+    ("unlisted_hosts_asked", Fed::Unlisted),
     ("verifications", Fed::Archive),
     ("verified_timestamp_seconds", Fed::Archive),
 ];
