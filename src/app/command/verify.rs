@@ -37,6 +37,9 @@ impl fmt::Display for Answer {
             writeln!(f, "{entries} entries fail: {check}")?;
         }
         writeln!(f, "{} sealed fields opened and compared", self.verification.fields)?;
+        for file in &self.verification.left_behind {
+            writeln!(f, "blob {file} belongs to no entry: left behind by a crash; it may be deleted")?;
+        }
         match self.verification.first {
             None => write!(f, "the archive is sound"),
             Some(first) => write!(f, "the archive is NOT sound; the first bad index is {first}"),

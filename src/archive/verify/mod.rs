@@ -75,6 +75,9 @@ pub struct Verification {
     pub projected: Option<u64>,
     /// Entries concerned, by check.
     pub failed: BTreeMap<&'static str, u64>,
+    /// Files in the blob store that belong to no entry and are a day old: left behind by a crash, of no use to anybody, and nothing wrong
+    /// with the archive.
+    pub left_behind: Vec<String>,
     /// Smallest bad index.
     pub first: Option<u64>,
     /// Nothing was found.
@@ -166,10 +169,11 @@ impl Verifier {
         let (history, fields) =
             pipeline::run(self, &mut connection, size, published, outside, &findings, &mut progress).await?;
         strays::rows(&mut connection, size, &findings).await?;
+        let mut left_behind = Vec::new();
         if self.scope.content {
             disposals::count(&mut connection, &findings).await?;
             strays::content(&mut connection, size, &findings).await?;
-            strays::files(&mut connection, &self.blobs, &findings).await?;
+            left_behind = strays::files(&mut connection, &self.blobs).await?;
         }
         let projected = match self.scope.projections {
             true => Some(projections::compare(self, &findings, &mut progress).await?),
@@ -177,7 +181,7 @@ impl Verifier {
         };
         let failed = findings.counts();
         let first = findings.first();
-        Ok(Verification { history, fields, projected, sound: failed.is_empty(), failed, first })
+        Ok(Verification { history, fields, projected, sound: failed.is_empty(), failed, left_behind, first })
     }
 
     async fn connect(&self, role: Role) -> Result<PgConnection, ArchiveError> {
