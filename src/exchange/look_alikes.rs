@@ -23,22 +23,25 @@ pub(super) struct Found {
     pub(super) name: String,
 }
 
-#[expect(clippy::unwrap_used, reason = "constant patterns, compiled by every test that redacts text")]
-static QUOTED: LazyLock<[Regex; 3]> = LazyLock::new(|| {
-    [
-        r#"(?-u)"(?P<name>[A-Za-z0-9_.\[\]$-]{1,64})"[ \t\r\n]*:[ \t\r\n]*"(?P<value>(?:[^"\\]|\\.)*)"#,
-        // The same inside another string.
-        r#"(?-u)\\+"(?P<name>[A-Za-z0-9_.\[\]$-]{1,64})\\+"[ \t\r\n]*:[ \t\r\n]*\\+"(?P<value>(?:\\\\\\"|[^"\\]|\\[^"])*)"#,
-        r#"(?-u)\\*"(?P<name>[A-Za-z0-9_.\[\]$-]{1,64})\\*"[ \t\r\n]*:[ \t\r\n]*(?P<value>[0-9]{4,})"#,
-    ]
-    .map(|pattern| Regex::new(pattern).unwrap())
-});
+const QUOTED: [&str; 3] = [
+    r#"(?-u)"(?P<name>[A-Za-z0-9_.\[\]$-]{1,64})"[ \t\r\n]*:[ \t\r\n]*"(?P<value>(?:[^"\\]|\\.)*)"#,
+    // The same inside another string.
+    r#"(?-u)\\+"(?P<name>[A-Za-z0-9_.\[\]$-]{1,64})\\+"[ \t\r\n]*:[ \t\r\n]*\\+"(?P<value>(?:\\\\\\"|[^"\\]|\\[^"])*)"#,
+    r#"(?-u)\\*"(?P<name>[A-Za-z0-9_.\[\]$-]{1,64})\\*"[ \t\r\n]*:[ \t\r\n]*(?P<value>[0-9]{4,})"#,
+];
+/// None would mean that one of them is no pattern, which a test rules out.
+static PATTERNS: LazyLock<Option<Vec<Regex>>> =
+    LazyLock::new(|| QUOTED.iter().map(|pattern| Regex::new(pattern).ok()).collect());
 
 /// Everything for which `sort_of`, told name and value, says that it is a credential. In no order; places may overlap.
 pub(super) fn find(text: &[u8], sort_of: impl Fn(&str, &[u8]) -> Option<Sort>) -> Vec<Found> {
     let mut found = Vec::new();
     if memchr::memchr(b'"', text).is_some() {
-        for captures in QUOTED.iter().flat_map(|pattern| pattern.captures_iter(text)) {
+        let Some(patterns) = &*PATTERNS else {
+            // Too much rather than too little.
+            return vec![Found { value: 0..text.len(), sort: Sort::Password, name: "unsearched".to_owned() }];
+        };
+        for captures in patterns.iter().flat_map(|pattern| pattern.captures_iter(text)) {
             let (Some(name), Some(value)) = (captures.name("name"), captures.name("value")) else { continue };
             let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
             if let Some(sort) = sort_of(&name, value.as_bytes()) {

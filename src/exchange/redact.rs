@@ -7,12 +7,9 @@
 //!
 //! What this cannot find: a token that no name, place or form gives away and that the head does not carry (`docs/TRUST.md`).
 
+mod repeated;
 mod spelling;
 
-use std::io::{self, Read as _};
-use std::ops::Range;
-
-use aho_corasick::AhoCorasick;
 use http::{HeaderMap, HeaderName, header};
 use serde::Serialize;
 
@@ -24,7 +21,7 @@ use super::credential::{ScrubKey, Sort, cookies, field_sort, header_sort};
 use super::edit::{Edit, apply, in_order};
 use super::json::{self, Token, Tokens};
 use super::multipart::Parts;
-use super::{Body, form, look_alikes, path};
+use super::{form, look_alikes, path};
 
 /// JSON inside strings inside JSON, a URL inside the query of a URL… What is deeper is searched by its look.
 const MAX_NESTING: usize = 4;
@@ -32,8 +29,6 @@ const MAX_NESTING: usize = 4;
 const MAX_STATED: usize = 256;
 /// Shorter credentials are looked for at their own place only: anywhere else they could be chance.
 const MIN_REPEATED: usize = 16;
-/// Of a body that stays where it is, as much is in memory at once.
-const CHUNK: u64 = 256 << 10;
 
 /// What was redacted, for the record's provenance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -350,62 +345,6 @@ impl<'a> Redactor<'a> {
         });
         in_order(edits.collect())
     }
-
-    /// The head's credentials where they are repeated.
-    pub(crate) fn with_repeated(&mut self, bytes: &[u8], edits: Vec<Edit>) -> Vec<Edit> {
-        let mut edits = in_order(edits);
-        let known = edits.len();
-        for (value, replacement) in &self.repeated {
-            for at in memchr::memmem::find_iter(bytes, value) {
-                let range = at as u64..(at + value.len()) as u64;
-                if !is_within(&range, edits.get(..known).unwrap_or_default()) {
-                    edits.push(Edit { range, with: replacement.clone().into_bytes() });
-                }
-            }
-        }
-        self.with_found(edits, known)
-    }
-
-    /// The same for a body that stays where it is, an upload for instance: read once, from start to end.
-    pub(crate) fn with_repeated_in(&mut self, body: &Body, edits: Vec<Edit>) -> io::Result<Vec<Edit>> {
-        let mut edits = in_order(edits);
-        let Some(longest) = self.repeated.iter().map(|(value, _replacement)| value.len()).max() else {
-            return Ok(edits);
-        };
-        let searched = AhoCorasick::new(self.repeated.iter().map(|(value, _replacement)| value));
-        // Patterns are a few hundred bytes of a head whose size is bounded: none is too many.
-        let searched = searched.map_err(io::Error::other)?;
-        let known = edits.len();
-        let (mut reader, mut buffer, mut begin) = (body.reader()?, Vec::new(), 0);
-        while (&mut reader).take(CHUNK).read_to_end(&mut buffer)? > 0 {
-            // One may begin with another, so all are wanted, also those that overlap.
-            for found in searched.find_overlapping_iter(&buffer) {
-                let Some((_value, with)) = self.repeated.get(found.pattern().as_usize()) else { continue };
-                let range = begin + found.start() as u64..begin + found.end() as u64;
-                if !is_within(&range, edits.get(..known).unwrap_or_default()) {
-                    edits.push(Edit { range, with: with.clone().into_bytes() });
-                }
-            }
-            // What may be the beginning of one stays for the next turn.
-            let done = buffer.len().saturating_sub(longest - 1);
-            buffer.drain(..done);
-            begin += done as u64;
-        }
-        Ok(self.with_found(edits, known))
-    }
-
-    fn with_found(&mut self, edits: Vec<Edit>, known: usize) -> Vec<Edit> {
-        if edits.len() > known {
-            self.state(Sort::Token, "credential of the head");
-        }
-        in_order(edits)
-    }
-}
-
-/// Whether a place is taken out already, as a whole; `edits` are in order.
-fn is_within(range: &Range<u64>, edits: &[Edit]) -> bool {
-    let next = edits.partition_point(|edit| edit.range.end <= range.start);
-    edits.get(next).is_some_and(|edit| edit.range.start <= range.start && range.end <= edit.range.end)
 }
 
 fn shifted(edits: Vec<Edit>, by: u64) -> impl Iterator<Item = Edit> {

@@ -4,23 +4,22 @@
 //! the process killed, nothing readable is left. Invariants: what is read back is what was kept, or an error (AES-256-GCM by
 //! chunk, the chunk's number in the nonce); all bodies together stay within a bound of memory and one of disk.
 
-use std::fs::File;
+mod file;
+
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinHandle;
 
+use self::file::{SealedFile, TAG};
 use crate::exchange::{Body, BodySource};
 
 /// Plain bytes in one sealed chunk, at most.
 const CHUNK: usize = 256 * 1024;
-const TAG: usize = 16;
 /// Bytes that may wait in memory for the disk before the sender has to.
 const BEHIND: usize = 4 * CHUNK;
 /// What goes to the disk at once where memory is scarce.
@@ -52,66 +51,6 @@ impl Scratch {
     /// Counts what somebody holds in memory beside the bodies.
     pub(crate) fn charge(&self) -> Charge {
         Charge { in_memory: Arc::clone(&self.in_memory), memory: self.memory, bytes: 0 }
-    }
-
-    fn create(&self) -> io::Result<SealedFile> {
-        let mut key = [0; 32];
-        aws_lc_rs::rand::fill(&mut key).map_err(|_source| io::Error::other("no random bytes"))?;
-        let key = UnboundKey::new(&AES_256_GCM, &key).map_err(|_source| io::Error::other("cipher refused its key"))?;
-        Ok(SealedFile {
-            file: tempfile::tempfile_in(&self.directory)?,
-            key: LessSafeKey::new(key),
-            scratch: self.clone(),
-            taken: AtomicU64::new(0),
-        })
-    }
-}
-
-struct SealedFile {
-    file: File,
-    key: LessSafeKey,
-    scratch: Scratch,
-    taken: AtomicU64,
-}
-
-impl SealedFile {
-    fn nonce(chunk: u64) -> Nonce {
-        let mut nonce = [0; 12];
-        for (to, from) in nonce.iter_mut().skip(4).zip(chunk.to_be_bytes()) {
-            *to = from;
-        }
-        Nonce::assume_unique_for_key(nonce)
-    }
-
-    fn write(&self, chunk: u64, offset: u64, mut data: Vec<u8>) -> io::Result<()> {
-        let size = (data.len() + TAG) as u64;
-        if self.scratch.used.fetch_add(size, Ordering::Relaxed).saturating_add(size) > self.scratch.total {
-            self.scratch.used.fetch_sub(size, Ordering::Relaxed);
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.taken.fetch_add(size, Ordering::Relaxed);
-        self.key
-            .seal_in_place_append_tag(Self::nonce(chunk), Aad::empty(), &mut data)
-            .map_err(|_source| io::Error::other("chunk cannot be sealed"))?;
-        self.file.write_all_at(&data, offset)
-    }
-
-    fn read(&self, chunk: u64, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut data = vec![0; length + TAG];
-        self.file.read_exact_at(&mut data, offset)?;
-        let plain = self
-            .key
-            .open_in_place(Self::nonce(chunk), Aad::empty(), &mut data)
-            .map_err(|_source| io::Error::new(io::ErrorKind::InvalidData, "held chunk was changed"))?
-            .len();
-        data.truncate(plain);
-        Ok(data)
-    }
-}
-
-impl Drop for SealedFile {
-    fn drop(&mut self) {
-        self.scratch.used.fetch_sub(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -273,7 +212,7 @@ impl Keeper {
         self.writing = Some(tokio::task::spawn_blocking(move || {
             let file = match file {
                 Some(file) => file,
-                None => Arc::new(scratch.create()?),
+                None => Arc::new(SealedFile::create(&scratch)?),
             };
             file.write(number, offset, chunk)?;
             Ok(file)
