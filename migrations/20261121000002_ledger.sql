@@ -45,6 +45,8 @@ create table ledger.sources (
     entry_index bigint not null constraint sources_entry_index check (entry_index >= 0),
     constraint sources_pkey primary key (source, next_index)
 );
+-- Verification reads the rows of one run of entries after another.
+create index sources_entry_index on ledger.sources using brin (entry_index);
 
 -- Full tiles of the Merkle tree (C2SP tlog-tiles): 256 hashes of 32 bytes. Partial tiles are never stored: the tail of the
 -- tree is read from the leaves themselves.
@@ -225,8 +227,10 @@ begin
                             and position(convert_to('{"id":"' || a.stream || '","index":' || a.stream_index || '}', 'UTF8')
                                          in e.body) > 0
                            from ledger.entries e where e.index = a.entry_index), false)
-        or a.stream_index > 0 and (select s.stream from ledger.stream_entries s
-                                    where s.stream = a.stream and s.stream_index = a.stream_index - 1) is null
+        -- Each place needs a later entry than the one before it: one entry cannot be cited for many.
+        or a.stream_index > 0 and coalesce((select s.entry_index from ledger.stream_entries s
+                                             where s.stream = a.stream and s.stream_index = a.stream_index - 1)
+                                           >= a.entry_index, true)
      limit 1;
     if found then
         raise exception 'place % of stream % is not that of entry %', bad.stream_index, bad.stream, bad.entry_index
@@ -253,9 +257,9 @@ begin
                             and position(convert_to('"source":"' || a.source || '","source_index":' || (a.next_index - 1) || ',', 'UTF8')
                                          in e.body) > 0
                            from ledger.entries e where e.index = a.entry_index), false)
-        or not coalesce((select position(convert_to('"source":"' || a.source || '","source_index":' || a.before || ',', 'UTF8')
-                                         in e.body) > 0
-                           from ledger.entries e where e.index = a.entry_index + 1 - (a.next_index - a.before)), false)
+        or a.next_index > a.before + 1 and not coalesce((
+              select position(convert_to('"source":"' || a.source || '","source_index":' || a.before || ',', 'UTF8') in e.body) > 0
+                from ledger.entries e where e.index = a.entry_index + 1 - (a.next_index - a.before)), false)
      limit 1;
     if found then
         raise exception 'count % of source % is not that of entry %', bad.next_index, bad.source, bad.entry_index

@@ -20,10 +20,12 @@ const APPEND_ONLY: &[&str] = &[
     "ledger.holds",
     "ledger.releases",
     "ledger.attributions",
+    "ledger.plain_entries",
     "content.keys",
     "content.sealed",
     "content.blobs",
     "content.disposals",
+    "content.retention_changes",
 ];
 
 /// Longest look: a server that stands still takes connections and answers nothing.

@@ -90,8 +90,11 @@ pub(super) async fn files(connection: &mut PgConnection, store: &BlobStore) -> R
             for row in rows {
                 let file = BlobDigest(digest(&row, "digest")?);
                 // Swept in the meantime, it is not left behind.
-                if store.has(file) && left_behind.len() < FILES_NAMED {
+                if store.has(file) {
                     left_behind.push(file.0.to_string());
+                }
+                if left_behind.len() == FILES_NAMED {
+                    return Ok(left_behind);
                 }
             }
         }

@@ -21,6 +21,7 @@ const APPEND_ONLY: &[&str] = &[
     "content.sealed",
     "content.blobs",
     "content.disposals",
+    "content.retention_changes",
 ];
 
 pub(super) async fn fails(connection: &mut sqlx::PgConnection, statement: String) -> String {

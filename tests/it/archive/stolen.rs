@@ -61,6 +61,9 @@ async fn p6_a_row_laid_under_an_index_without_an_entry_ends_no_retention() {
             format!("insert into content.keys values (gen_random_uuid(), {index}, decode(repeat('00', 69), 'hex'))");
         assert!(fails(&mut append, key).await.contains(&why.replace("sealed", "keys")), "{index}");
     }
+    // Nor to the record's own entry, which is there already.
+    let late = format!("insert into content.blobs values (sha256('x'), 1, '{id}', '9.text', 7)");
+    assert!(fails(&mut append, late).await.contains("did not come with entry"));
     // Even a row that came there by a stronger hand keeps the record, and is named.
     let stray =
         format!("insert into content.sealed values (9000000000000000000, '{id}', array['9.text'], array['x'::bytea])");
@@ -190,7 +193,7 @@ async fn p2_a_temporary_table_in_the_place_of_a_catalogue_changes_no_check() {
 #[tokio::test]
 async fn p2_a_stolen_append_role_cannot_run_the_counts_ahead() {
     let test = TestArchive::new().await;
-    test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
+    let kept = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
     let source = test.archive.source();
     let mut append = test.database.as_role("muniment_append").await;
     let stream = advisor(1);
@@ -204,6 +207,15 @@ async fn p2_a_stolen_append_role_cannot_run_the_counts_ahead() {
         let named = ["is not that of entry", "sources_entry_index", "sources_pkey"];
         assert!(named.iter().any(|why| refused.contains(why)), "{row}: {refused}");
     }
+    // One entry, however much it says, is cited for one place of a stream.
+    let other = "0198c0de-0000-7000-8000-000000000003";
+    let detail = r#"{"x":{"id":"0198c0de-0000-7000-8000-000000000003","index":1}}"#;
+    let talkative = insert(&[&Forged { detail, ..Forged::after(&kept) }.body()]);
+    let cited = |rows: &str| format!("{talkative}; insert into ledger.stream_entries values {rows}");
+    let once = format!("begin; {}; rollback", cited(&format!("('{other}', 0, 2)")));
+    sqlx::raw_sql(AssertSqlSafe(once)).execute(&mut append).await.unwrap();
+    let refused = fails(&mut append, cited(&format!("('{other}', 0, 2), ('{other}', 1, 2)"))).await;
+    assert!(refused.contains("place 1 of stream"), "{refused}");
     let next = test.archive.append(post(&test, advisor(1), "goes on")).await.unwrap();
     assert_eq!(next.index, 2);
     assert_sound(&test).await;
