@@ -112,15 +112,18 @@ impl Core {
         blocking(move || seal(&core)).await?
     }
 
-    /// Asks the rules. Where they fail on a write it stands as unclassified; either way the failure is on record.
+    /// Asks the rules. Where they fail on a write it stands as unclassified; either way the failure is on record. What is `doubtful`
+    /// ([`RuleSet::is_doubtful`]) is not dropped, whatever they say.
     pub(crate) async fn recognize(
         &self,
         purpose: Purpose,
         rules: &Rules,
         connection: &Connection,
         json: Vec<u8>,
+        doubtful: bool,
     ) -> (Recognition, bool) {
-        let question = Question { purpose, listed: rules.listed.contains(connection.authority.host()), json };
+        let listed = rules.listed.contains(connection.authority.host());
+        let question = Question { purpose, listed, doubtful, json };
         let failure = match self.recognizer.recognize(question).await {
             Recognized::Said(recognition) => {
                 let failed = !recognition.problems.is_empty();

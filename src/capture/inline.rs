@@ -28,8 +28,8 @@ fn thread(rules: RuleSet) -> std::io::Result<mpsc::UnboundedSender<Asked>> {
     let (sender, mut questions) = mpsc::unbounded_channel::<Asked>();
     std::thread::Builder::new().name("recognize".to_owned()).spawn(move || {
         let Ok(engine) = Engine::new(&rules) else { return };
-        while let Some((Question { purpose, listed, json }, answer)) = questions.blocking_recv() {
-            let ask = Ask { rule_set: rules.digest(), task: purpose.task(), listed, skip: Vec::new() };
+        while let Some((Question { purpose, listed, doubtful, json }, answer)) = questions.blocking_recv() {
+            let ask = Ask { rule_set: rules.digest(), task: purpose.task(), listed, doubtful, skip: Vec::new() };
             let recognition = engine.recognize(&ask, &json, &mut |_rule| {});
             drop(answer.send(Recognized::Said(Box::new(recognition))));
         }

@@ -147,7 +147,8 @@ impl Core {
         let json = scrubbed.json(&known.unwrap_or_default(), &self.limits);
         let outbound = message.direction == Direction::Outbound;
         let purpose = if outbound { Purpose::Message } else { Purpose::Inbound };
-        let (recognition, failed) = self.recognize(purpose, &rules, connection, json).await;
+        let doubtful = rules.set.is_doubtful(head, &scrubbed.head, &rules.listed) || (outbound && scrubbed.repeats);
+        let (recognition, failed) = self.recognize(purpose, &rules, connection, json, doubtful).await;
         self.learn(actor, network.as_ref(), recognition.account.as_ref());
         Heard { scrubbed, recognition, failed, network, rules }
     }

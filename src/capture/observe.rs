@@ -117,7 +117,7 @@ impl Core {
             accounts::Actor { device: connection.device, advisor: connection.advisor, session: scrubbed.session };
         let known = self.accounts.acting(actor, &network, self.now());
         let json = scrubbed.json(&known, &self.limits);
-        let (recognition, failed) = self.recognize(Purpose::Read, &rules, &connection, json).await;
+        let (recognition, failed) = self.recognize(Purpose::Read, &rules, &connection, json, false).await;
         self.learn(actor, Some(&network), recognition.account.as_ref());
         if failed && recognition.rule.is_none() {
             return;

@@ -131,7 +131,7 @@ impl Core {
             accounts::Actor { device: connection.device, advisor: connection.advisor, session: scrubbed.session };
         let known = network.map(|network| self.accounts.acting(actor, network, self.now())).unwrap_or_default();
         let json = scrubbed.json(&known, &self.limits);
-        let (recognition, _failed) = self.recognize(Purpose::Answer, &rules, connection, json).await;
+        let (recognition, _failed) = self.recognize(Purpose::Answer, &rules, connection, json, false).await;
         let outcome = recognition.outcome.as_ref();
         // An account that the device only claims to be is not its own: the origin has to have taken it.
         if outcome.is_some_and(|outcome| outcome.verdict == Verdict::Accepted) {

@@ -45,6 +45,8 @@ pub struct Question {
     pub purpose: Purpose,
     /// Settings list the host, so rules for any host apply.
     pub listed: bool,
+    /// What was sent may be something else than it looks like without its credentials: no rule is believed that it is nothing.
+    pub doubtful: bool,
     /// The exchange as JSON.
     pub json: Vec<u8>,
 }

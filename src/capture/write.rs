@@ -83,7 +83,10 @@ impl Core {
         let known = network.as_deref().map(|network| self.accounts.acting(actor, network, self.now()));
         let known = known.unwrap_or_default();
         let json = scrubbed.json(&known, &self.limits);
-        let (recognition, failed) = self.recognize(Purpose::Write, &rules, connection, json).await;
+        // Rules see what is kept; the origin sees what was sent.
+        let doubtful = rules.set.is_doubtful(&exchange.request.head, &scrubbed.request.head, &rules.listed)
+            || scrubbed.request.body.repeats;
+        let (recognition, failed) = self.recognize(Purpose::Write, &rules, connection, json, doubtful).await;
         if recognition.ignored {
             return Ok(Receipt::nothing());
         }

@@ -48,17 +48,20 @@ pub(crate) struct Redactor<'a> {
     /// Credentials of the request's head, in every spelling, with what replaces them.
     repeated: Vec<(Vec<u8>, String)>,
     pub(crate) stated: Vec<Redaction>,
+    /// In this place stood a credential of the head that nothing else gave away: without it, the place may mean something else.
+    pub(crate) repeats: bool,
     place: &'static str,
 }
 
 impl<'a> Redactor<'a> {
     /// `login`: the path looks like a login, so names with two meanings count as credentials.
     pub(crate) const fn new(key: &'a ScrubKey, login: bool) -> Self {
-        Self { key, login, repeated: Vec::new(), stated: Vec::new(), place: "request.header" }
+        Self { key, login, repeated: Vec::new(), stated: Vec::new(), repeats: false, place: "request.header" }
     }
 
     pub(crate) const fn at(&mut self, place: &'static str) {
         self.place = place;
+        self.repeats = false;
     }
 
     fn state(&mut self, sort: Sort, name: &str) {

@@ -72,6 +72,8 @@ pub struct ScrubbedBody {
     pub decoded: bool,
     /// Why the body is not kept, when it is not.
     pub lost: Option<Unread>,
+    /// A credential of the head stood in it, where nothing else gave it away: what is kept may mean something else than what was sent.
+    pub repeats: bool,
     /// What it is, for recognition; bytes have credentials replaced and content coding undone.
     pub(crate) read: ReadBody,
     /// Size as sent.
@@ -135,6 +137,7 @@ impl Scrub<'_> {
             opcode: message.opcode,
             event: message.event.clone(),
             data,
+            repeats: redactor.repeats,
             redactions: redactor.stated,
         }
     }
@@ -183,6 +186,7 @@ impl Scrub<'_> {
         if read.bytes.is_empty() && matches!(read.content, Content::Binary | Content::Multipart(_)) {
             edits = redactor.with_repeated_in(body, edits)?;
         }
+        let mut repeats = redactor.repeats;
         let lost = match &read.content {
             Content::Unread(why @ (Unread::TooLarge | Unread::Bomb)) => Some(*why),
             // The credential may go on where we cannot read.
@@ -195,7 +199,9 @@ impl Scrub<'_> {
         if let Content::Multipart(parts) = &mut read.content {
             for part in &mut parts.parts {
                 for name in [&mut part.name, &mut part.filename, &mut part.media_type].into_iter().flatten() {
-                    *name = redactor.named(name);
+                    let named = redactor.named(name);
+                    repeats |= named != *name;
+                    *name = named;
                 }
                 let Some(field) = &mut part.field else { continue };
                 let inside: Vec<_> = edits
@@ -226,7 +232,7 @@ impl Scrub<'_> {
             None if read.undone => body.clone(),
             None => apply_to_body(body, edits).map_err(BodyError::Io)?,
         };
-        Ok(ScrubbedBody { kept, decoded, lost, read, size })
+        Ok(ScrubbedBody { kept, decoded, lost, repeats, read, size })
     }
 }
 
@@ -249,6 +255,8 @@ pub struct ScrubbedMessage {
     pub event: Option<String>,
     /// The payload to keep.
     pub data: Bytes,
+    /// As [`ScrubbedBody::repeats`], of the payload.
+    pub repeats: bool,
     /// What was taken out.
     pub redactions: Vec<Redaction>,
 }

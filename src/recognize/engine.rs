@@ -5,8 +5,6 @@
 
 mod input;
 
-use std::cell::Cell;
-
 use jaq_json::{Map, Val, read};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +49,9 @@ pub struct Ask {
     pub task: Task,
     /// Settings list the host, so rules for any host apply.
     pub listed: bool,
+    /// What was sent may be something else than it looks like without its credentials ([`RuleSet::is_doubtful`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doubtful: bool,
     /// Rules that are switched off, as `network/rule`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<String>,
@@ -105,7 +106,13 @@ impl<'r> Engine<'r> {
             recognition.problems.push(Problem { rule: String::new(), what: ProblemKind::BadInput });
             return recognition;
         };
-        let (chosen, off) = self.choose(&input, ask);
+        let mut off = None;
+        let chosen = self.choose(&input, ask, &mut off);
+        // What the origin may read as something else is not dropped by a rule about what we see of it, nor is what belongs to a
+        // rule that is switched off dropped by the next.
+        let doubtful = ask.doubtful || off.is_some() || chosen.as_ref().is_some_and(|chosen| is_doubtful(&chosen.path));
+        let action = chosen.as_ref().map(|chosen| chosen.rule.action);
+        let action = action.filter(|action| !doubtful || matches!(action, Action::Write(_) | Action::Read));
         if let Some(rule) = off {
             recognition.problems.push(Problem { rule, what: ProblemKind::SwitchedOff });
         }
@@ -118,25 +125,23 @@ impl<'r> Engine<'r> {
                 set(&mut input, &["session", "hints"], Val::obj(Map::default()));
             }
         }
-        // What the origin may read as another path is not dropped by a rule about this one.
-        let doubtful = chosen.as_ref().is_some_and(|chosen| is_doubtful(&chosen.path));
         let mut run = Run { exchange, decoded: None, recognition, starting };
-        match (ask.task, chosen.as_ref().map(|chosen| chosen.rule.action)) {
-            (Task::Write, Some(Action::Ignore | Action::Credential)) if !doubtful => run.recognition.ignored = true,
+        match (ask.task, action) {
+            (Task::Write, Some(Action::Ignore | Action::Credential)) => run.recognition.ignored = true,
             (Task::Write, Some(Action::Write(_))) => run.write(chosen.as_ref(), &input),
             (Task::Outcome, _) => run.outcome(chosen.as_ref(), &input),
             (Task::Read, Some(Action::Read)) => run.read(chosen.as_ref(), input.clone()),
-            (Task::Message, Some(Action::Messages { .. })) if !doubtful => run.message(chosen.as_ref(), &input),
+            (Task::Message, Some(Action::Messages { .. })) => run.message(chosen.as_ref(), &input),
             (Task::Write | Task::Read | Task::Message, _) => {}
         }
-        let kept_anyway = match (ask.task, chosen.as_ref().map(|chosen| chosen.rule.action)) {
+        let kept_anyway = match (ask.task, action) {
             (Task::Write, _) => !run.recognition.ignored,
             // A message program that failed must not lose an outbound message either.
-            (Task::Message, Some(Action::Messages { outbound, .. })) if !doubtful => {
-                outbound && !run.recognition.problems.is_empty()
+            (Task::Message, Some(Action::Messages { outbound, .. })) => {
+                outbound && is_outbound(&input) && !run.recognition.problems.is_empty()
             }
             // No rule speaks of its messages, or none any more since the channel was opened.
-            (Task::Message, _) => text_at(&input, &["message", "direction"]).as_deref() == Some("outbound"),
+            (Task::Message, _) => is_outbound(&input),
             _ => false,
         };
         if kept_anyway && run.recognition.communications.is_empty() {
@@ -145,30 +150,21 @@ impl<'r> Engine<'r> {
         run.recognition
     }
 
-    /// The rule that speaks, and the one that would have spoken if it were not switched off.
-    fn choose(&self, input: &Val, ask: &Ask) -> (Option<Chosen<'_>>, Option<String>) {
-        let off = Cell::new(None);
-        let chosen = self.choose_not_off(input, ask, &off);
-        (chosen, off.into_inner())
-    }
-
-    fn choose_not_off(&self, input: &Val, ask: &Ask, off: &Cell<Option<String>>) -> Option<Chosen<'_>> {
+    /// The rule that speaks; `off` is told of one that would have spoken if it were not switched off.
+    fn choose(&self, input: &Val, ask: &Ask, off: &mut Option<String>) -> Option<Chosen<'_>> {
         let (method, host, path) = (
             text_at(input, &["request", "method"])?,
             text_at(input, &["request", "host"])?,
             text_at(input, &["request", "path"])?,
         );
-        let is_on = |rule: &Rule| {
-            let is_off = ask.skip.iter().any(|off| **off == *rule.id);
+        let mut speaks = |rule: &Rule| {
+            let would = (rule.methods.is_empty() || rule.methods.iter().any(|known| known.as_str() == method))
+                && rule.conditions.iter().all(|condition| holds(condition, input));
+            let is_off = would && ask.skip.iter().any(|off| **off == *rule.id);
             if is_off {
-                off.set(Some(rule.id.to_string()));
+                *off = Some(rule.id.to_string());
             }
-            !is_off
-        };
-        let speaks = |rule: &Rule| {
-            (rule.methods.is_empty() || rule.methods.iter().any(|known| known.as_str() == method))
-                && rule.conditions.iter().all(|condition| holds(condition, input))
-                && is_on(rule)
+            would && !is_off
         };
         self.set.networks_of(&host, ask.listed).find_map(|network| {
             let rule = network
@@ -299,7 +295,7 @@ impl Run<'_> {
     fn message(&mut self, chosen: Option<&Chosen<'_>>, input: &Val) {
         let Some(chosen) = chosen else { return };
         let Action::Messages { inbound, outbound } = chosen.rule.action else { return };
-        let sent = text_at(input, &["message", "direction"]).as_deref() == Some("outbound");
+        let sent = is_outbound(input);
         if (sent && !outbound) || (!sent && !inbound) {
             self.recognition.ignored = true;
             return;
@@ -360,6 +356,11 @@ impl Run<'_> {
         found.resize(paths.len(), None);
         found
     }
+}
+
+/// Whether a message comes from the device.
+fn is_outbound(input: &Val) -> bool {
+    text_at(input, &["message", "direction"]).as_deref() == Some("outbound")
 }
 
 fn text_of(bytes: &[u8]) -> Option<String> {

@@ -123,7 +123,7 @@ fn run(set: &RuleSet, engine: &Engine<'_>, case: &Path) -> Result<(Option<String
         if named { ListedHosts::default() } else { head.authority.host().parse().into_iter().collect() };
     let plan = set.plan(&head, &listed);
     let rule = set.first_rule(&head, &listed).map(|(_network, rule)| rule.id.to_string());
-    let ask = |task| Ask { rule_set: set.digest(), task, listed: !named, skip: Vec::new() };
+    let ask = |task| Ask { rule_set: set.digest(), task, listed: !named, doubtful: false, skip: Vec::new() };
     let key = ScrubKey::new([0; 32]);
     let limits = Limits::default();
     let scrub = Scrub { key: &key, account_cookies: &[], limits: &limits };

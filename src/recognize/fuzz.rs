@@ -33,9 +33,11 @@ pub(crate) fn recognize(data: &[u8]) {
         let head = &exchange.request.head;
         let listed: ListedHosts = head.authority.host().parse().into_iter().collect();
         let _plan = set.plan(head, &listed);
-        let ask = |task| Ask { rule_set: set.digest(), task, listed: true, skip: Vec::new() };
+        let doubtful = set.is_doubtful(head, &scrubbed.request.head, &listed) || scrubbed.request.body.repeats;
+        let ask = |task| Ask { rule_set: set.digest(), task, listed: true, doubtful, skip: Vec::new() };
         let write = engine.recognize(&ask(Task::Write), &view, &mut |_rule| {});
         assert!(write.ignored || !write.communications.is_empty(), "a write that is not ignored is something");
+        assert!(!(doubtful && write.ignored), "what may be something else is never ignored");
         let again = engine.recognize(&ask(Task::Write), &view, &mut |_rule| {});
         assert_eq!(serde_json::to_string(&write).ok(), serde_json::to_string(&again).ok());
         for task in [Task::Read, Task::Outcome, Task::Message] {
@@ -71,7 +73,7 @@ pub(crate) fn html(data: &[u8]) {
 pub(crate) fn worker_pipe(data: &[u8]) {
     let _reply = worker::reply(data);
     with_engine(|set, _engine| {
-        let ask = Ask { rule_set: set.digest(), task: Task::Write, listed: true, skip: Vec::new() };
+        let ask = Ask { rule_set: set.digest(), task: Task::Write, listed: true, doubtful: false, skip: Vec::new() };
         // A sound question first, so that what follows it is met in the middle of work.
         let mut pipe = worker::question(&ask, b"{}").unwrap_or_default();
         pipe.extend_from_slice(data);

@@ -132,6 +132,27 @@ impl RuleSet {
         plan
     }
 
+    /// Whether a request may be something else than it looks like as it is `kept`, without its credentials: its path is open to two
+    /// readings, or taking the credentials out led to other rules than those for what was `sent`.
+    #[must_use]
+    pub fn is_doubtful(&self, sent: &RequestHead, kept: &RequestHead, listed: &ListedHosts) -> bool {
+        is_doubtful(sent.path()) || self.rules_for(sent, listed) != self.rules_for(kept, listed)
+    }
+
+    /// Every rule that the head allows, the first to speak first.
+    fn rules_for(&self, head: &RequestHead, listed: &ListedHosts) -> Vec<&str> {
+        let host = head.authority.host();
+        let mut ids = Vec::new();
+        for network in self.networks_of(host, listed.contains(host)) {
+            network.tree.find(head.path(), &mut |number| {
+                let rule = network.rules.get(number as usize).filter(|rule| rule.head_allows(head));
+                ids.extend(rule.map(|rule| &*rule.id));
+                None::<()>
+            });
+        }
+        ids
+    }
+
     /// Names of cookies that hold account ids and no secret, for the networks of this host.
     pub fn account_cookies<'s, 'h>(
         &'s self,

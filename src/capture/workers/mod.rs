@@ -147,7 +147,8 @@ impl Pool {
     async fn start_one(&self, generation: &Generation) -> Result<Worker, ReloadError> {
         let WorkersSetting { command, memory, .. } = &self.setting;
         let mut worker = Worker::spawn(command, generation.snapshot.path(), *memory)?;
-        let ask = Ask { rule_set: generation.rules, task: Task::Message, listed: false, skip: Vec::new() };
+        let ask =
+            Ask { rule_set: generation.rules, task: Task::Message, listed: false, doubtful: false, skip: Vec::new() };
         let hello = question(&ask, b"{}")?;
         match timeout(START, worker.ask(&hello)).await {
             Ok(Ok(Ended::Done(_))) => Ok(worker),
@@ -224,6 +225,7 @@ impl Pool {
             rule_set: generation.rules,
             task: asked.purpose.task(),
             listed: asked.listed,
+            doubtful: asked.doubtful,
             skip: generation.off.lock().clone(),
         };
         let frame = match question(&ask, &asked.json) {

@@ -61,6 +61,7 @@ impl Redactor<'_> {
 
     fn with_found(&mut self, edits: Vec<Edit>, known: usize) -> Vec<Edit> {
         if edits.len() > known {
+            self.repeats = true;
             self.state(Sort::Token, "credential of the head");
         }
         in_order(edits)

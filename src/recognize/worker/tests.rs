@@ -31,7 +31,7 @@ fn exchange(request: Value, response: Value) -> Vec<u8> {
 }
 
 fn ask(set: &RuleSet, task: Task) -> Ask {
-    Ask { rule_set: set.digest(), task, listed: false, skip: Vec::new() }
+    Ask { rule_set: set.digest(), task, listed: false, doubtful: false, skip: Vec::new() }
 }
 
 /// Everything a worker says to these questions.
@@ -123,6 +123,19 @@ fn a_write_that_cannot_be_classified_is_kept_with_its_words() {
     let all = replies(&set, &[(off, exchange(body, Value::Null))]);
     let [Reply::Done(recognition)] = &all[..] else { panic!("{all:?}") };
     assert_eq!((recognition.rule.as_deref(), recognition.communications[0].kind), (None, Kind::Unclassified));
+}
+
+#[test]
+fn p1_what_a_rule_that_is_switched_off_would_keep_is_not_ignored_by_the_next() {
+    let next = "[[rule]]\nid = \"rest\"\nmethod = \"POST\"\npath = \"/{rest...}\"\nplan = \"ignore\"\n";
+    let set = set(&format!("{}{next}", write_rule("{kind: \"post\"}")));
+    let off = Ask { skip: vec!["n/say".to_owned()], ..ask(&set, Task::Write) };
+    let all = replies(&set, &[(off.clone(), exchange(json!({}), Value::Null))]);
+    let [Reply::Done(recognition)] = &all[..] else { panic!("{all:?}") };
+    assert_eq!((recognition.ignored, recognition.communications[0].kind), (false, Kind::Unclassified));
+    let all = replies(&set, &[(off, exchange(json!({"path": "/other"}), Value::Null))]);
+    let [Reply::Done(recognition)] = &all[..] else { panic!("{all:?}") };
+    assert!(recognition.ignored, "what the next rule alone speaks of is");
 }
 
 #[test]

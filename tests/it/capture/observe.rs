@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Method;
 use muniment::capture::Recorder;
+use muniment::exchange::{Message, MessageData, Opcode};
 use muniment::ledger::EntryType;
 use muniment::record::{AdvisorId, Direction};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::support::assert_sound;
-use super::world::{ADVISOR, DEVICE, PACE, World, said, world};
+use super::world::{ADVISOR, DEVICE, PACE, World, header, said, world};
 
 const OTHER_DEVICE: u128 = 0xd2;
 const OTHER_ADVISOR: u128 = 0xa2;
@@ -220,6 +223,30 @@ async fn p1_an_outbound_message_is_relayed_only_once_it_is_in_the_ledger() {
     assert_eq!(world.entries(EntryType::Capture).len(), 1);
     world.until_count(EntryType::Outcome, 1).await;
     assert_eq!(said(&world.entries(EntryType::Outcome)[0], "cause"), "message");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn p1_a_message_that_repeats_a_credential_is_kept_though_no_rule_can_read_it_without() {
+    let world = world().await;
+    let mut exchange = world.exchange(Method::GET, "/channel", "");
+    header(&mut exchange, "cookie", "x=say\":\"hello to a client");
+    for (number, text) in ["{\"say\":\"hello to a client\"}", "{\"ping\":1}"].into_iter().enumerate() {
+        let message = Message {
+            exchange: exchange.id,
+            number: number as u64,
+            direction: Direction::Outbound,
+            opcode: Opcode::Text,
+            event: None,
+            data: MessageData(Bytes::from_static(text.as_bytes())),
+            seen_at: exchange.seen_at,
+        };
+        world.capture.message(&exchange.connection, &exchange.request.head, message).await.unwrap();
+    }
+    let captures = world.entries(EntryType::Capture);
+    assert_eq!(captures.len(), 1, "a control message is none the less");
+    assert_eq!(said(&captures[0], "kinds"), "[\"unclassified\"]");
+    assert!(world.text(&captures[0], "message").starts_with("{\"redacted.hmac-sha256."));
     world.end().await;
 }
 

@@ -44,7 +44,7 @@ fn question(target: &str, body: &serde_json::Value) -> Question {
                     "headers": {}, "size": 1, "json": body},
         "response": null, "session": {"accounts": [], "hints": {}},
     });
-    Question { purpose: Purpose::Write, listed: false, json: json.to_string().into_bytes() }
+    Question { purpose: Purpose::Write, listed: false, doubtful: false, json: json.to_string().into_bytes() }
 }
 
 /// Process ids of the workers that read rules from below this directory.

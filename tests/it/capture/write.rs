@@ -524,6 +524,42 @@ async fn p1_what_an_ignore_rule_would_take_is_kept_where_the_origin_may_read_ano
     world.end().await;
 }
 
+#[tokio::test]
+async fn p1_a_credential_that_is_repeated_in_a_write_hides_it_from_no_rule() {
+    let world = world().await;
+    let (words, named) = ("{\"text\":\"words\"}", "{\"text\":\"words\",\"name\":\"create_post_for_all\"}");
+    let cases = [
+        // The doubtful part is gone from what the rules see.
+        ("/lists/xxxxxxxxxxxxxxxxx/../../posts", words, "x=xxxxxxxxxxxxxxxxx/../../posts"),
+        // Two segments are one.
+        ("/posts/abcdefghijklmnop/read", words, "x=posts/abcdefghijklmnop"),
+        // A rule's own words are gone: from the path, the query, the body.
+        ("/queries/create_post_for_all", words, "x=create_post_for_all"),
+        ("/calls?name=create_post_for_all", words, "x=create_post_for_all"),
+        ("/calls", named, "x=create_post_for_all"),
+    ];
+    for (number, (target, body, cookie)) in cases.into_iter().enumerate() {
+        let mut exchange = world.exchange(Method::POST, target, body);
+        header(&mut exchange, "cookie", cookie);
+        let written = world.capture.write(exchange).await.unwrap();
+        assert!(written.record().is_some(), "{target}");
+        let capture = &world.entries(EntryType::Capture)[number];
+        assert!(said(capture, "flags").contains("redacted"), "{target}");
+        assert_eq!(
+            (said(capture, "kinds"), world.text(capture, "0.text")),
+            ("[\"unclassified\"]".into(), "words".into())
+        );
+    }
+    for target in ["/lists/1", "/posts/read", "/queries/of_nothing", "/calls?name=none"] {
+        let mut exchange = world.exchange(Method::POST, target, words);
+        header(&mut exchange, "cookie", "x=create_post_for_all");
+        let ignored = world.capture.write(exchange).await.unwrap();
+        assert_eq!(ignored.record(), None, "{target}: what hides nothing is ignored as before");
+    }
+    assert!(!String::from_utf8_lossy(&world.everything()).contains("create_post_for_all"));
+    world.end().await;
+}
+
 /// A held body whose file is gone.
 struct Gone;
 
