@@ -33,8 +33,8 @@ impl Recall for ArchiveRecall {
             // What was captured just before the stop is what a device sends again.
             let size = self.0.head_size().await.map_err(failed)?;
             self.0.project(size).await.map_err(failed)?;
-            let captures = self.0.recent_captures(since, limit).await.map_err(failed)?;
-            Ok(captures.into_iter().filter_map(repeatable).collect())
+            let fields = [FieldName::CONNECTION, FieldName::REQUEST_HEAD, FieldName::REQUEST_BODY];
+            self.0.recent_captures(since, limit, &fields, repeatable).await.map_err(failed)
         })
     }
 

@@ -14,7 +14,7 @@ use crate::record::{AdvisorId, EntryId};
 /// Entries read at once at most.
 const PAGE: u64 = 1_000;
 
-fn entry(row: &PgRow) -> Result<Entry, ArchiveError> {
+pub(super) fn entry(row: &PgRow) -> Result<Entry, ArchiveError> {
     let index = count(row.try_get("index")?);
     let entry = Entry::parse(row.try_get("body")?).map_err(|source| ArchiveError::Entry { index, source })?;
     // A row that was moved must not be shown as what it is not.

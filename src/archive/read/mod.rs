@@ -5,6 +5,7 @@ mod entries;
 mod lists;
 mod people;
 mod recall;
+mod recent;
 mod records;
 mod verifications;
 
@@ -13,6 +14,7 @@ pub(super) use content::{SealedRow, check_listed, field_name, open_blob, open_fi
 pub use lists::{GapRow, LookRow, Slice};
 pub(super) use lists::{Ordered, ordered};
 pub use people::{AccountRow, AdvisorRow, DeviceRow, OfficerRow};
-pub use recall::{ItemPlace, OpenCapture, OwnedAccount, RecentCapture};
+pub use recall::{ItemPlace, OpenCapture, OwnedAccount};
+pub use recent::RecentCapture;
 pub use records::{CommunicationRow, RecordFilter, RecordRow};
 pub use verifications::VerificationRow;

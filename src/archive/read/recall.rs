@@ -4,12 +4,11 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 
-use super::content::Content;
 use super::lists::advisors;
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::{count, number};
-use crate::record::{AccountId, AdvisorId, DeviceId, Digest, EntryId, RecordId, Timestamp};
+use crate::record::{AccountId, AdvisorId, Digest, EntryId, RecordId, Timestamp};
 
 /// A capture that has no outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,53 +55,7 @@ pub struct ItemPlace {
     pub same_version: bool,
 }
 
-/// A capture of a request, with what is kept of it.
-#[derive(Debug, Clone)]
-pub struct RecentCapture {
-    /// Its entry.
-    pub entry: EntryId,
-    /// When it got its place.
-    pub at: Timestamp,
-    /// The device that sent it.
-    pub device: DeviceId,
-    /// The capture that it repeats.
-    pub retry_of: Option<EntryId>,
-    /// Its content.
-    pub content: Content,
-}
-
 impl Archive {
-    /// Captures of requests of any source since then, newest first.
-    ///
-    /// # Errors
-    /// See [`ArchiveError`].
-    pub async fn recent_captures(&self, since: Timestamp, limit: u32) -> Result<Vec<RecentCapture>, ArchiveError> {
-        // Messages of channels have no method.
-        let rows = sqlx::query(
-            "select entry_index, device, retry_of from projection.records
-              where type = 'capture' and method is not null and device is not null and disposed is null and at >= $1
-              order by entry_index desc limit $2",
-        )
-        .bind(since.date_time())
-        .bind(i64::from(limit))
-        .fetch_all(&self.parts.reader)
-        .await?;
-        let mut captures = Vec::with_capacity(rows.len());
-        for row in &rows {
-            // One that does not open is not needed for anything here.
-            let Some(entry) = self.entry(count(row.try_get("entry_index")?)).await? else { continue };
-            let Some(content) = self.content(&entry).await? else { continue };
-            captures.push(RecentCapture {
-                entry: entry.id(),
-                at: entry.at(),
-                device: DeviceId::new(row.try_get("device")?),
-                retry_of: row.try_get::<Option<Uuid>, _>("retry_of")?.map(EntryId::new),
-                content,
-            });
-        }
-        Ok(captures)
-    }
-
     /// Captures of this source that have no outcome and are not newer than `until`, oldest first.
     ///
     /// # Errors

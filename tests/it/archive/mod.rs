@@ -15,6 +15,7 @@ mod orders;
 mod people;
 mod projections;
 mod publish;
+mod recent;
 mod roles;
 mod stolen;
 mod tampering;
