@@ -18,8 +18,7 @@ const TRIES: u32 = 8;
 /// The last row of the checkpoints.
 struct Last {
     number: i64,
-    size: u64,
-    root: Digest,
+    published: Published,
 }
 
 /// The last checkpoint, if it is ours: what somebody else put there is not continued.
@@ -27,11 +26,7 @@ async fn last(connection: &mut PgConnection, key: &VerifyingKey) -> Result<Optio
     let row = sqlx::query("select number, size, root, note, at from ledger.checkpoints order by number desc limit 1")
         .fetch_optional(connection)
         .await?;
-    row.map(|row| {
-        let Published { checkpoint, .. } = published(&row, key)?;
-        Ok(Last { number: row.try_get("number")?, size: checkpoint.size, root: checkpoint.root })
-    })
-    .transpose()
+    row.map(|row| Ok(Last { number: row.try_get("number")?, published: published(&row, key)? })).transpose()
 }
 
 /// The tree of `size` entries must continue this one.
@@ -95,7 +90,7 @@ impl Archive {
         let kept = guard.load()?;
         let last = last(connection, self.parts.options.signing.verifying_key()).await?;
         let size = head_size(connection).await?;
-        let from = last.as_ref().map_or(0, |last| last.size);
+        let from = last.as_ref().map_or(0, |last| last.published.checkpoint.size);
 
         let floor = kept.as_ref().map_or(0, |kept| kept.size).max(from);
         if size < floor {
@@ -103,13 +98,14 @@ impl Archive {
         }
         let nothing_new = size == from || (!anyway && !is_new(connection, from, size).await?);
         if nothing_new && last.is_some() || size == 0 {
-            return Ok(Some(self.checkpoint(None).await?));
+            return Ok(Some(last.map(|last| last.published)));
         }
         let mut tiles = Tiles::new(connection, size);
         tiles.store_full(from).await?;
         let root = tiles.root().await?;
         if let Some(last) = &last {
-            check_continues(&mut tiles, (last.size, &last.root), (size, &root)).await?;
+            let Checkpoint { size: old, root: old_root, .. } = &last.published.checkpoint;
+            check_continues(&mut tiles, (*old, old_root), (size, &root)).await?;
         }
         if let Some(kept) = &kept {
             check_continues(&mut tiles, (kept.size, &kept.root), (size, &root)).await?;
