@@ -5,9 +5,9 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
+use super::ArchiveError;
 use super::connect::{self, CONNECT, Role};
 use super::row::count;
-use super::{ArchiveError, migrate};
 use crate::record::Timestamp;
 
 /// Rows of these are added and never changed: whoever may do more could rewrite what was kept.
@@ -61,7 +61,6 @@ async fn look(login: &PgConnectOptions) -> Result<Examined, ArchiveError> {
     connect::check(login, false).await?;
     let options = connect::options(login, Role::Append, CONNECT);
     let mut connection = options.connect().await?;
-    migrate::check(&mut connection).await?;
     let durable = connect::check_durable(&mut connection).await;
     let about = sqlx::query(
         "select current_setting('server_version') as version, current_setting('server_version_num')::int / 10000 as major,

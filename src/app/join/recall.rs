@@ -16,13 +16,19 @@ fn failed(error: ArchiveError) -> RecallError {
     RecallError(error.to_string())
 }
 
+impl ArchiveRecall {
+    /// The archive, with everything projected that the ledger has by now.
+    async fn caught_up(&self) -> Result<&Archive, RecallError> {
+        self.0.catch_up().await.map_err(failed)?;
+        Ok(&self.0)
+    }
+}
+
 impl Recall for ArchiveRecall {
     fn unfinished(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Unfinished>, RecallError>> {
         Box::pin(async move {
-            // Projections follow the ledger; an outcome that is not projected yet would be given twice.
-            let size = self.0.head_size().await.map_err(failed)?;
-            self.0.project(size).await.map_err(failed)?;
-            let open = self.0.open_captures(before, limit).await.map_err(failed)?;
+            // An outcome that is not projected yet would be given twice.
+            let open = self.caught_up().await?.open_captures(before, limit).await.map_err(failed)?;
             let open = open.into_iter();
             Ok(open.map(|one| Unfinished { capture: one.entry, record: one.record, streams: one.advisors }).collect())
         })
@@ -31,10 +37,8 @@ impl Recall for ArchiveRecall {
     fn repeatable(&self, since: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Repeatable>, RecallError>> {
         Box::pin(async move {
             // What was captured just before the stop is what a device sends again.
-            let size = self.0.head_size().await.map_err(failed)?;
-            self.0.project(size).await.map_err(failed)?;
             let fields = [FieldName::CONNECTION, FieldName::REQUEST_HEAD, FieldName::REQUEST_BODY];
-            self.0.recent_captures(since, limit, &fields, repeatable).await.map_err(failed)
+            self.caught_up().await?.recent_captures(since, limit, &fields, repeatable).await.map_err(failed)
         })
     }
 
@@ -52,12 +56,10 @@ impl Recall for ArchiveRecall {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<Place>, RecallError>> {
         Box::pin(async move {
-            let size = self.0.head_size().await.map_err(failed)?;
-            self.0.project(size).await.map_err(failed)?;
             let (party, network) = (&account.party, &*account.network);
             let id = Some(party.id.as_str()).filter(|id| !id.is_empty());
             let handle = party.handle.as_deref();
-            let places = self.0.written_by(network, id, handle, account.advisor, after, limit).await;
+            let places = self.caught_up().await?.written_by(network, id, handle, account.advisor, after, limit).await;
             Ok(places.map_err(failed)?.into_iter().map(place).collect())
         })
     }

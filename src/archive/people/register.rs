@@ -133,7 +133,7 @@ impl Archive {
     /// Is there such an advisor? A device of nobody would be let in as nobody.
     async fn check_advisor(&self, advisor: AdvisorId) -> Result<(), ArchiveError> {
         // Another process may have added the advisor a moment ago.
-        self.project(self.head_size().await?).await?;
+        self.catch_up().await?;
         let known: bool = sqlx::query_scalar(
             "select exists (select from projection.advisors where advisor = $1 and revoked_index is null)",
         )

@@ -164,6 +164,14 @@ impl Archive {
         }
     }
 
+    /// Projects everything that the ledger has by now: projections follow it, and may lag.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn catch_up(&self) -> Result<(), ArchiveError> {
+        self.project(self.head_size().await?).await
+    }
+
     /// How far the projections are.
     ///
     /// # Errors
