@@ -49,6 +49,7 @@ pub struct Metrics {
     intercepted: Counter,
     connections: Gauge,
     leaves_minted: Counter,
+    passwords_compared: Counter,
     spool_entries: Gauge,
     spool_bytes: Gauge,
     append_seconds: Histogram,
@@ -96,6 +97,7 @@ impl Metrics {
             intercepted: Counter::default(),
             connections: Gauge::default(),
             leaves_minted: Counter::default(),
+            passwords_compared: Counter::default(),
             spool_entries: Gauge::default(),
             spool_bytes: Gauge::default(),
             append_seconds: seconds(),
@@ -126,6 +128,7 @@ impl Metrics {
         r.register("intercepted", "Connections decrypted", self.intercepted.clone());
         r.register("proxy_connections", "Device connections open now", self.connections.clone());
         r.register("leaves_minted", "Leaf certificates minted", self.leaves_minted.clone());
+        r.register("passwords_compared", "Passwords of devices put to the slow hash", self.passwords_compared.clone());
         r.register("spool_entries", "Entries waiting in the spool for the archive", self.spool_entries.clone());
         r.register("spool_bytes", "Bytes the spool takes on disk", self.spool_bytes.clone());
         r.register("archive_append_seconds", "From draft to durable, one append", self.append_seconds.clone());
@@ -184,6 +187,11 @@ impl Metrics {
     /// A leaf was minted.
     pub fn leaf_minted(&self) {
         self.leaves_minted.inc();
+    }
+
+    /// A device's password was put to the slow hash: one that was never shown before, or is guessed.
+    pub fn password_compared(&self) {
+        self.passwords_compared.inc();
     }
 
     /// What the spool holds now.

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::Mutex;
@@ -21,6 +20,7 @@ use crate::archive::open::Archive;
 use crate::archive::read::OfficerRow;
 use crate::archive::row::count;
 use crate::record::{AdvisorId, DeviceId, Digest};
+use crate::telemetry::Metrics;
 
 /// Devices and proofs remembered at most; beyond that memory starts afresh.
 const REMEMBERED: usize = 100_000;
@@ -59,7 +59,7 @@ struct Memory {
     devices: Mutex<HashMap<DeviceId, Entry>>,
     proofs: Mutex<HashMap<DeviceId, [u8; 32]>>,
     slow: Semaphore,
-    compared: AtomicU64,
+    metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Directory {
@@ -111,7 +111,7 @@ impl Archive {
                 devices: Mutex::default(),
                 proofs: Mutex::default(),
                 slow: Semaphore::new(AT_ONCE),
-                compared: AtomicU64::new(0),
+                metrics: Arc::clone(&self.parts.options.metrics),
             }),
         })
     }
@@ -170,17 +170,10 @@ impl Directory {
         Ok(count(newest))
     }
 
-    /// How many slow comparisons were made: an unknown device costs as many as a wrong password, so that nobody learns from waiting which
-    /// devices there are.
-    #[must_use]
-    pub fn compared(&self) -> u64 {
-        self.memory.compared.load(Ordering::Relaxed)
-    }
-
     /// The slow comparison, a few at a time.
     async fn fits(&self, password: Password, hash: String) -> bool {
         let Ok(_turn) = self.memory.slow.acquire().await else { return false };
-        self.memory.compared.fetch_add(1, Ordering::Relaxed);
+        self.memory.metrics.password_compared();
         tokio::task::spawn_blocking(move || password.fits(&hash)).await.unwrap_or(false)
     }
 

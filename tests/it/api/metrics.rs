@@ -43,6 +43,7 @@ const METRICS: &[(&str, Fed)] = &[
     ("leaves_minted", Fed::Proxy),
     ("ledger_size", Fed::Archive),
     ("pass_through", Fed::Proxy),
+    ("passwords_compared", Fed::Proxy),
     ("projection_lag_entries", Fed::StuckProjector),
     ("proxy_connections", Fed::Proxy),
     ("proxy_hold_seconds", Fed::Proxy),
