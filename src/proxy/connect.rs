@@ -30,7 +30,7 @@ use super::refuse::{Refuse, Refused};
 use super::shared::Shared;
 use super::upstream::{Dialled, Offer, Speak};
 use super::{intercept, tunnel, websocket};
-use crate::capture::{Gap, GapCause};
+use crate::capture::GapCause;
 use crate::exchange::{Authority, Protocol, Scheme};
 use crate::settings::is_trusted_plain;
 
@@ -180,7 +180,7 @@ impl Front<'_> {
             Ok(dialled) => dialled,
             Err(refused) => {
                 if matches!(refused.why, Refuse::UpstreamCertificate | Refuse::UpstreamTls) {
-                    self.gap(GapCause::OriginUnproved, device, &authority);
+                    self.shared.recorder.gap(device.gap(GapCause::OriginUnproved, &authority));
                 }
                 return Err(refused);
             }
@@ -198,21 +198,13 @@ impl Front<'_> {
 
     fn passes(&self, why: PassThrough, device: Device, authority: &Authority) {
         self.shared.metrics.pass_through(why.as_str());
-        match why {
-            PassThrough::NeverDecrypted => self.gap(GapCause::PassedThrough, device, authority),
+        let gap = match why {
+            PassThrough::NeverDecrypted => Some(device.gap(GapCause::PassedThrough, authority)),
             PassThrough::NotListed => {
-                let gap = self.shared.unlisted.as_ref().and_then(|unlisted| unlisted.seen(authority, device));
-                gap.into_iter().for_each(|gap| self.shared.recorder.gap(gap));
+                self.shared.unlisted.as_ref().and_then(|unlisted| unlisted.seen(authority, device))
             }
-        }
-    }
-
-    fn gap(&self, cause: GapCause, device: Device, authority: &Authority) {
-        let mut gap = Gap::new(cause);
-        gap.host = Some(authority.host().to_owned());
-        gap.device = Some(device.id);
-        gap.advisor = Some(device.advisor);
-        self.shared.recorder.gap(gap);
+        };
+        gap.into_iter().for_each(|gap| self.shared.recorder.gap(gap));
     }
 
     async fn open(&mut self, mut conn: Conn, reached: Reached) -> End {

@@ -20,6 +20,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::refuse::{Refuse, Refused};
+use crate::capture::{Gap, GapCause};
+use crate::exchange::Authority;
 use crate::record::{AdvisorId, DeviceId};
 
 /// How long a right credential is believed without asking again.
@@ -56,6 +58,17 @@ pub struct Device {
     pub id: DeviceId,
     /// Whose it is.
     pub advisor: AdvisorId,
+}
+
+impl Device {
+    /// What is missing of its traffic with a host.
+    pub(crate) fn gap(self, cause: GapCause, authority: &Authority) -> Gap {
+        let mut gap = Gap::new(cause);
+        gap.host = Some(authority.host().to_owned());
+        gap.device = Some(self.id);
+        gap.advisor = Some(self.advisor);
+        gap
+    }
 }
 
 /// The directory cannot be asked.

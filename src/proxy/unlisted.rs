@@ -5,7 +5,7 @@
 //! host at a time, with bounds on time and bytes; no redirect is followed and nothing else is asked for; nothing of a device's traffic is looked at,
 //! and the host is not decrypted. A host that says it is one becomes a gap (`unlisted_social_host`), once a day for each device that went there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,10 +57,8 @@ enum Verdict {
 struct Remembered {
     since: Instant,
     verdict: Verdict,
-    /// Who went there: told apart, so that each is one gap a day.
-    devices: HashSet<DeviceId>,
-    /// Of those, who came before the answer.
-    early: Vec<Device>,
+    /// Who went there: told apart, so that each is one gap a day. Nobody, where there is none to note.
+    devices: BTreeMap<DeviceId, Device>,
 }
 
 /// Which hosts have been asked.
@@ -87,23 +85,18 @@ impl Unlisted {
         if let Some(known) = hosts.get_mut(authority.host())
             && now.duration_since(known.since) < DAY
         {
-            let is_new = known.devices.len() < DEVICES && known.devices.insert(device.id);
-            return match known.verdict {
-                Verdict::Social if is_new => Some(gap(authority, device)),
-                Verdict::Asking if is_new => {
-                    known.early.push(device);
-                    None
-                }
-                _ => None,
-            };
+            let is_new = known.verdict != Verdict::Silent
+                && known.devices.len() < DEVICES
+                && known.devices.insert(device.id, device).is_none();
+            return (is_new && known.verdict == Verdict::Social).then(|| social(device, authority));
         }
         if hosts.len() >= HOSTS {
             hosts.retain(|_host, known| now.duration_since(known.since) < DAY);
         }
         // A full table or a full queue: another tunnel to the host will come.
         if hosts.len() < HOSTS && self.ask.try_send(authority.clone()).is_ok() {
-            let devices = HashSet::from([device.id]);
-            let asking = Remembered { since: now, verdict: Verdict::Asking, devices, early: vec![device] };
+            let devices = BTreeMap::from([(device.id, device)]);
+            let asking = Remembered { since: now, verdict: Verdict::Asking, devices };
             hosts.insert(authority.host().to_owned(), asking);
         }
         None
@@ -113,18 +106,18 @@ impl Unlisted {
     fn answered(&self, authority: &Authority, is_social: bool) -> Vec<Device> {
         let mut hosts = self.hosts.lock();
         let Some(known) = hosts.get_mut(authority.host()) else { return Vec::new() };
-        known.verdict = if is_social { Verdict::Social } else { Verdict::Silent };
-        let early = std::mem::take(&mut known.early);
-        if is_social { early } else { Vec::new() }
+        if is_social {
+            known.verdict = Verdict::Social;
+            return known.devices.values().copied().collect();
+        }
+        known.verdict = Verdict::Silent;
+        known.devices = BTreeMap::new();
+        Vec::new()
     }
 }
 
-fn gap(authority: &Authority, device: Device) -> Gap {
-    let mut gap = Gap::new(GapCause::UnlistedSocialHost);
-    gap.host = Some(authority.host().to_owned());
-    gap.device = Some(device.id);
-    gap.advisor = Some(device.advisor);
-    gap
+fn social(device: Device, authority: &Authority) -> Gap {
+    device.gap(GapCause::UnlistedSocialHost, authority)
 }
 
 /// Asks one host after the other, until the proxy stops.
@@ -142,7 +135,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut asked: mpsc::Receiver<Authority
         };
         shared.metrics.unlisted_asked(if is_social { "social" } else { "silent" });
         for device in unlisted.answered(&authority, is_social) {
-            shared.recorder.gap(gap(&authority, device));
+            shared.recorder.gap(social(device, &authority));
         }
     }
 }
@@ -261,6 +254,7 @@ mod tests {
         assert_eq!(asked.recv().await, Some(social.clone()));
         assert!(unlisted.answered(&social, false).is_empty());
         assert!(unlisted.seen(&social, device(4)).is_none());
+        assert!(unlisted.hosts.lock()[social.host()].devices.is_empty(), "of a silent host nobody is remembered");
     }
 
     #[tokio::test(start_paused = true)]
