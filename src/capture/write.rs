@@ -31,6 +31,7 @@ struct Understood {
     acting: Option<Party>,
     /// The request alone says so.
     claimed: bool,
+    network: Option<Arc<str>>,
     streams: BTreeSet<AdvisorId>,
     rules: Digest,
     now: Timestamp,
@@ -42,6 +43,7 @@ struct Ready {
     secret: Secret,
     same: Sameness,
     exchange: Exchange,
+    network: Option<Arc<str>>,
     keep: Keep,
 }
 
@@ -49,8 +51,9 @@ impl Core {
     pub(crate) async fn write(self: &Arc<Self>, exchange: Exchange) -> Result<Receipt, Refusal> {
         let connection = Arc::clone(&exchange.connection);
         let id = exchange.id;
-        let mut network = None;
-        let written = self.write_or_say_why(exchange, &mut network).await;
+        let rules = self.rules();
+        let (network, keep) = plan(&rules, &exchange);
+        let written = self.write_as(&rules, exchange, network.clone(), keep).await;
         if let Err(refusal) = &written {
             tracing::warn!(exchange.id = %id, reason = %refusal.reason(), error = %refusal, "a write is refused");
             self.gap(Gap::on(refusal.gap(), &connection).exchange(id).network(network));
@@ -58,20 +61,19 @@ impl Core {
         written
     }
 
-    async fn write_or_say_why(
+    async fn write_as(
         self: &Arc<Self>,
+        rules: &Arc<Rules>,
         mut exchange: Exchange,
-        network_of: &mut Option<Arc<str>>,
+        network: Option<Arc<str>>,
+        keep: Keep,
     ) -> Result<Receipt, Refusal> {
-        let rules = self.rules();
-        let (network, keep) = plan(&rules, &exchange);
-        network_of.clone_from(&network);
         if keep == Keep::Head {
             // The proxy has dropped it already; what looks like a login is not kept whatever comes.
             exchange.request.body = Body::Empty;
             exchange.request.trailers = None;
         }
-        let scrubbed = self.scrub(&rules, &exchange).await;
+        let scrubbed = self.scrub(rules, &exchange).await;
         let scrubbed = scrubbed.map_err(|error| Refusal::of(RefusalReason::BodyUnreadable, &error))?;
         if let Some(why) = scrubbed.request.body.lost {
             // P1: what cannot be kept may not leave.
@@ -86,7 +88,7 @@ impl Core {
         // Rules see what is kept; the origin sees what was sent.
         let doubtful = rules.set.is_doubtful(&exchange.request.head, &scrubbed.request.head, &rules.listed)
             || scrubbed.request.body.repeats;
-        let (recognition, failed) = self.recognize(Purpose::Write, &rules, connection, json, doubtful).await;
+        let (recognition, failed) = self.recognize(Purpose::Write, rules, connection, json, doubtful).await;
         if recognition.ignored {
             return Ok(Receipt::nothing());
         }
@@ -97,14 +99,13 @@ impl Core {
         let streams = self.accounts.streams(connection.advisor, network.as_ref(), said, now, is_known);
         let acting = recognition.account.clone().or(if known.len() == 1 { known.into_iter().next() } else { None });
         let rules = recognition.rule_set.unwrap_or_else(|| rules.set.digest());
-        let size = exchange.request.body.size();
         let understood =
-            Understood { exchange, keep, scrubbed, recognition, failed, acting, claimed, streams, rules, now };
-        self.keep_write(size, understood, network).await
+            Understood { exchange, keep, scrubbed, recognition, failed, acting, claimed, network, streams, rules, now };
+        self.keep_write(understood).await
     }
 
     fn seal_write(&self, understood: Understood) -> Result<Ready, SealingError> {
-        let Understood { exchange, keep, scrubbed, recognition, failed, acting, claimed, streams, rules, now } =
+        let Understood { exchange, keep, scrubbed, recognition, failed, acting, claimed, network, streams, rules, now } =
             understood;
         let request = &scrubbed.request;
         let (secret, key) = self.sealer.record()?;
@@ -143,8 +144,8 @@ impl Core {
         };
         let mut detail = facts.detail();
         detail.insert("method".to_owned(), method_word(&exchange.request.head.method).into());
-        // As it is kept, so that it can be had from the record again; where nothing is kept, two bodies must not look alike.
-        let body = digest(if request.body.lost.is_some() { &exchange.request.body } else { &request.body.kept })?;
+        // Of what is kept, so that it can be had from the record again.
+        let body = digest(&request.body.kept)?;
         let same = Sameness::of(exchange.connection.device, &request.head, &body);
         // The last thing before it is appended: a retry may name this entry from now on.
         if let Some(first) = self.retries.link(&same, envelope.id(), now) {
@@ -160,35 +161,27 @@ impl Core {
             commitments,
             detail,
         });
-        Ok(Ready { submission, secret, same, exchange, keep })
+        Ok(Ready { submission, secret, same, exchange, network, keep })
     }
 
     /// Sealing and appending go on, as one, even when the proxy stops waiting (the device left): the capture is then closed as not
     /// sent, and no retry names one that never came to be.
-    async fn keep_write(
-        self: &Arc<Self>,
-        size: u64,
-        understood: Understood,
-        network: Option<Arc<str>>,
-    ) -> Result<Receipt, Refusal> {
+    async fn keep_write(self: &Arc<Self>, understood: Understood) -> Result<Receipt, Refusal> {
         let core = Arc::clone(self);
         let (tell, told) = tokio::sync::oneshot::channel();
         self.appends.spawn(async move {
-            if let Err(Ok(receipt)) = tell.send(core.seal_and_append(size, understood, network).await) {
+            if let Err(Ok(receipt)) = tell.send(core.seal_and_append(understood).await) {
                 receipt.close(Answer::None(NoAnswer::NotSent));
             }
         });
         told.await.unwrap_or_else(|_gone| Err(Refusal::new(RefusalReason::Stopping, "the service is stopping")))
     }
 
-    async fn seal_and_append(
-        self: &Arc<Self>,
-        size: u64,
-        understood: Understood,
-        network: Option<Arc<str>>,
-    ) -> Result<Receipt, Refusal> {
+    async fn seal_and_append(self: &Arc<Self>, understood: Understood) -> Result<Receipt, Refusal> {
+        let size = understood.exchange.request.body.size();
         let ready = self.seal(size, move |core| core.seal_write(understood)).await;
-        let Ready { submission, secret, same, exchange, keep } = ready.map_err(|error| sealing_refusal(&error))?;
+        let Ready { submission, secret, same, exchange, network, keep } =
+            ready.map_err(|error| sealing_refusal(&error))?;
         let (record, capture) = (secret.record, submission.draft.id);
         let streams = submission.draft.streams.clone();
         let open = Open { capture, secret, streams, exchange: Some(exchange), network, keep };
