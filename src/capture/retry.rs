@@ -41,12 +41,7 @@ impl Sameness {
     /// `head` is the scrubbed one, `body` the SHA-256 of the body as it is kept.
     pub(crate) fn of(device: DeviceId, head: &RequestHead, body: &Digest) -> Self {
         let (method, authority) = (head.method.as_str().as_bytes(), &head.authority);
-        let request = digest(
-            b"request",
-            device,
-            authority,
-            &[method, authority.host().as_bytes(), head.target.as_bytes(), body.as_bytes()],
-        );
+        let request = request_digest(device, method, authority, head.target.as_bytes(), body);
         // A key says "same" even where a client builds the body anew (another boundary, another timestamp).
         let key = head.headers.get("idempotency-key").map(http::HeaderValue::as_bytes);
         let idempotency = key.map(|key| key_digest(device, method, authority, key));
@@ -64,9 +59,7 @@ impl Sameness {
         // As `ScrubbedRequest::head_bytes` writes it: no blank is in a method or a target.
         let mut words = lines.next()?.split(|byte| *byte == b' ');
         let (method, target) = (words.next()?, words.next()?);
-        let request = one.body.map(|body| {
-            digest(b"request", one.device, &authority, &[method, authority.host().as_bytes(), target, body.as_bytes()])
-        });
+        let request = one.body.map(|body| request_digest(one.device, method, &authority, target, &body));
         let name = b"idempotency-key: ";
         let key = lines
             .find_map(|line| line.split_at_checked(name.len()).filter(|(start, _)| start.eq_ignore_ascii_case(name)));
@@ -117,6 +110,10 @@ impl Retries {
             }
         }
     }
+}
+
+fn request_digest(device: DeviceId, method: &[u8], authority: &Authority, target: &[u8], body: &Digest) -> Digest {
+    digest(b"request", device, authority, &[method, authority.host().as_bytes(), target, body.as_bytes()])
 }
 
 fn key_digest(device: DeviceId, method: &[u8], authority: &Authority, key: &[u8]) -> Digest {

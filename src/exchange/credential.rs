@@ -164,11 +164,14 @@ const LOGIN_WORDS: &[&str] = &["password", "passwd", "otp"];
 /// Whether a path on a host that no rule knows looks like a login.
 #[must_use]
 pub fn looks_like_login(path: &str) -> bool {
-    let among = |words: &[&str], text: &str| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     path.split('/').any(|segment| {
         let (stem, _extension) = segment.split_once('.').unwrap_or((segment, ""));
-        among(LOGIN_SEGMENTS, stem) || stem.split(['_', '-']).any(|word| among(LOGIN_WORDS, word))
+        is_one_of(stem, LOGIN_SEGMENTS) || stem.split(['_', '-']).any(|word| is_one_of(word, LOGIN_WORDS))
     })
+}
+
+fn is_one_of(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// What a request's credentials say about who acts, taken out before they are redacted. No secret is in it, and no proof: until
@@ -202,7 +205,8 @@ impl SessionKey {
 
 /// The account hints of a request.
 pub(crate) fn hints(head: &RequestHead, account_cookies: &[&str]) -> Hints {
-    let claims = authorization(head, &["bearer", "dpop"]).and_then(|token| jwt_claims(&token));
+    let bearer = authorization(head).filter(|(scheme, _token)| is_one_of(scheme, &["bearer", "dpop"]));
+    let claims = bearer.and_then(|(_scheme, token)| jwt_claims(token));
     let claim = |name: &str| {
         let text = claims.as_ref()?.get(name)?.as_str()?;
         (text.len() <= 512).then(|| text.to_owned())
@@ -240,11 +244,10 @@ fn is_session_cookie(name: &str) -> bool {
 
 /// The token of `Authorization`, a token in the query, or a WebSocket subprotocol that carries one.
 fn bearer(head: &RequestHead) -> Option<String> {
-    let shown = match authorization(head, &["oauth"]) {
+    let shown = authorization(head).and_then(|(scheme, token)| {
         // OAuth 1.0 signs each request anew; only its token stays.
-        Some(signed) => parameter_of(&signed, "oauth_token"),
-        None => authorization(head, &[]),
-    };
+        if is_one_of(scheme, &["oauth"]) { parameter_of(token, "oauth_token") } else { Some(token.to_owned()) }
+    });
     let query = || {
         let pairs = form::pairs(head.query().unwrap_or("").as_bytes(), 256);
         let token = pairs.into_iter().find(|pair| {
@@ -259,11 +262,10 @@ fn bearer(head: &RequestHead) -> Option<String> {
     shown.or_else(query).or_else(subprotocol).filter(|token| !token.is_empty())
 }
 
-/// What stands behind the scheme of `Authorization`, where it is one of these; of any scheme where none is given.
-fn authorization(head: &RequestHead, schemes: &[&str]) -> Option<String> {
+/// The scheme of `Authorization`, and what stands behind it.
+fn authorization(head: &RequestHead) -> Option<(&str, &str)> {
     let (scheme, token) = head.header("authorization")?.trim().split_once(' ')?;
-    let is_wanted = schemes.is_empty() || schemes.iter().any(|wanted| scheme.eq_ignore_ascii_case(wanted));
-    is_wanted.then(|| token.trim().to_owned())
+    Some((scheme, token.trim()))
 }
 
 fn parameter_of(parameters: &str, wanted: &str) -> Option<String> {

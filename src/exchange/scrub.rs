@@ -217,8 +217,6 @@ impl Scrub<'_> {
                     *field = apply(field, &in_order(inside));
                 }
             }
-        }
-        if let Content::Multipart(parts) = &mut read.content {
             parts.outside.clear();
         }
         if lost.is_some() {

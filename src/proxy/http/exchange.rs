@@ -192,7 +192,6 @@ impl Serving<'_, '_> {
         channel: Option<Channel>,
     ) -> Served {
         let super::ends::UpstreamEnd::Http1(upstream) = taken.end else { return Served::Close };
-        let channel = channel.filter(|_channel| request.is_websocket());
         Served::Upgraded(Box::new(Upgraded { upstream, connection, request, exchange, channel }))
     }
 
