@@ -22,7 +22,7 @@ use super::{Gap, GapCause, KnownItem};
 use crate::archive::Submission;
 use crate::exchange::{Connection, Exchange, Message, RequestHead};
 use crate::ledger::{Actor, Draft, EntryType};
-use crate::recognize::{Communication, Party, Recognition};
+use crate::recognize::{Channel, Communication, Party, Plan, Recognition};
 use crate::record::{AdvisorId, Digest, Direction, EntryId, ExchangeId, FieldName, Timestamp};
 
 /// Something seen that waits to be looked at.
@@ -99,8 +99,10 @@ impl Core {
     async fn look_at_read(self: &Arc<Self>, exchange: Exchange) {
         let rules = self.rules();
         let connection = Arc::clone(&exchange.connection);
-        let crate::recognize::Plan::Tee(tee) = rules.set.plan(&exchange.request.head, &rules.listed) else { return };
-        let network = tee.network;
+        let network = match rules.set.plan(&exchange.request.head, &rules.listed) {
+            Plan::Tee(tee) | Plan::Messages(Channel { read: Some(tee), .. }) => tee.network,
+            _ => return,
+        };
         let incomplete = exchange.response.as_ref().is_some_and(|response| !response.complete);
         let scrubbed = match self.scrub(&rules, &exchange).await {
             Ok(scrubbed) => scrubbed,

@@ -62,6 +62,8 @@ pub struct Channel {
     pub outbound: Outbound,
     /// Messages from the origin may carry something to keep.
     pub inbound: bool,
+    /// What the request is where the origin opens no channel: a read, whose response is teed.
+    pub read: Option<Tee>,
 }
 
 /// What becomes of messages from the device.

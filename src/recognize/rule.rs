@@ -147,6 +147,7 @@ impl Rule {
                 network: Some(Arc::clone(network)),
                 outbound: if outbound { Outbound::Hold } else { Outbound::Relay },
                 inbound,
+                read: None,
             }),
             Action::Credential => Plan::Credential,
             // Only the body can tell whether there is nothing to keep, so it has to be seen before it leaves.

@@ -116,15 +116,22 @@ impl RuleSet {
     /// What to do with a request on an intercepted host, from its head alone.
     ///
     /// A rule is believed as far as it can be: where the origin may find another path in the target, what may be a write is held whole,
-    /// and a WebSocket is only ever what a rule about messages says of it.
+    /// and a WebSocket is only ever what a rule about messages says of it. To ask for one takes nothing out of sight: a write is held all the same,
+    /// and a read is one where the origin answers it.
     #[must_use]
     pub fn plan(&self, head: &RequestHead, listed: &ListedHosts) -> Plan {
         let found = self.first_rule(head, listed);
         let plan = found.map_or_else(|| catch_all(head), |(network, rule)| rule.plan(&network.name));
         // Looked at only where it matters: most of what passes by is safe by its method.
         let doubtful = || is_doubtful(head.path());
-        if head.asks_for_websocket() && (!matches!(plan, Plan::Messages(_)) || doubtful()) {
-            return Plan::Messages(Channel { network: None, outbound: Outbound::Hold, inbound: false });
+        if head.asks_for_websocket() {
+            let held = |read| Channel { network: None, outbound: Outbound::Hold, inbound: false, read };
+            return match plan {
+                Plan::Messages(_) if !doubtful() => plan,
+                Plan::Hold(_) => plan,
+                Plan::Tee(tee) => Plan::Messages(held(Some(tee))),
+                Plan::Messages(_) | Plan::Forward | Plan::Credential => Plan::Messages(held(None)),
+            };
         }
         if !is_safe(&head.method) && doubtful() {
             let network = found.map(|(network, _rule)| Arc::clone(&network.name));

@@ -3,7 +3,7 @@
 //! ```text
 //! plan ─┬─ Forward, Credential ─ stream both ways, keep nothing
 //!       ├─ Tee ───────────────── stream, hand the copy over at the end
-//!       ├─ Messages ──────────── stream, hand over each message; a WebSocket goes on in `websocket`
+//!       ├─ Messages ──────────── stream, hand over each message; a WebSocket goes on in `websocket`; with neither, perhaps a Tee
 //!       └─ Hold ──────────────── `hold`: nothing leaves before its record is durable (P1)
 //! ```
 
@@ -76,7 +76,10 @@ pub(crate) async fn serve(
     let plan = if site.listed { site.shared.recorder.plan(&site.connection(), &request.head) } else { Plan::Forward };
     match plan {
         Plan::Forward | Plan::Credential => serving.stream(request, None, false).await,
-        Plan::Messages(channel) => serving.stream(request, Some(channel), false).await,
+        Plan::Messages(channel) => {
+            let tee = channel.read.is_some();
+            serving.stream(request, Some(channel), tee).await
+        }
         Plan::Tee(_) => serving.stream(request, None, true).await,
         Plan::Hold(order) => hold::serve(&mut serving, request, &order).await,
     }
@@ -99,7 +102,8 @@ fn same_host(scheme: Scheme, request: &Incoming) -> Result<(), Refused> {
 }
 
 impl Serving<'_, '_> {
-    /// Streams both ways. With `tee` a copy of both bodies is handed over; with a channel, the messages of the response.
+    /// Streams both ways. With `tee` a copy of both bodies is handed over, unless the connection is switched; with a channel, the
+    /// messages of the response.
     async fn stream(&mut self, request: Incoming, channel: Option<Channel>, tee: bool) -> Served {
         let site = self.site;
         let upgrades = request.upgrade().is_some() && matches!(self.device, DeviceEnd::Http1 { .. });
@@ -156,11 +160,11 @@ impl Serving<'_, '_> {
             .await;
         let copy = relay.into_tap().finish().await;
         drop(source);
-        if tee {
+        let switched = relayed.answer.as_ref().is_some_and(|answer| answer.status == StatusCode::SWITCHING_PROTOCOLS);
+        if tee && !switched {
             let copied = Copied { query, copy };
             observe(site, &connection, &request, &relayed, exchange, seen_at, copied).await;
         }
-        let switched = relayed.answer.as_ref().is_some_and(|answer| answer.status == StatusCode::SWITCHING_PROTOCOLS);
         if switched && relayed.result.is_ok() {
             return self.switch(taken, connection, request, exchange, channel);
         }

@@ -56,7 +56,7 @@ fn on_a_host_without_rules_every_write_shape_is_held_and_nothing_else() {
     }
     let mut socket = head("GET", "api.x.example/stream");
     socket.headers.insert("upgrade", "WebSocket".parse().unwrap());
-    let channel = Channel { network: None, outbound: Outbound::Hold, inbound: false };
+    let channel = Channel { network: None, outbound: Outbound::Hold, inbound: false, read: None };
     assert_eq!(set.plan(&socket, &none), Plan::Messages(channel));
 }
 
@@ -125,6 +125,12 @@ fn p1_a_websocket_is_held_unless_a_rule_about_messages_says_otherwise() {
         plan = "read"
         extract = "empty"
         [[rule]]
+        id = "vote"
+        method = ["GET", "POST"]
+        path = "/vote"
+        plan = "write"
+        extract = "empty"
+        [[rule]]
         id = "beacon"
         path = "/beacon"
         plan = "ignore"
@@ -137,7 +143,7 @@ fn p1_a_websocket_is_held_unless_a_rule_about_messages_says_otherwise() {
     "#)
     .unwrap();
     let none = listed(&[]);
-    let held = Plan::Messages(Channel { network: None, outbound: Outbound::Hold, inbound: false });
+    let held = Plan::Messages(Channel { network: None, outbound: Outbound::Hold, inbound: false, read: None });
     let socket = |method: &str, path: &str, values: &[&'static str]| {
         let mut head = head(method, &format!("n.example/{path}"));
         for value in values {
@@ -146,18 +152,23 @@ fn p1_a_websocket_is_held_unless_a_rule_about_messages_says_otherwise() {
         head
     };
     for (path, values) in [
-        ("feed", &["websocket"][..]),
-        ("beacon", &["h2c, WebSocket"]),
+        ("beacon", &["h2c, WebSocket"][..]),
         ("beacon", &["x", "websocket/13"]),
         ("live/a%2fb", &["websocket"]),
         ("other", &["websocket"]),
     ] {
         assert_eq!(set.plan(&socket("GET", path, values), &none), held, "{path} {values:?}");
     }
-    let live = Plan::Messages(Channel { network: Some("n".into()), outbound: Outbound::Relay, inbound: true });
+    let channel = Channel { network: Some("n".into()), outbound: Outbound::Relay, inbound: true, read: None };
+    let live = Plan::Messages(channel);
     assert_eq!(set.plan(&socket("GET", "live/1", &["websocket"]), &none), live);
     let written = Plan::Hold(Hold { network: None, release: Release::Whole, keep: Keep::Whole });
     assert_eq!(set.plan(&socket("POST", "other", &["websocket"]), &none), written, "only a GET opens one");
+    let read = Some(Tee { network: "n".into() });
+    let feed = Plan::Messages(Channel { network: None, outbound: Outbound::Hold, inbound: false, read });
+    assert_eq!(set.plan(&socket("GET", "feed", &["websocket"]), &none), feed, "a read unless a channel is opened");
+    let vote = Plan::Hold(Hold { network: Some("n".into()), release: Release::Whole, keep: Keep::Whole });
+    assert_eq!(set.plan(&socket("GET", "vote", &["websocket"]), &none), vote, "a write is a write");
     assert_eq!(set.plan(&socket("GET", "beacon", &["web"]), &none), Plan::Forward);
 }
 

@@ -116,6 +116,17 @@ async fn an_own_item_without_a_capture_is_off_channel_and_one_with_a_capture_is_
 }
 
 #[tokio::test]
+async fn a_read_that_asked_to_become_a_websocket_is_looked_at_like_any_other() {
+    let world = world().await;
+    let mut exchange = world.exchange(Method::GET, "/me", "");
+    header(&mut exchange, "upgrade", "websocket");
+    exchange.response = Some(world.response(200, &json!({"id": "did:adv", "handle": "@adv"})));
+    world.capture.observe(exchange);
+    world.until_count(EntryType::Identity, 1).await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn two_advisors_on_one_message_both_have_it_in_their_streams() {
     let world = world().await;
     acts_as(&world, DEVICE, ADVISOR, "did:adv", 1).await;

@@ -218,6 +218,32 @@ async fn a_read_is_streamed_at_once_and_handed_over_at_its_end() {
 }
 
 #[tokio::test]
+async fn a_read_that_asks_to_become_a_websocket_is_handed_over_where_it_stays_a_read() {
+    let (world, origin) = world().await;
+    let (mut device, mut upstream) = pair(&world, &origin).await;
+    let handshake = "GET /read HTTP/1.1\r\nHost: social.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    // Without `Connection` it is no handshake, and without a handshake nothing the origin could take for one.
+    for request in [handshake, "GET /read HTTP/1.1\r\nHost: social.test\r\nUpgrade: websocket\r\n\r\n"] {
+        let before = world.recorder.notes().len();
+        device.send(request).await;
+        upstream.head().await;
+        upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nitems").await;
+        device.expect("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nitems").await;
+        world.recorder.until("observation", |notes| notes.len() == before + 1).await;
+        let Some(Note::Observe { body, .. }) = world.recorder.notes().pop() else { panic!("no observation") };
+        assert_eq!(body, b"items");
+    }
+    device.send(handshake).await;
+    upstream.head().await;
+    upstream.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").await;
+    assert!(device.head().await.starts_with("HTTP/1.1 101 "));
+    world.recorder.close();
+    device.send(b"\x81\x82\0\0\0\0hi").await;
+    upstream.expect_silence(QUIET).await;
+    assert_eq!(world.recorder.notes().len(), 2, "a channel is no read");
+}
+
+#[tokio::test]
 async fn a_read_that_is_cut_off_or_too_large_is_a_gap() {
     let (world, origin) = world().await;
     let (mut device, mut upstream) = pair(&world, &origin).await;

@@ -45,10 +45,15 @@ pub(crate) fn plan_by_path(head: &RequestHead) -> Plan {
         path if path.starts_with("/login") => Plan::Credential,
         path if path.starts_with("/tail") => hold(Release::Tail, Keep::Whole),
         path if path.starts_with("/head-only") => hold(Release::Whole, Keep::Head),
-        path if path.starts_with("/read") => Plan::Tee(Tee { network }),
         path if path.starts_with("/channel") => {
-            Plan::Messages(Channel { network: Some(network), outbound: Outbound::Hold, inbound: true })
+            let channel = Channel { network: Some(network), outbound: Outbound::Hold, inbound: true, read: None };
+            Plan::Messages(channel)
         }
+        path if path.starts_with("/read") && head.asks_for_websocket() => {
+            let read = Some(Tee { network });
+            Plan::Messages(Channel { network: None, outbound: Outbound::Hold, inbound: false, read })
+        }
+        path if path.starts_with("/read") => Plan::Tee(Tee { network }),
         path if path.starts_with("/forward") => Plan::Forward,
         _ if head.method == Method::GET || head.method == Method::HEAD => Plan::Forward,
         _ => hold(Release::Whole, Keep::Whole),
