@@ -8,6 +8,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::BytesMut;
 use http::Method;
@@ -78,7 +79,7 @@ struct Front<'a> {
 
 /// A target that was reached.
 enum Reached {
-    Tunnel(Dialled),
+    Tunnel(Device, Dialled),
     Intercepted(Arc<Site>),
 }
 
@@ -172,7 +173,7 @@ impl Front<'_> {
         if let Decision::PassThrough(why) = decision {
             let dialled = self.shared.dialler.dial(&authority, Speak::Plain).await?;
             self.passes(why, device, &authority);
-            return Ok(Reached::Tunnel(dialled));
+            return Ok(Reached::Tunnel(device, dialled));
         }
         let scheme = if authority.port() == 80 { Scheme::Http } else { Scheme::Https };
         let speak = if scheme == Scheme::Https { Speak::Tls(Offer::Both) } else { Speak::Plain };
@@ -214,10 +215,13 @@ impl Front<'_> {
         }
         let (io, first) = conn.into_parts();
         match reached {
-            Reached::Tunnel(dialled) => {
+            Reached::Tunnel(device, dialled) => {
                 let hosts = self.shared.hosts();
                 let idle = self.shared.limits.idle_timeout;
-                let tunnelled = tunnel::relay(io, first, dialled.io, &hosts, &mut self.patience, idle).await;
+                let confirmed = AtomicU64::new(self.generation);
+                let revoked = std::pin::pin!(self.shared.gate.revoked(device.id, &confirmed));
+                let relayed = tunnel::relay(io, first, dialled.io, &hosts, &mut self.patience, idle, revoked);
+                let tunnelled = relayed.await;
                 if let End::Refused(why) = tunnelled.end {
                     self.shared.metrics.refused(why.as_str());
                 }
@@ -225,7 +229,13 @@ impl Front<'_> {
                 tunnelled.end
             }
             Reached::Intercepted(site) => {
-                intercept::serve(site, Rewound::over(io, first), BytesMut::new(), &mut self.patience).await
+                let io = Rewound::over(io, first);
+                // Looked at first: whoever always has something to do is revoked as well.
+                tokio::select! {
+                    biased;
+                    never = site.watch() => match never {},
+                    end = intercept::serve(Arc::clone(&site), io, BytesMut::new(), &mut self.patience) => end,
+                }
             }
         }
     }
@@ -269,7 +279,11 @@ impl Front<'_> {
         let mut asked = asked(&request);
         asked.persists &= !self.patience.is_stopping();
         let mut end = DeviceEnd::Http1 { conn: &mut conn, asked };
-        let served = exchange::serve(&site, &mut end, &mut self.patience, request).await;
+        let served = tokio::select! {
+            biased;
+            never = site.watch() => match never {},
+            served = exchange::serve(&site, &mut end, &mut self.patience, request) => served,
+        };
         match served {
             Served::Kept => {
                 self.site = Some((device, site));
@@ -279,7 +293,11 @@ impl Front<'_> {
                 answer::linger(&mut conn).await;
                 Err(End::Closed)
             }
-            Served::Upgraded(upgraded) => Err(websocket::serve(&site, conn, *upgraded, &mut self.patience).await),
+            Served::Upgraded(upgraded) => tokio::select! {
+                biased;
+                never = site.watch() => match never {},
+                end = websocket::serve(&site, conn, *upgraded, &mut self.patience) => Err(end),
+            },
         }
     }
 

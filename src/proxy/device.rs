@@ -4,6 +4,8 @@
 //! right is kept: for a minute it is believed, for a day it is not braked, and a change of the directory ends both. Other proofs (client certificate, the device's
 //! own host name) are further kinds of [`Credential`].
 
+mod revoked;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,6 +114,7 @@ pub(crate) struct Gate {
     right: Cache<[u8; 32], Right>,
     failures: Cache<Guesser, Arc<Mutex<Failures>>>,
     verifications: Semaphore,
+    changes: revoked::Changes,
 }
 
 impl Gate {
@@ -119,6 +122,7 @@ impl Gate {
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key)?;
         Ok(Self {
+            changes: revoked::Changes::since(devices.generation()),
             devices,
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             right: Cache::builder().max_capacity(10_000).time_to_live(KNOWN).build(),

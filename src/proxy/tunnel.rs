@@ -164,7 +164,7 @@ pub(super) fn hides_listed_name(data: &[u8], size: usize) -> bool {
     false
 }
 
-/// Relays until both sides are done. `first` was read from the device already.
+/// Relays until both sides are done, or the device is `revoked`. `first` was read from the device already.
 pub(crate) async fn relay(
     mut device: BoxIo,
     first: BytesMut,
@@ -172,12 +172,17 @@ pub(crate) async fn relay(
     hosts: &InterceptedHosts,
     patience: &mut Patience,
     idle: std::time::Duration,
+    mut revoked: Pin<&mut impl Future<Output = ()>>,
 ) -> Tunnelled {
     let sniffer = Sniffer { hosts, acceptor: Some(rustls::server::Acceptor::default()), fed: 0 };
     let mut up = Way { buffer: first, sniffer: Some(sniffer), read_ended: false, closed: false, bytes: 0 };
     let mut down = Way { buffer: BytesMut::new(), sniffer: None, read_ended: false, closed: false, bytes: 0 };
     patience.allow(idle);
     let end = std::future::poll_fn(|cx| {
+        // Looked at first: a tunnel that always has something to move is ended as well.
+        if revoked.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Refused(Refuse::DeviceRevoked));
+        }
         let mut moved = false;
         let up_state = up.poll(cx, &mut device, &mut upstream, &mut moved);
         let down_state = down.poll(cx, &mut upstream, &mut device, &mut moved);

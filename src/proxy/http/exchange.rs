@@ -7,6 +7,7 @@
 //!       └─ Hold ──────────────── `hold`: nothing leaves before its record is durable (P1)
 //! ```
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -142,6 +143,7 @@ impl Serving<'_, '_> {
             tap: Tap::None,
             endless: false,
             may_switch,
+            revoked: pin!(site.revoked.cancelled()),
         };
         let relayed = relay
             .run(Release { upgrade: upgrades, ..Release::default() }, |answer, tap| {
@@ -221,6 +223,9 @@ impl Serving<'_, '_> {
                 let mut taken = taken;
                 taken.end.abort();
                 if answered {
+                    if matches!(broken, Broken::Revoked) {
+                        self.site.shared.metrics.refused(Refuse::DeviceRevoked.as_str());
+                    }
                     self.device.abort();
                     return Served::Close;
                 }
@@ -319,7 +324,7 @@ fn persists_upstream(answer: &Answered) -> bool {
 }
 
 /// Bodies that have no end are cut into messages.
-fn cut_of(answer: &Answered) -> Option<Cut> {
+pub(super) fn cut_of(answer: &Answered) -> Option<Cut> {
     if answer.content_type_is(&["text/event-stream"]) {
         Some(Cut::Events)
     } else if answer.content_type_is(&[
@@ -349,6 +354,7 @@ pub(crate) fn refusal_of(broken: Broken) -> Refused {
         Broken::Held(error) => Refused::because(Refuse::NoRoom, &error),
         Broken::TooLarge => Refuse::TooLarge.into(),
         Broken::Switched => Refuse::UnknownProtocol.into(),
+        Broken::Revoked => Refuse::DeviceRevoked.into(),
         Broken::NotKept(refusal) => {
             let why = match refusal.reason() {
                 Reason::Overloaded => Refuse::Overloaded,

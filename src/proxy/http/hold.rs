@@ -9,6 +9,7 @@
 //! Invariant: no path leads to step 3 but through `Ok` of step 2.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -16,7 +17,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::conn::Frame;
-use super::exchange::{Served, Serving, refusal_of};
+use super::exchange::{Served, Serving, cut_of, refusal_of};
 use super::held::{Beyond, Keeper, Releasing};
 use super::hop::Release;
 use super::message::{Answered, Incoming};
@@ -231,8 +232,9 @@ async fn relay<'a>(
         tap: Tap::Copy(Some(Box::new(copy))),
         endless: false,
         may_switch: false,
+        revoked: pin!(site.revoked.cancelled()),
     };
-    let relayed = relay.run(release, |_answer, _tap| false).await;
+    let relayed = relay.run(release, |answer, _tap| cut_of(answer).is_some()).await;
     let copy = relay.into_tap().finish().await;
     let answer = match (relayed.answer.as_ref().map(Answered::head), copy) {
         (Some(Ok(head)), Some(copy)) => {

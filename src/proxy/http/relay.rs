@@ -8,6 +8,7 @@
 //! whether the device has seen a head.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub(crate) enum Broken {
     NotKept(Refusal),
     #[error("the body is larger than what can be kept")]
     TooLarge,
+    #[error("the device was revoked")]
+    Revoked,
     /// The origin switched to a protocol that was not asked for, or that cannot be read.
     #[error("upstream switched to a protocol that cannot be read")]
     Switched,
@@ -88,6 +91,8 @@ pub(crate) struct Relay<'r, 'a, 'd> {
     pub(crate) endless: bool,
     /// The connection may be switched to another protocol.
     pub(crate) may_switch: bool,
+    /// The device is none any more.
+    pub(crate) revoked: Pin<&'r mut (dyn Future<Output = ()> + Send + 'r)>,
 }
 
 #[derive(Default)]
@@ -178,6 +183,9 @@ impl<'a> Relay<'_, 'a, '_> {
         if self.device.poll_gone(cx, false).is_ready() {
             return Poll::Ready(Err(Broken::DeviceGone));
         }
+        if self.poll_revoked(cx).is_ready() {
+            return Poll::Ready(Err(Broken::Revoked));
+        }
         if self.patience.poll(cx).is_ready() {
             let waits_for_device = !up.ended && up.data.is_none() && up.end.is_none();
             return Poll::Ready(Err(if waits_for_device { Broken::DeviceStalled } else { Broken::UpstreamStalled }));
@@ -202,9 +210,20 @@ impl<'a> Relay<'_, 'a, '_> {
         if self.device.poll_gone(cx, self.endless && up.ended).is_ready() {
             return Poll::Ready(Err(Broken::DeviceGone));
         }
+        if self.poll_revoked(cx).is_ready() {
+            return Poll::Ready(Err(Broken::Revoked));
+        }
         if self.patience.poll(cx).is_ready() {
             let waits_for_device = down.data.is_some() || down.end.is_some() || down.ended;
             return Poll::Ready(Err(if waits_for_device { Broken::DeviceStalled } else { Broken::UpstreamStalled }));
+        }
+        Poll::Pending
+    }
+
+    /// Ready when the device was revoked, and nothing is lost by ending here: what becomes of a write is heard, unless that has no end.
+    fn poll_revoked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.endless || matches!(self.source, Source::Device | Source::Copied(_)) {
+            return self.revoked.as_mut().poll(cx);
         }
         Poll::Pending
     }

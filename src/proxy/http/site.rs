@@ -1,10 +1,12 @@
 //! One origin as one device reaches it: the target of a tunnel, or of an absolute-form request.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::capture::{Gap, GapCause};
 use crate::exchange::{Authority, Connection, Protocol, Scheme, UpstreamFacts};
@@ -21,6 +23,8 @@ pub(crate) struct Site {
     pub(crate) upstreams: Upstreams,
     /// The state of the directory in which the device was known last.
     confirmed: AtomicU64,
+    /// The device is none any more: what has no next request ends.
+    pub(crate) revoked: CancellationToken,
     connection: Mutex<Arc<Connection>>,
 }
 
@@ -49,7 +53,16 @@ impl Site {
             upstream: None,
         };
         let confirmed = AtomicU64::new(generation);
-        Self { shared, scheme, listed, upstreams, confirmed, connection: Mutex::new(Arc::new(connection)) }
+        let (revoked, connection) = (CancellationToken::new(), Mutex::new(Arc::new(connection)));
+        Self { shared, scheme, listed, upstreams, confirmed, revoked, connection }
+    }
+
+    /// To be waited for beside all that is done here: tells it when the device is revoked. Never ends.
+    pub(crate) async fn watch(&self) -> Infallible {
+        let device = self.connection.lock().device;
+        self.shared.gate.revoked(device, &self.confirmed).await;
+        self.revoked.cancel();
+        std::future::pending().await
     }
 
     /// Whether the device may still use what was opened to it. Costs nothing while nobody comes or goes.

@@ -69,6 +69,7 @@ pub(crate) async fn serve(site: &Site, device: Conn, upgraded: Upgraded, patienc
     let mut down = Way::new(Sender::Origin, down_care, listener, first_down, charge());
     let idle = site.shared.limits.idle_timeout;
     patience.allow(idle);
+    let mut revoked = std::pin::pin!(site.revoked.cancelled());
     let ended = poll_fn(|cx| {
         let mut moved = false;
         let up_state = up.poll(cx, &mut device, &mut origin, &mut moved);
@@ -81,6 +82,9 @@ pub(crate) async fn serve(site: &Site, device: Conn, upgraded: Upgraded, patienc
         };
         if let Some((is_up, stuck)) = stuck {
             return Poll::Ready(Ended::of(is_up, stuck));
+        }
+        if revoked.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ended::Revoked);
         }
         // A peer that ended its side gets a moment for the other's farewell.
         if moved {
@@ -106,7 +110,7 @@ pub(crate) async fn serve(site: &Site, device: Conn, upgraded: Upgraded, patienc
         }
         Ended::Revoked => {
             site.shared.metrics.refused(Refuse::DeviceRevoked.as_str());
-            (POLICY, "the device was revoked, so the message was not sent", End::Refused(Refuse::DeviceRevoked))
+            (POLICY, "the device was revoked, so nothing more is sent", End::Refused(Refuse::DeviceRevoked))
         }
         Ended::NotKept(refusal) => {
             site.shared.metrics.refused(Refuse::NotKept.as_str());

@@ -11,5 +11,6 @@ mod http1;
 mod http2;
 mod import;
 mod life;
+mod revoked;
 pub(crate) mod support;
 mod unlisted;

@@ -54,6 +54,10 @@ pub(crate) fn plan_by_path(head: &RequestHead) -> Plan {
             Plan::Messages(Channel { network: None, outbound: Outbound::Hold, inbound: false, read })
         }
         path if path.starts_with("/read") => Plan::Tee(Tee { network }),
+        path if path.starts_with("/relay") => {
+            let channel = Channel { network: Some(network), outbound: Outbound::Relay, inbound: false, read: None };
+            Plan::Messages(channel)
+        }
         path if path.starts_with("/forward") => Plan::Forward,
         _ if head.method == Method::GET || head.method == Method::HEAD => Plan::Forward,
         _ => hold(Release::Whole, Keep::Whole),

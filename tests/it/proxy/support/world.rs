@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use muniment::proxy::intercept::authority::{Authority, Setup};
@@ -28,11 +28,19 @@ use crate::support::clock::{SteppingClock, TestIds};
 #[derive(Default)]
 pub(crate) struct OneDevice {
     generation: AtomicU64,
+    revoked: AtomicBool,
     pub(crate) asked: AtomicU64,
 }
 
 impl OneDevice {
     pub(crate) fn revoke(&self) {
+        self.revoked.store(true, Ordering::SeqCst);
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// As if it were another one from now on.
+    pub(crate) fn restore(&self) {
+        self.revoked.store(false, Ordering::SeqCst);
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
 }
@@ -44,13 +52,13 @@ impl Devices for OneDevice {
             Credential::Basic { user, password } => user == USER && password.expose_secret() == PASSWORD,
             _ => false,
         };
-        let right = right && self.generation.load(Ordering::SeqCst) == 0;
+        let right = right && !self.revoked.load(Ordering::SeqCst);
         let device = Device { id: DeviceId::new(Uuid::from_u128(1)), advisor: AdvisorId::new(Uuid::from_u128(2)) };
         Box::pin(async move { Ok(right.then_some(device)) })
     }
 
     fn stands(&self, _device: DeviceId) -> BoxFuture<'_, Result<bool, DevicesError>> {
-        Box::pin(async { Ok(self.generation.load(Ordering::SeqCst) == 0) })
+        Box::pin(async { Ok(!self.revoked.load(Ordering::SeqCst)) })
     }
 
     fn generation(&self) -> u64 {
