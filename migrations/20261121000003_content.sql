@@ -115,42 +115,35 @@ begin
 end
 $$;
 
--- Nothing may be added for a record that was disposed of: a key that comes back would undo the disposal.
--- As with the ledger, rows are looked up one by one, whatever the tables looked like when the plan was made.
-create function content.refuse_disposed() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
-begin
-    if exists (select from added a
-                where (select d.record from content.disposals d where d.record = a.record) is not null) then
-        raise exception 'the record was disposed of' using errcode = 'restrict_violation';
-    end if;
-    return null;
-end
-$$;
-create trigger disposed_stay_disposed after insert on content.keys
-    referencing new table as added for each statement execute function content.refuse_disposed();
-
--- Content and keys come with their entry, in one transaction, and are of the record that the entry names. So nobody can lay
--- anything under an index where no entry is, or to an entry that is there already.
-create function content.refuse_strays() returns trigger
+-- A key comes with its entry, in one transaction, and is of the record that the entry names: so nobody can lay anything under an
+-- index where no entry is, or to an entry that is there already. Nor may a record that was disposed of have one again, which would
+-- undo the disposal. As with the ledger, rows are looked up one by one, whatever the tables looked like when the plan was made.
+create function content.check_keys() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
-    bad bigint;
+    bad record;
 begin
-    select min(a.entry_index) into bad
-      from added a
-     where not coalesce((select e.xmin = pg_current_xact_id()::xid
-                            and position(convert_to('"record":"' || a.record || '","source":"', 'UTF8') in e.body) > 0
-                           from ledger.entries e where e.index = a.entry_index), false);
-    if bad is not null then
-        raise exception 'what is to be stored did not come with entry %, or is of another record', bad
+    select c.* into bad
+      from (select a.entry_index,
+                   (select d.record from content.disposals d where d.record = a.record) is not null as disposed,
+                   coalesce((select e.xmin = pg_current_xact_id()::xid
+                                and position(convert_to('"record":"' || a.record || '","source":"', 'UTF8') in e.body) > 0
+                               from ledger.entries e where e.index = a.entry_index), false) as with_entry
+              from added a offset 0) c
+     where c.disposed or not c.with_entry
+     order by c.disposed desc, c.entry_index
+     limit 1;
+    if found and bad.disposed then
+        raise exception 'the record was disposed of' using errcode = 'restrict_violation';
+    elsif found then
+        raise exception 'what is to be stored did not come with entry %, or is of another record', bad.entry_index
             using errcode = 'restrict_violation';
     end if;
     return null;
 end
 $$;
-create trigger rows_come_with_their_entry after insert on content.keys
-    referencing new table as added for each statement execute function content.refuse_strays();
+create trigger keys_come_with_their_entry after insert on content.keys
+    referencing new table as added for each statement execute function content.check_keys();
 
 -- Content without its record's key could never be read: refused, so that it cannot happen by mistake. A record that was
 -- disposed of has no key any more, so nothing can be added to it either. A key that came in this transaction with the same entry has

@@ -26,6 +26,8 @@ const GROUP_BYTES: usize = 8 << 20;
 /// How long those who were just answered are waited for: this part of what their commit took, at most so long.
 const LINGER: f32 = 0.06;
 const LONGEST_LINGER: Duration = Duration::from_micros(300);
+/// Nobody is waited for any longer when none came for this part of that time.
+const QUIET: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -99,19 +101,20 @@ impl Writer {
     /// Appends until the queue is closed and empty.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
         let mut held = None;
-        // How many the last commit answered, and how long it took.
-        let (mut answered, mut took) = (0, Duration::ZERO);
+        // How many the last commit answered or left waiting, and how long it took.
+        let (mut expected, mut took) = (0, Duration::ZERO);
         while let Some(first) = match held.take() {
             Some(waiting) => Some(waiting),
             None => queue.recv().await,
         } {
             let mut batch = Batch::of(first);
             batch.take(&mut queue, &mut held);
-            batch.linger(&mut queue, &mut held, answered, took.mul_f32(LINGER).min(LONGEST_LINGER)).await;
-            answered = batch.waiting.len();
+            batch.linger(&mut queue, &mut held, expected, took.mul_f32(LINGER).min(LONGEST_LINGER)).await;
+            let answered = batch.waiting.len();
             let began = Instant::now();
             self.commit(batch.waiting).await;
             took = began.elapsed();
+            expected = answered + queue.len();
         }
     }
 
@@ -260,19 +263,29 @@ impl Batch {
         }
     }
 
-    /// Lets those who were just answered come back, so that they do not fall apart into two groups that take turns in waiting
-    /// for each other's commit. Whoever is alone does not wait for anybody.
+    /// Lets those who were just answered come back, so that they and those who came while they waited do not fall apart into two
+    /// groups that take turns in waiting for each other's commit. Whoever is alone does not wait for anybody, and nobody waits on
+    /// when no more come.
     async fn linger(
         &mut self,
         queue: &mut mpsc::Receiver<Waiting>,
         held: &mut Option<Waiting>,
-        answered: usize,
+        expected: usize,
         longest: Duration,
     ) {
         let began = Instant::now();
-        while self.waiting.len() < answered && !self.is_full() && held.is_none() && began.elapsed() < longest {
+        let mut last = began;
+        while self.waiting.len() < expected && !self.is_full() && held.is_none() {
+            let before = self.waiting.len();
             tokio::task::yield_now().await;
             self.take(queue, held);
+            let now = Instant::now();
+            if self.waiting.len() > before {
+                last = now;
+            }
+            if now - began >= longest || now - last >= longest / QUIET {
+                return;
+            }
         }
     }
 }
