@@ -23,6 +23,8 @@ const CONVERSATION_WINDOW: Duration = Duration::from_secs(365 * 24 * 3600);
 const ACCOUNTS: usize = 1 << 20;
 /// An entry belongs to at most 128 streams; beyond it, nobody looks at them one by one either.
 const STREAMS: usize = 128;
+/// Conversations of one exchange that are learned from it.
+const JOINED: usize = 64;
 
 /// An account that is known to be an advisor's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +70,22 @@ impl Default for Accounts {
             count: 0,
         }))
     }
+}
+
+/// Where a communication belongs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Belonging {
+    /// The advisors in whose streams it is.
+    pub(crate) streams: BTreeSet<AdvisorId>,
+    /// What it says that is new of who is in a conversation.
+    pub(crate) joined: Vec<Joined>,
+}
+
+/// These advisors are in this conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct Joined {
+    conversation: String,
+    advisors: BTreeSet<AdvisorId>,
 }
 
 /// Whose request it is.
@@ -126,19 +144,19 @@ impl Accounts {
     }
 
     /// The advisors whose streams a communication belongs to: the one whose device it passed through, and every other whose
-    /// account takes part in it or in its conversation. Remembers who was in the conversation. An author is `believed` who is the
-    /// origin's word, or known as the advisor's own: anybody can send a request that names another.
-    pub(crate) fn streams(
+    /// account takes part in it or in its conversation. An author is `believed` who is the origin's word, or known as the advisor's
+    /// own: anybody can send a request that names another. Nothing is learned by it: see [`Accounts::join`].
+    pub(crate) fn belonging(
         &self,
         advisor: AdvisorId,
         network: Option<&Arc<str>>,
         communications: &[Communication],
         now: Timestamp,
         believed: impl Fn(&Party) -> bool,
-    ) -> BTreeSet<AdvisorId> {
-        let mut streams = BTreeSet::from([advisor]);
-        let Some(network) = network else { return streams };
-        let mut inner = self.0.lock();
+    ) -> Belonging {
+        let (mut streams, mut joined) = (BTreeSet::from([advisor]), Vec::new());
+        let Some(network) = network else { return Belonging { streams, joined } };
+        let inner = self.0.lock();
         for communication in communications {
             let mut part = BTreeSet::from([advisor]);
             let author = communication.author.iter().filter(|author| believed(author));
@@ -148,9 +166,10 @@ impl Accounts {
             }
             if let Some(conversation) = &communication.conversation {
                 let key = (Arc::clone(network), conversation.clone());
-                part.extend(inner.conversations.get(&key, now).into_iter().flatten());
-                if inner.conversations.get(&key, now) != Some(&part) {
-                    inner.conversations.put(key, part.clone(), now);
+                let known = inner.conversations.get(&key, now);
+                part.extend(known.into_iter().flatten());
+                if known != Some(&part) && joined.len() < JOINED {
+                    joined.push(Joined { conversation: key.1, advisors: part.clone() });
                 }
             }
             streams.extend(part);
@@ -159,7 +178,17 @@ impl Accounts {
             let last = streams.iter().rev().find(|id| **id != advisor).copied();
             last.map(|last| streams.remove(&last));
         }
-        streams
+        Belonging { streams, joined }
+    }
+
+    /// Remembers who is in a conversation: by the origin's own word, or because it took what says so.
+    pub(crate) fn join(&self, network: &Arc<str>, joined: Vec<Joined>, now: Timestamp) {
+        let mut inner = self.0.lock();
+        for Joined { conversation, mut advisors } in joined {
+            let key = (Arc::clone(network), conversation);
+            advisors.extend(inner.conversations.get(&key, now).into_iter().flatten());
+            inner.conversations.put(key, advisors, now);
+        }
     }
 }
 
@@ -266,7 +295,8 @@ mod tests {
         };
         let own = AdvisorId::new(Uuid::from_u128(2));
         let streams = |believed: bool| {
-            accounts.streams(own, Some(&network("net")), std::slice::from_ref(&post), NOW, |_author| believed).len()
+            let post = std::slice::from_ref(&post);
+            accounts.belonging(own, Some(&network("net")), post, NOW, |_author| believed).streams.len()
         };
         assert_eq!((streams(false), streams(true)), (1, 2));
     }
@@ -282,7 +312,7 @@ mod tests {
         let recipients = (0..300).map(|advisor| party(&format!("did:{advisor}"), "")).collect();
         let message = Communication { recipients, ..Communication::bare(Kind::Message, Direction::Outbound) };
         let own = AdvisorId::new(Uuid::from_u128(299));
-        let streams = accounts.streams(own, Some(&network("net")), &[message], NOW, |_author| true);
+        let streams = accounts.belonging(own, Some(&network("net")), &[message], NOW, |_author| true).streams;
         assert!(streams.len() == STREAMS && streams.contains(&own));
     }
 }

@@ -76,8 +76,8 @@ impl Core {
         }
         let now = self.now();
         let said = &heard.recognition.communications;
-        let streams = self.accounts.streams(connection.advisor, heard.network.as_ref(), said, now, |_author| false);
-        let streams: Vec<AdvisorId> = streams.into_iter().collect();
+        let belonging = self.accounts.belonging(connection.advisor, heard.network.as_ref(), said, now, |_author| false);
+        let streams: Vec<AdvisorId> = belonging.streams.into_iter().collect();
         let network = heard.network.clone();
         let (connection, size) = (Arc::clone(connection), message.data.0.len() as u64);
         let sealed = self.seal(size, {
@@ -85,7 +85,9 @@ impl Core {
             move |core| core.seal_message(&connection, &message, &heard, streams)
         });
         let (submission, secret) = sealed.await.map_err(|error| sealing_refusal(&error))?;
-        let open = Open { capture: submission.draft.id, secret, streams, exchange: None, network, keep: Keep::Whole };
+        // Nobody will say whether the origin took it, so it shows of nobody that they are in a conversation.
+        let (capture, joined) = (submission.draft.id, Vec::new());
+        let open = Open { capture, secret, streams, exchange: None, network, joined, keep: Keep::Whole };
         self.open.lock().insert(open.capture);
         let core = Arc::clone(self);
         // Goes on when the one who asked has left, like any write.

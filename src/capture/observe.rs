@@ -168,7 +168,10 @@ impl Core {
         let advisor = scene.connection.advisor;
         let network = Some(&scene.network);
         // What was read is the origin's word.
-        let streams = self.accounts.streams(advisor, network, std::slice::from_ref(&one), self.now(), |_author| true);
+        let now = self.now();
+        let belonging = self.accounts.belonging(advisor, network, std::slice::from_ref(&one), now, |_author| true);
+        self.accounts.join(&scene.network, belonging.joined, now);
+        let streams = belonging.streams;
         let key = VersionKey::of(&scene.network, &item, &version);
         let sight = Sight { one, item, version, key, streams };
         match self.seen.claim(key, &sight.streams, self.now()) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::accounts;
+use super::accounts::{self, Joined};
 use super::core::Core;
 use super::facts::in_json;
 use super::recognizer::Purpose;
@@ -28,6 +28,8 @@ pub(crate) struct Open {
     /// The request, to read its answer by; none when there was no room to keep it so long.
     pub(crate) exchange: Option<Exchange>,
     pub(crate) network: Option<Arc<str>>,
+    /// What it says of who is in a conversation, if the origin takes it.
+    pub(crate) joined: Vec<Joined>,
     /// How much of it is kept.
     pub(crate) keep: Keep,
 }
@@ -77,7 +79,7 @@ impl Core {
         self.open.lock().remove(&capture);
     }
 
-    async fn outcome_entry(self: &Arc<Self>, open: Open, answer: Answer) -> Result<Submission, SealingError> {
+    async fn outcome_entry(self: &Arc<Self>, mut open: Open, answer: Answer) -> Result<Submission, SealingError> {
         let mut response = match answer {
             Answer::None(why) => {
                 let said = Said { state: state_of(why), cause: Some(why.as_str()), status: None, size: None };
@@ -97,7 +99,8 @@ impl Core {
             return self.seal_outcome(&open, None, &Recognition::default(), &said);
         };
         let exchange = Exchange { response: Some(response), ..exchange };
-        let (scrubbed, recognition) = self.read_answer(&exchange, open.network.as_ref()).await;
+        let joined = std::mem::take(&mut open.joined);
+        let (scrubbed, recognition) = self.read_answer(&exchange, open.network.as_ref(), joined).await;
         let state = match recognition.outcome.as_ref().map(|outcome| outcome.verdict) {
             Some(Verdict::Accepted) => "accepted",
             Some(Verdict::Refused) => "refused",
@@ -112,6 +115,7 @@ impl Core {
         self: &Arc<Self>,
         exchange: &Exchange,
         network: Option<&Arc<str>>,
+        joined: Vec<Joined>,
     ) -> (Option<Scrubbed>, Recognition) {
         let rules = self.rules();
         let connection = &exchange.connection;
@@ -133,9 +137,13 @@ impl Core {
         let json = scrubbed.json(&known, &self.limits);
         let (recognition, _failed) = self.recognize(Purpose::Answer, &rules, connection, json, false).await;
         let outcome = recognition.outcome.as_ref();
-        // An account that the device only claims to be is not its own: the origin has to have taken it.
+        // An account that the device only claims to be is not its own, nor is it in a conversation because it says so: the origin has to
+        // have taken it.
         if outcome.is_some_and(|outcome| outcome.verdict == Verdict::Accepted) {
             self.learn(actor, network, recognition.account.as_ref());
+            if let Some(network) = network {
+                self.accounts.join(network, joined, self.now());
+            }
         }
         if let (Some(network), Some(outcome)) = (network, outcome) {
             // Before the entry is written: the device may read its own item back at any moment.

@@ -1,11 +1,10 @@
 //! A write: scrubbed, recognised, sealed, durable. Only then a receipt.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::accounts;
+use super::accounts::{self, Belonging, Joined};
 use super::attachments::described;
 use super::core::{Core, Rules};
 use super::facts::{Facts, Flag, Transport, connection_json, in_json, method_word, put_communication};
@@ -19,7 +18,7 @@ use crate::archive::{AppendError, Submission};
 use crate::exchange::{Body, Exchange, Scrubbed};
 use crate::ledger::{Actor, Draft, EntryType};
 use crate::recognize::{Keep, Party, Plan, Recognition};
-use crate::record::{AdvisorId, Digest, FieldName, SealError, Timestamp};
+use crate::record::{Digest, FieldName, SealError, Timestamp};
 
 /// A write that is understood and waits to be sealed.
 struct Understood {
@@ -32,7 +31,7 @@ struct Understood {
     /// The request alone says so.
     claimed: bool,
     network: Option<Arc<str>>,
-    streams: BTreeSet<AdvisorId>,
+    belonging: Belonging,
     rules: Digest,
     now: Timestamp,
 }
@@ -44,6 +43,7 @@ struct Ready {
     same: Sameness,
     exchange: Exchange,
     network: Option<Arc<str>>,
+    joined: Vec<Joined>,
     keep: Keep,
 }
 
@@ -96,17 +96,39 @@ impl Core {
         let claimed = recognition.account.as_ref().is_some_and(|account| !is_known(account));
         let now = self.now();
         let said = &recognition.communications;
-        let streams = self.accounts.streams(connection.advisor, network.as_ref(), said, now, is_known);
+        let belonging = self.accounts.belonging(connection.advisor, network.as_ref(), said, now, is_known);
         let acting = recognition.account.clone().or(if known.len() == 1 { known.into_iter().next() } else { None });
         let rules = recognition.rule_set.unwrap_or_else(|| rules.set.digest());
-        let understood =
-            Understood { exchange, keep, scrubbed, recognition, failed, acting, claimed, network, streams, rules, now };
+        let understood = Understood {
+            exchange,
+            keep,
+            scrubbed,
+            recognition,
+            failed,
+            acting,
+            claimed,
+            network,
+            belonging,
+            rules,
+            now,
+        };
         self.keep_write(understood).await
     }
 
     fn seal_write(&self, understood: Understood) -> Result<Ready, SealingError> {
-        let Understood { exchange, keep, scrubbed, recognition, failed, acting, claimed, network, streams, rules, now } =
-            understood;
+        let Understood {
+            exchange,
+            keep,
+            scrubbed,
+            recognition,
+            failed,
+            acting,
+            claimed,
+            network,
+            belonging,
+            rules,
+            now,
+        } = understood;
         let request = &scrubbed.request;
         let (secret, key) = self.sealer.record()?;
         let mut envelope = self.sealer.envelope(&secret);
@@ -157,11 +179,11 @@ impl Core {
             actor: Actor::Device(exchange.connection.device),
             captured_at: exchange.seen_at,
             record: None,
-            streams: streams.into_iter().collect(),
+            streams: belonging.streams.into_iter().collect(),
             commitments,
             detail,
         });
-        Ok(Ready { submission, secret, same, exchange, network, keep })
+        Ok(Ready { submission, secret, same, exchange, network, joined: belonging.joined, keep })
     }
 
     /// Sealing and appending go on, as one, even when the proxy stops waiting (the device left): the capture is then closed as not
@@ -180,11 +202,11 @@ impl Core {
     async fn seal_and_append(self: &Arc<Self>, understood: Understood) -> Result<Receipt, Refusal> {
         let size = understood.exchange.request.body.size();
         let ready = self.seal(size, move |core| core.seal_write(understood)).await;
-        let Ready { submission, secret, same, exchange, network, keep } =
+        let Ready { submission, secret, same, exchange, network, joined, keep } =
             ready.map_err(|error| sealing_refusal(&error))?;
         let (record, capture) = (secret.record, submission.draft.id);
         let streams = submission.draft.streams.clone();
-        let open = Open { capture, secret, streams, exchange: Some(exchange), network, keep };
+        let open = Open { capture, secret, streams, exchange: Some(exchange), network, joined, keep };
         self.open.lock().insert(capture);
         if let Err(error) = self.spool.keep(submission).await {
             self.open.lock().remove(&capture);

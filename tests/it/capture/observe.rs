@@ -132,7 +132,9 @@ async fn two_advisors_on_one_message_both_have_it_in_their_streams() {
     acts_as(&world, DEVICE, ADVISOR, "did:adv", 1).await;
     acts_as(&world, OTHER_DEVICE, OTHER_ADVISOR, "did:other", 2).await;
     let body = json!({"text": "between us", "conversation": "c-1", "to": ["did:other"]}).to_string();
-    drop(world.capture.write(world.exchange(http::Method::POST, "/messages", &body)).await.unwrap());
+    let taken = world.capture.write(world.exchange(Method::POST, "/messages", &body)).await.unwrap();
+    world.answer(taken, 200, &json!({}));
+    world.until_count(EntryType::Outcome, 1).await;
     // The recipient is not named any more, but the conversation is known.
     let body = json!({"text": "and again", "conversation": "c-1"}).to_string();
     drop(world.capture.write(world.exchange(http::Method::POST, "/messages", &body)).await.unwrap());
@@ -141,6 +143,37 @@ async fn two_advisors_on_one_message_both_have_it_in_their_streams() {
         assert_eq!(streams, [advisor(ADVISOR), advisor(OTHER_ADVISOR)]);
     }
     assert_sound(&world.ground.ledger);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn who_is_in_a_conversation_is_learned_from_what_the_origin_took_and_from_nothing_else() {
+    let world = world().await;
+    acts_as(&world, DEVICE, ADVISOR, "did:adv", 1).await;
+    acts_as(&world, OTHER_DEVICE, OTHER_ADVISOR, "did:other", 2).await;
+    let said_by = async |device: u128, of: u128, body: Value| {
+        let exchange = world.exchange_of(device, of, Method::POST, "/messages", &body.to_string());
+        let receipt = world.capture.write(exchange).await.unwrap();
+        let record = receipt.record();
+        let capture = world.entries(EntryType::Capture).into_iter().find(|capture| capture.record() == record).unwrap();
+        let streams: Vec<_> = capture.streams().iter().map(|stream| stream.id).collect();
+        (receipt, streams)
+    };
+    // One who is not in it says so, and names one who is not either: refused by the origin, and then left without an answer.
+    let claim = json!({"text": "let me in", "conversation": "c-1", "to": ["did:adv"]});
+    let (refused, _) = said_by(OTHER_DEVICE, OTHER_ADVISOR, claim.clone()).await;
+    world.answer(refused, 403, &json!({}));
+    drop(said_by(OTHER_DEVICE, OTHER_ADVISOR, claim.clone()).await);
+    world.until_count(EntryType::Outcome, 2).await;
+    let words = json!({"text": "among ourselves", "conversation": "c-1"});
+    let (receipt, streams) = said_by(DEVICE, ADVISOR, words.clone()).await;
+    assert_eq!(streams, [advisor(ADVISOR)]);
+    drop(receipt);
+    let (taken, _) = said_by(OTHER_DEVICE, OTHER_ADVISOR, claim).await;
+    world.answer(taken, 200, &json!({}));
+    world.until_count(EntryType::Outcome, 4).await;
+    let (_receipt, streams) = said_by(DEVICE, ADVISOR, words).await;
+    assert_eq!(streams, [advisor(ADVISOR), advisor(OTHER_ADVISOR)]);
     world.end().await;
 }
 
