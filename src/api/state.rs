@@ -78,7 +78,8 @@ impl Api {
             Ok(found) => return self.show(admission, seen, Withheld::new(found)).await,
             Err(problem) => problem,
         };
-        if matches!(problem.kind(), ProblemKind::NotFound | ProblemKind::Disposed | ProblemKind::Unreadable) {
+        use ProblemKind::{Disposed, NotFound, RangeNotSatisfiable, Unreadable};
+        if matches!(problem.kind(), NotFound | Disposed | Unreadable | RangeNotSatisfiable) {
             let nothing = Seen { count: 0, ..seen.clone() };
             self.show(admission, &nothing, Withheld::new(())).await?;
         }

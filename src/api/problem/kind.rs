@@ -63,6 +63,9 @@ kinds! {
     /// It was kept, and retention has ended.
     Disposed = "disposed", GONE, "The content was disposed of",
         "Retention ended and no hold applied. The commitment remains; `disposal` names the entry that says so.";
+    /// A range that begins where the value has ended.
+    RangeNotSatisfiable = "range-not-satisfiable", RANGE_NOT_SATISFIABLE, "The range lies outside",
+        "`size` says how many bytes there are; the header `Content-Range` says it too. Ask for a range that begins before that.";
     /// It was kept, and what is kept now is not what the ledger commits to.
     Unreadable = "unreadable", INTERNAL_SERVER_ERROR, "The content cannot be read any more",
         "What is stored is missing or is not what the ledger commits to, so it is not shown. `muniment verify` names everything \

@@ -45,6 +45,9 @@ struct Facts {
     /// Index of the disposal entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     disposal: Option<u64>,
+    /// How many bytes there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
 }
 
 /// A refusal as it is written.
@@ -82,6 +85,11 @@ impl Problem {
         Self { kind: ProblemKind::Disposed, facts: Facts { disposal: Some(index), ..Facts::default() } }
     }
 
+    /// A range outside of a value of this size.
+    pub(super) fn outside(size: u64) -> Self {
+        Self { kind: ProblemKind::RangeNotSatisfiable, facts: Facts { size: Some(size), ..Facts::default() } }
+    }
+
     #[must_use]
     pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.facts.detail = Some(detail.into());
@@ -96,6 +104,7 @@ impl Problem {
     /// Writes it down, with the id of the request it belongs to.
     pub(super) fn write(self, request_id: uuid::Uuid) -> Response {
         let status = self.kind.status();
+        let range = self.facts.size.and_then(|size| HeaderValue::from_str(&format!("bytes */{size}")).ok());
         let body = ProblemBody {
             kind: format!("/problems/{}", self.kind.name()),
             title: self.kind.title(),
@@ -109,6 +118,7 @@ impl Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"muniment\""));
         }
+        headers.extend(range.map(|range| (header::CONTENT_RANGE, range)));
         if self.kind.passes() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         }

@@ -157,7 +157,13 @@ async fn every_operation_is_described_with_its_parameters() {
             route.template.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
         assert_eq!(named("path"), in_path, "{}", route.template);
         let asks = route.purpose || route.written.contains(&"records.search");
-        assert_eq!(named("header"), if asks { vec!["Muniment-Purpose"] } else { vec![] }, "{}", route.template);
+        let mut headers = named("header");
+        // Bytes can be asked for in parts.
+        let conditions = ["Range", "If-Range", "If-None-Match"];
+        let parts = headers.iter().filter(|name| conditions.contains(&name.as_str())).count();
+        assert_eq!(parts, if route.written == ["fields.get"] { 3 } else { 0 }, "{}", route.template);
+        headers.retain(|name| !conditions.contains(&name.as_str()));
+        assert_eq!(headers, if asks { vec!["Muniment-Purpose"] } else { vec![] }, "{}", route.template);
         for parameter in &parameters {
             assert!(
                 parameter["description"].as_str().is_some_and(|text| text.len() > 4),

@@ -15,6 +15,7 @@ mod paging;
 mod parameters;
 mod problems;
 mod proofs;
+mod ranges;
 mod record;
 mod roles;
 mod routes;

@@ -25,6 +25,7 @@ async fn every_problem_has_a_stable_type_that_explains_itself() {
         "parameter-invalid",
         "plain-connection",
         "purpose-required",
+        "range-not-satisfiable",
         "role-missing",
         "timed-out",
         "token-revoked",

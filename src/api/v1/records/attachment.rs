@@ -8,12 +8,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::Method;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::response::IntoResponse;
+use axum::response::Response;
 use serde::Deserialize;
 
 use super::bytes::{self, Checked, WHOLE};
 use super::communication;
+use super::range::Asked;
 use crate::access::{Operation, Seen};
 use crate::api::caller::Caller;
 use crate::api::path::{Path, number, record_id};
@@ -46,31 +48,42 @@ enum Source {
 }
 
 /// One attachment
+///
+/// The entity tag is the digest of the whole; one range of it can be asked for, so that a large one can be fetched in parts or again
+/// from where it broke off.
 #[utoipa::path(get, path = "/v1/records/{id}/attachments/{number}/{position}", tag = "records", security(("token" = [])),
     params(("id" = Uuid, Path, description = "Which record"),
         ("number" = u16, Path, description = "Which of its communications, from 0", maximum = 65535),
         ("position" = u16, Path, description = "Which of its attachments, from 0", maximum = 65535),
-        ("Muniment-Purpose" = String, Header, description = "Why you look: 3 to 500 characters")),
+        ("Muniment-Purpose" = String, Header, description = "Why you look: 3 to 500 characters"),
+        ("Range" = Option<String>, Header, description = "One range of bytes, such as `bytes=0-1048575`"),
+        ("If-Range" = Option<String>, Header, description = "Answer the range only if the entity tag is still this one"),
+        ("If-None-Match" = Option<String>, Header, description = "Answer 304 if the entity tag is among these")),
     responses((status = 200, description = "The bytes; the type that was declared is in the header `muniment-media-type`",
             body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, description = "The range of them that was asked for", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 304, description = "You have them"), (status = 416, description = "`range-not-satisfiable`"),
         (status = 404, description = "`not-found`"), (status = 410, description = "`disposed`"), (status = 500, description = "`unreadable`")))]
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Path((id, communication, position)): Path<(String, String, String)>,
     Query(NoParameters): Query<NoParameters>,
-) -> Result<impl IntoResponse, Problem> {
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let asked = Asked::of(&method, headers);
     let id = record_id(&id)?;
     let place = Place {
         number: number("number", &communication, "which communication")?,
         position: number("position", &position, "which attachment")?,
     };
-    let query = Some(format!("number={}&position={}", place.number, place.position));
+    let range = asked.range().map(|range| format!("&range={range}")).unwrap_or_default();
+    let query = Some(format!("number={}&position={}{range}", place.number, place.position));
     let seen = Seen { records: vec![id], count: 1, query, ..Seen::default() };
     let admission = caller.admit(&api, Operation::FieldsGet, &seen).await?;
-    let found = find(&api, id, place).await;
-    let (headers, checked) = api.show_found(admission, &seen, found).await?;
-    Ok((headers, bytes::body(&api, checked)))
+    let found = find(&api, id, place).await.and_then(|(headers, checked)| asked.decide(headers, checked));
+    Ok(api.show_found(admission, &seen, found).await?.answer(&api))
 }
 
 /// Which attachment of a record.

@@ -2,9 +2,12 @@
 //!
 //! A large value is read twice: the first pass checks it to the end against its commitment, the second sends it. So nothing is
 //! shown that the ledger does not commit to, and nothing is put down in the clear on the way. Memory does not grow with the value.
+//! What is sent of it is decided in [`super::range`].
 
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -32,6 +35,8 @@ pub(super) const WHOLE: Range<u64> = 0..u64::MAX;
 pub(super) struct Checked {
     /// Their digest.
     pub(super) digest: Digest,
+    /// How many they are.
+    pub(super) size: u64,
     bytes: Held,
 }
 
@@ -69,30 +74,42 @@ pub(super) async fn check(
         Field::Value(value) => {
             let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(value.len());
             let bytes = value.get(at(span.start)..at(span.end)).unwrap_or_default().to_vec();
-            Ok(Checked { digest: Digest::of(&[&bytes]), bytes: Held::Small(bytes) })
+            let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            Ok(Checked { digest: Digest::of(&[&bytes]), size, bytes: Held::Small(bytes) })
         }
         Field::Blob { .. } => {
-            let digesting = Window::new(Digesting(Sha256::new()), span.clone());
-            let Window { to: Digesting(hasher), .. } = api.archive.read_blob(&entry, name, digesting).await?;
+            let digesting = Window::new(Digesting { hasher: Sha256::new(), size: 0 }, span.clone());
+            let Window { to: Digesting { hasher, size }, .. } = api.archive.read_blob(&entry, name, digesting).await?;
             let bytes = Held::Large { entry: Box::new(entry), name: name.clone(), span };
-            Ok(Checked { digest: Digest(hasher.finalize().into()), bytes })
+            Ok(Checked { digest: Digest(hasher.finalize().into()), size, bytes })
         }
     }
 }
 
-/// The body of the answer.
-pub(super) fn body(api: &Api, checked: Checked) -> Body {
+/// The body of the answer: this part of what was checked.
+pub(super) fn body(api: &Api, checked: Checked, part: Range<u64>) -> Body {
     let (entry, name, span) = match checked.bytes {
-        Held::Small(value) => return Body::from(value),
+        Held::Small(value) => {
+            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(value.len());
+            let part = at(part.start)..at(part.end);
+            return Body::from(Bytes::from(value).slice(part));
+        }
         Held::Large { entry, name, span } => (entry, name, span),
     };
+    let begin = span.start.saturating_add(part.start);
+    let span = begin..begin.saturating_add(part.end.saturating_sub(part.start));
     let (sender, receiver) = mpsc::channel(PIECES);
     let archive = api.archive.clone();
-    // Ends when the value does, when the officer goes away and the channel closes, or when the officer takes nothing for long.
+    // Ends when the part does, when the officer goes away and the channel closes, or when the officer takes nothing for long.
     tokio::spawn(async move {
-        let failed = sender.clone();
-        let pieces = Pieces { sender, runtime: Handle::current() };
-        if let Err(error) = archive.read_blob(&entry, &name, Window::new(pieces, span)).await {
+        let (failed, done) = (sender.clone(), Arc::new(AtomicBool::new(false)));
+        let left = span.end.saturating_sub(span.start);
+        let pieces = Pieces { sender, runtime: Handle::current(), left, done: Arc::clone(&done) };
+        let read = archive.read_blob(&entry, &name, Window::new(pieces, span)).await;
+        // Whoever has all that was asked for does not wait for the rest of the file, which was checked before.
+        if let Err(error) = read
+            && !done.load(Ordering::Acquire)
+        {
             tracing::warn!(entry.index = entry.index(), error = %error, "a field broke off while it was sent");
             // Cuts the answer off, so that what was sent is not taken for the whole.
             let broken = failed.send(Err(io::Error::from(io::ErrorKind::BrokenPipe)));
@@ -148,11 +165,15 @@ impl<W: Write> Write for Window<W> {
 }
 
 /// Takes the digest of what is written, and keeps nothing.
-struct Digesting(Sha256);
+struct Digesting {
+    hasher: Sha256,
+    size: u64,
+}
 
 impl Write for Digesting {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
+        self.hasher.update(bytes);
+        self.size = self.size.saturating_add(bytes.len() as u64);
         Ok(bytes.len())
     }
 
@@ -165,6 +186,9 @@ impl Write for Digesting {
 struct Pieces {
     sender: mpsc::Sender<io::Result<Bytes>>,
     runtime: Handle,
+    /// Bytes that are still to come, and whether none is.
+    left: u64,
+    done: Arc<AtomicBool>,
 }
 
 impl Write for Pieces {
@@ -172,6 +196,12 @@ impl Write for Pieces {
         let sending = self.sender.send_timeout(Ok(Bytes::copy_from_slice(bytes)), STALL);
         let stalled = |_| io::Error::from(io::ErrorKind::BrokenPipe);
         self.runtime.block_on(sending).map_err(stalled)?;
+        self.left = self.left.saturating_sub(bytes.len() as u64);
+        if self.left == 0 {
+            self.done.store(true, Ordering::Release);
+            // The one way to end the reading early.
+            return Err(io::Error::from(io::ErrorKind::WriteZero));
+        }
         Ok(bytes.len())
     }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::Method;
 use axum::http::header::{HeaderMap, HeaderName};
-use axum::response::IntoResponse;
+use axum::response::Response;
 
 use super::bytes::{self, Checked, WHOLE};
+use super::range::Asked;
 use crate::access::{Operation, Seen};
 use crate::api::caller::Caller;
 use crate::api::path::{Path, number, record_id};
@@ -19,27 +21,35 @@ use crate::record::{FieldName, RecordId};
 /// One field, byte for byte as it was kept
 ///
 /// `sha256(salt || bytes)` is the commitment in the entry (header `muniment-commitment`; `muniment-salt` is shown with the bytes,
-/// in hex, so that it can be checked).
+/// in hex, so that it can be checked). The entity tag is the digest of the whole; one range of it can be asked for.
 #[utoipa::path(get, path = "/v1/records/{id}/fields/{index}/{name}", tag = "records", security(("token" = [])),
     params(("id" = Uuid, Path, description = "Which record"), ("index" = u64, Path, description = "Index of the entry that commits to it"),
         ("name" = String, Path, description = "The field's name, such as request.body"),
-        ("Muniment-Purpose" = String, Header, description = "Why you look: 3 to 500 characters")),
+        ("Muniment-Purpose" = String, Header, description = "Why you look: 3 to 500 characters"),
+        ("Range" = Option<String>, Header, description = "One range of bytes, such as `bytes=0-1048575`"),
+        ("If-Range" = Option<String>, Header, description = "Answer the range only if the entity tag is still this one"),
+        ("If-None-Match" = Option<String>, Header, description = "Answer 304 if the entity tag is among these")),
     responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 206, description = "The range of them that was asked for", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 304, description = "You have them"), (status = 416, description = "`range-not-satisfiable`"),
         (status = 404, description = "`not-found`"), (status = 410, description = "`disposed`"), (status = 500, description = "`unreadable`")))]
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Path((id, index, name)): Path<(String, String, String)>,
     Query(NoParameters): Query<NoParameters>,
-) -> Result<impl IntoResponse, Problem> {
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let asked = Asked::of(&method, headers);
     let id = record_id(&id)?;
     let index: u64 = number("index", &index, "an entry's index")?;
-    let query = Some(format!("index={index}&name={}", name.escape_default()));
+    let range = asked.range().map(|range| format!("&range={range}")).unwrap_or_default();
+    let query = Some(format!("index={index}&name={}{range}", name.escape_default()));
     let seen = Seen { records: vec![id], count: 1, query, ..Seen::default() };
     let admission = caller.admit(&api, Operation::FieldsGet, &seen).await?;
-    let found = find(&api, id, index, &name).await;
-    let (headers, checked) = api.show_found(admission, &seen, found).await?;
-    Ok((headers, bytes::body(&api, checked)))
+    let found = find(&api, id, index, &name).await.and_then(|(headers, checked)| asked.decide(headers, checked));
+    Ok(api.show_found(admission, &seen, found).await?.answer(&api))
 }
 
 async fn find(api: &Api, id: RecordId, index: u64, name: &str) -> Result<(HeaderMap, Checked), Problem> {

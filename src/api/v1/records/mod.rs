@@ -7,4 +7,5 @@ pub(in crate::api) mod field;
 pub(in crate::api) mod filter;
 pub(in crate::api) mod get;
 pub(in crate::api) mod list;
+mod range;
 mod summary;
