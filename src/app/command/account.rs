@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::every;
 use super::table::{Table, or_dash};
-use super::visit::{show, visit};
+use super::visit::{show, visit_lists};
 use crate::access::Operation;
 use crate::app::{AppError, Output, Verdict};
 use crate::record::{AccountId, AdvisorId, Timestamp};
@@ -49,7 +49,7 @@ impl fmt::Display for List {
 }
 
 pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict, AppError> {
-    let rows = visit(settings, async |context, archive| {
+    let rows = visit_lists(settings, async |context, archive| {
         let rows = every(async |slice| Ok(archive.accounts(slice, None).await?), |row| row.index).await?;
         show(context, archive, Operation::AccountsList, None, rows).await
     })?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::every;
 use super::table::{Table, or_dash};
-use super::visit::{operator, show, visit};
+use super::visit::{operator, show, visit, visit_lists};
 use crate::access::Operation;
 use crate::app::{AppError, Output, Verdict};
 use crate::archive::Archive;
@@ -73,7 +73,7 @@ impl fmt::Display for List {
 }
 
 pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict, AppError> {
-    let rows = visit(settings, async |context, archive| {
+    let rows = visit_lists(settings, async |context, archive| {
         let rows = every(async |slice| Ok(archive.advisors(slice, None).await?), |row| row.index).await?;
         show(context, archive, Operation::AdvisorsList, None, rows).await
     })?;

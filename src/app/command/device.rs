@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::every;
 use super::table::{Table, or_dash};
-use super::visit::{operator, show, visit};
+use super::visit::{operator, show, visit, visit_lists};
 use crate::access::Operation;
 use crate::app::{AppError, Output, Verdict};
 use crate::archive::{Archive, Password, Slice};
@@ -107,7 +107,7 @@ pub(in crate::app) fn list(
     advisor: Option<AdvisorId>,
     output: Output,
 ) -> Result<Verdict, AppError> {
-    let rows = visit(settings, async |context, archive| {
+    let rows = visit_lists(settings, async |context, archive| {
         let rows = every(async |slice| Ok(archive.devices(slice, advisor).await?), |row| row.index).await?;
         show(context, archive, Operation::DevicesList, advisor, rows).await
     })?;
@@ -136,7 +136,7 @@ impl fmt::Display for Revoked {
 }
 
 pub(in crate::app) fn revoke(settings: Settings, device: DeviceId, output: Output) -> Result<Verdict, AppError> {
-    let revoked = visit(settings, async |_context, archive| {
+    let revoked = visit_lists(settings, async |_context, archive| {
         let known = archive.device(device).await?.ok_or(AppError::NoSuchDevice(device))?;
         if known.revoked_index.is_some() {
             return Err(AppError::AlreadyRevoked);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::every;
 use super::table::{Table, or_dash};
-use super::visit::{operator, show, visit};
+use super::visit::{operator, show, visit, visit_lists};
 use crate::access::{Operation, Role, Token};
 use crate::app::{AppError, Output, Verdict};
 use crate::archive::Archive;
@@ -94,7 +94,7 @@ impl fmt::Display for List {
 }
 
 pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict, AppError> {
-    let rows = visit(settings, async |context, archive| {
+    let rows = visit_lists(settings, async |context, archive| {
         let rows = every(async |slice| Ok(archive.officers(slice).await?), |row| row.index).await?;
         show(context, archive, Operation::OfficersList, None, rows).await
     })?;
@@ -123,7 +123,7 @@ impl fmt::Display for Revoked {
 }
 
 pub(in crate::app) fn revoke(settings: Settings, officer: OfficerId, output: Output) -> Result<Verdict, AppError> {
-    let revoked = visit(settings, async |_context, archive| {
+    let revoked = visit_lists(settings, async |_context, archive| {
         let all = every(async |slice| Ok(archive.officers(slice).await?), |row| row.index).await?;
         let known = all.into_iter().find(|row| row.officer == officer).ok_or(AppError::NoSuchOfficer(officer))?;
         if known.revoked_index.is_some() {

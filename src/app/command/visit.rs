@@ -30,6 +30,18 @@ pub(in crate::app) fn visit<T>(
     })
 }
 
+/// The same for a command that reads lists. They follow the ledger, and nobody may have followed it yet: `serve` does not run, or the
+/// database was restored without them.
+pub(in crate::app) fn visit_lists<T>(
+    settings: Settings,
+    work: impl AsyncFnOnce(&Context, &Archive) -> Result<T, AppError>,
+) -> Result<T, AppError> {
+    visit(settings, async |context, archive| {
+        archive.catch_up().await?;
+        work(context, archive).await
+    })
+}
+
 /// Gives rows about people out once the look is on record (P5): a command shows the same names as the API does.
 pub(in crate::app) async fn show<T>(
     context: &Context,

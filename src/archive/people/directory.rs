@@ -166,8 +166,9 @@ impl Directory {
     /// # Errors
     /// When the database is away.
     pub async fn generation(&self) -> Result<u64, ArchiveError> {
-        let newest: i64 = sqlx::query_scalar("select people from projection.progress").fetch_one(&self.pool).await?;
-        Ok(count(newest))
+        let newest: Option<i64> =
+            sqlx::query_scalar("select people from projection.progress").fetch_optional(&self.pool).await?;
+        Ok(newest.map_or(0, count))
     }
 
     /// The slow comparison, a few at a time.

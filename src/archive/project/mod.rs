@@ -177,8 +177,9 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn projected(&self) -> Result<u64, ArchiveError> {
-        let next: i64 =
-            sqlx::query_scalar("select next_index from projection.progress").fetch_one(&self.parts.reader).await?;
-        Ok(count(next))
+        let next: Option<i64> =
+            sqlx::query_scalar("select next_index from projection.progress").fetch_optional(&self.parts.reader).await?;
+        // A restore without the rows of projections has none.
+        Ok(next.map_or(0, count))
     }
 }
