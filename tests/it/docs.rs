@@ -1,11 +1,12 @@
 //! Every command in the documents is run, in order, on a service with a kept post: what a reader pastes works.
 //!
-//! Blocks fenced ```` ```sh ```` are run; ```` ```console ```` and ```` ```text ```` are for reading (the two commands of the README are
-//! what runs this test, and what `dev_run` tests).
+//! Blocks fenced ```` ```sh ```` are run here. [`OTHERS`] says of every other block what runs it, or why nothing does.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use muniment::recognize::{RuleSet, Source};
 use serde_json::json;
 
 use crate::service::{Firm, Origin, TOKEN};
@@ -24,7 +25,7 @@ fn every_command_in_the_documents_works() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut run = 0;
     for name in DOCUMENTS {
-        let blocks = blocks(&std::fs::read_to_string(root.join(name)).unwrap());
+        let blocks = fences(&std::fs::read_to_string(root.join(name)).unwrap(), "sh");
         run += blocks.len();
         // The blocks of one document are one reader's session: what one sets, the next uses.
         let script = blocks.join("\n");
@@ -64,22 +65,24 @@ fn path() -> String {
     format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap())
 }
 
-/// The `sh` blocks of a document.
-fn blocks(text: &str) -> Vec<String> {
+/// The blocks of a document in a language.
+pub(crate) fn fences(text: &str, language: &str) -> Vec<String> {
+    every_fence(text).into_iter().filter(|(of, _)| *of == language).map(|(_, block)| block).collect()
+}
+
+/// Every block with its language.
+fn every_fence(text: &str) -> Vec<(&str, String)> {
     let mut blocks = Vec::new();
-    let mut open: Option<String> = None;
+    let mut open: Option<(&str, String)> = None;
     for line in text.lines() {
-        match (&mut open, line.trim_end()) {
-            (None, "```sh") => open = Some(String::new()),
-            (Some(block), "```") => {
-                blocks.push(std::mem::take(block));
-                open = None;
-            }
-            (Some(block), _) => {
+        match (&mut open, line.trim_end().strip_prefix("```")) {
+            (None, Some(language)) => open = Some((language, String::new())),
+            (Some(_), Some("")) => blocks.extend(open.take()),
+            (Some((_, block)), _) => {
                 block.push_str(line);
                 block.push('\n');
             }
-            (None, _) => {}
+            (None, None) => {}
         }
     }
     assert!(open.is_none(), "a block is not closed");
@@ -88,5 +91,74 @@ fn blocks(text: &str) -> Vec<String> {
 
 #[test]
 fn only_closed_sh_blocks_are_run() {
-    assert_eq!(blocks("a\n```sh\none\n```\n```text\ntwo\n```\n```sh\nthree\n```\n"), ["one\n", "three\n"]);
+    assert_eq!(fences("a\n```sh\none\n```\n```text\ntwo\n```\n```sh\nthree\n```\n", "sh"), ["one\n", "three\n"]);
+}
+
+/// Blocks that [`every_command_in_the_documents_works`] does not run, with what does, or why nothing can.
+const OTHERS: &[(&str, &str, usize, &str)] = &[
+    ("README.md", "text", 1, "a drawing"),
+    ("README.md", "console", 1, "runs this test; `./dev run` has a test of its own"),
+    ("docs/operator-guide.md", "sql", 1, "run by `service::guide`"),
+    ("docs/operator-guide.md", "console", 4, "run by `service::guide`, on servers of its own"),
+    ("docs/ARCHITECTURE.md", "rust", 5, "signatures, shortened: their names are looked up below"),
+    ("docs/RULES.md", "toml", 1, "loaded below"),
+    ("docs/RULES.md", "text", 1, "a table of names"),
+    ("docs/FORMAT.md", "", 5, "bytes and a dump, held against the code by `evidence`"),
+    ("docs/FORMAT.md", "sh", 2, "run by `evidence`, which makes the archives they speak of"),
+    ("docs/FORMAT.md", "sql", 1, "run by `evidence::psql`"),
+];
+
+#[test]
+fn every_block_in_the_documents_is_run_or_has_a_reason_not_to_be() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = listed.map(|name| format!("docs/{}", name.to_str().unwrap())).collect();
+    names.push("README.md".to_owned());
+    let mut counted = BTreeMap::new();
+    for name in &names {
+        let text = std::fs::read_to_string(root.join(name)).unwrap();
+        for (language, _) in every_fence(&text) {
+            if language != "sh" || !DOCUMENTS.contains(&name.as_str()) {
+                *counted.entry((name.clone(), language.to_owned())).or_insert(0) += 1;
+            }
+        }
+    }
+    let known =
+        OTHERS.iter().map(|(name, language, count, _why)| (((*name).to_owned(), (*language).to_owned()), *count));
+    assert_eq!(counted, known.collect(), "left: what is there");
+}
+
+#[test]
+fn what_the_architecture_names_is_in_the_source() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = source(&root.join("src"));
+    let document = std::fs::read_to_string(root.join("docs/ARCHITECTURE.md")).unwrap();
+    let mut count = 0;
+    for block in fences(&document, "rust") {
+        let words: Vec<&str> =
+            block.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty()).collect();
+        for pair in words.windows(2).filter(|pair| ["struct", "enum", "trait", "fn"].contains(&pair[0])) {
+            let named = format!("{} {}", pair[0], pair[1]);
+            let stands = source.match_indices(&named).any(|(at, _)| {
+                source[at + named.len()..].starts_with(|next: char| !next.is_alphanumeric() && next != '_')
+            });
+            assert!(stands, "there is no `{named}`");
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "only {count}");
+}
+
+fn source(dir: &Path) -> String {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { source(&path) } else { std::fs::read_to_string(&path).unwrap() }).collect()
+}
+
+#[test]
+fn the_example_of_a_rule_file_loads() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(root.join("docs/RULES.md")).unwrap();
+    for text in fences(&document, "toml") {
+        RuleSet::load(&[Source { file: "example/rules.toml".to_owned(), text }]).unwrap();
+    }
 }

@@ -2,6 +2,7 @@
 
 mod curl;
 mod doctor;
+mod guide;
 mod origin;
 mod people;
 mod phone;
@@ -109,6 +110,17 @@ impl Firm {
     /// Starts the service and waits until it is ready.
     pub(crate) fn serve(&self) -> Service {
         self.ready(self.start())
+    }
+
+    /// Lines of a document as a shell runs them, on this firm's settings.
+    fn shell(&self, script: &str) -> Command {
+        let program = Path::new(env!("CARGO_BIN_EXE_muniment")).parent().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-eu", "-c", script]).current_dir(self.dir()).stdin(Stdio::null()).env_clear();
+        // The program under test comes first.
+        command.env("PATH", format!("{}:{}", program.display(), std::env::var("PATH").unwrap()));
+        command.env("HOME", self.dir()).env("MUNIMENT_CONFIG", self.dir().join("muniment.toml"));
+        command
     }
 
     /// Starts the service, whatever comes of it.

@@ -37,33 +37,40 @@ impl Server {
     pub(crate) async fn shared() -> Self {
         let run = std::env::var("NEXTEST_RUN_ID").unwrap_or_else(|_| std::process::id().to_string());
         let dir = std::env::temp_dir().join(format!("muniment-test-{run}"));
-        fs::create_dir_all(&dir).unwrap();
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
-        let programs = Programs::find(None, std::env::var_os("PATH").as_deref(), &dir).unwrap();
-        let bin = programs.path("postgres").parent().unwrap().to_owned();
-        let server = Self { dir, bin };
-
+        let server = Self::within(dir);
         let lock = File::create(server.dir.join("lock")).unwrap();
         lock.lock().unwrap();
         if !server.dir.join("ready").exists() {
-            server.start();
+            server.start("-c listen_addresses= -c fsync=off -c max_connections=300 -c full_page_writes=off");
             server.make_template().await;
             File::create(server.dir.join("ready")).unwrap();
         }
         server
     }
 
-    fn start(&self) {
+    /// A server with nothing in it, on a loopback port, that keeps what it acknowledges; stopped with the value.
+    pub(crate) fn alone(dir: &Path, port: u16) -> Alone {
+        let server = Self::within(dir.to_owned());
+        server.start(&format!("-c listen_addresses=127.0.0.1 -c port={port}"));
+        Alone(server)
+    }
+
+    fn within(dir: PathBuf) -> Self {
+        fs::create_dir_all(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
+        let programs = Programs::find(None, std::env::var_os("PATH").as_deref(), &dir).unwrap();
+        let bin = programs.path("postgres").parent().unwrap().to_owned();
+        Self { dir, bin }
+    }
+
+    fn start(&self, options: &str) {
         let data = self.dir.join("data");
         self.run(
             "initdb",
             &["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale", "C.UTF-8", "-D"],
             &data,
         );
-        let options = format!(
-            "-c listen_addresses= -c unix_socket_directories={} -c fsync=off -c max_connections=300 -c full_page_writes=off",
-            self.dir.display()
-        );
+        let options = format!("-c unix_socket_directories={} {options}", self.dir.display());
         let log = self.dir.join("log");
         let log = log.to_str().unwrap();
         self.run("pg_ctl", &["start", "-w", "-s", "-l", log, "-o", &options, "-D"], &data);
@@ -152,6 +159,19 @@ fn user(name: &str) -> (u32, u32) {
     (ask("-u"), ask("-g"))
 }
 
+/// A server of one test.
+#[derive(Debug)]
+pub(crate) struct Alone(Server);
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let mut command = self.0.command(self.0.bin.join("pg_ctl").to_str().unwrap());
+        command.args(["stop", "-s", "-m", "immediate", "-D"]).arg(self.0.dir.join("data"));
+        // What still ran would end with the run of the tests.
+        let _done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
 impl Database {
     /// A migrated database with nothing in it.
     pub(crate) async fn fresh() -> Self {
@@ -163,10 +183,13 @@ impl Database {
         let server = Server::shared().await;
         let name = format!("t_{}", uuid::Uuid::from_u128(fresh_number()).simple());
         let mut admin = server.connect("postgres").await;
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template {template}")))
-            .execute(&mut admin)
-            .await
-            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let create = format!("create database {name} template {template}");
+        while let Err(error) = sqlx::raw_sql(AssertSqlSafe(create.clone())).execute(&mut admin).await {
+            // The server itself waits five seconds for whoever is leaving, its own vacuum included: too short on a busy machine.
+            let in_use = error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("55006"));
+            assert!(in_use && Instant::now() < deadline, "{error}");
+        }
         Self { server, name }
     }
 
