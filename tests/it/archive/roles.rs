@@ -202,7 +202,8 @@ async fn p2_the_append_role_cannot_add_content_that_nobody_could_read() {
     let record = "0198c0de-0000-7000-8000-00000000000d";
     test.database.tamper(&format!("insert into content.disposals values ('{record}', 1)")).await;
     let key = format!("insert into content.keys values ('{record}', 1, decode(repeat('00', 69), 'hex'))");
-    assert!(fails(&mut append, key).await.contains("the record was disposed of"));
+    let refused = fails(&mut append, key).await;
+    assert!(refused.contains("the record was disposed of"), "{refused}");
 }
 
 #[tokio::test]
