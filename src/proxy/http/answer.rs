@@ -58,6 +58,15 @@ pub(crate) async fn refuse_unread(conn: &mut Conn, refused: &Refused) -> Result<
     refuse(&mut device, refused, None).await
 }
 
+/// Takes the rest of an HTTP/2 request that was refused before its end, so that the device can read the answer although it was still
+/// sending. RFC 9113 §8.1 lets us ask it to stop instead (RST_STREAM without an error), but clients that are in the middle of a
+/// write take that for a broken stream and never look at the answer.
+pub(crate) async fn linger_stream(device: &mut DeviceEnd<'_>) {
+    let ending = async { while let Ok(Some(_dropped)) = poll_fn(|cx| device.poll_frame(cx)).await {} };
+    // The device had its time; whatever it still sends, the stream ends with it.
+    let _in_time: Result<(), tokio::time::error::Elapsed> = timeout(LINGER, ending).await;
+}
+
 /// Ends an HTTP/1 connection so that the device can read the last answer although it was still sending (RFC 9112 §9.6).
 pub(crate) async fn linger(conn: &mut Conn) {
     let ending = async {

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::ends::{DeviceEnd, DeviceStream};
-use super::exchange;
+use super::exchange::{self, Served};
 use super::message::Incoming;
 use super::shape::Shape;
 use super::site::Site;
@@ -120,7 +120,9 @@ async fn stream(site: Arc<Site>, request: Request<RecvStream>, respond: SendResp
     match incoming(&site, parts, ends_here) {
         Ok(request) => {
             // Whatever is served, the stream ends with it.
-            exchange::serve(&site, &mut device, &mut patience, request).await;
+            if matches!(exchange::serve(&site, &mut device, &mut patience, request).await, Served::Close) {
+                super::answer::linger_stream(&mut device).await;
+            }
         }
         Err(refused) => {
             site.gap(GapCause::MalformedExchange);

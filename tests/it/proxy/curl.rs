@@ -74,6 +74,37 @@ async fn p1_a_post_is_recorded_and_then_sent_whatever_either_leg_speaks() {
 }
 
 #[tokio::test]
+async fn a_refusal_in_the_middle_of_an_upload_is_read_by_the_device_whatever_it_speaks() {
+    let mut builder = WorldBuilder::new();
+    builder.proxy.limits.body = muniment::settings::Size(1 << 20);
+    let origin = Origin::start(builder.root.config(&[HOST], &["http/1.1"])).await;
+    let address = origin.address;
+    let world = builder.listed(HOST, address).start().await;
+    let body = world.directory.path().join("body");
+    std::fs::write(&body, vec![b'x'; 3 << 20]).unwrap();
+    let body = format!("@{}", body.display());
+    for device in ["--http1.1", "--http2"] {
+        // With a length it is refused at once, without one where it passes the bound.
+        for more in ["Accept: application/json", "Transfer-Encoding: chunked"] {
+            let arguments = [
+                device,
+                "--header",
+                more,
+                "--header",
+                "Expect:",
+                "--data-binary",
+                &body,
+                "--write-out",
+                " %{http_code}",
+            ];
+            let shown = text(&world, &[&arguments[..], &["https://social.test/post"]].concat()).await;
+            assert!(shown.contains("too_large") && shown.ends_with(" 413"), "{device} {more}: {shown}");
+        }
+    }
+    assert!(origin.seen().is_empty());
+}
+
+#[tokio::test]
 async fn reads_stream_through_whatever_either_leg_speaks() {
     for (device, alpn, _) in LEGS {
         let (world, _origin) = world(alpn).await;
