@@ -10,8 +10,11 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// From now on these signals no longer kill the process.
+    /// From now on these signals no longer kill the process. Nor does a limit on the size of files: what would grow beyond it is a
+    /// write that fails, as on a full disk.
     pub(super) fn listen() -> std::io::Result<Self> {
+        // Nobody waits for it; it is caught for as long as the process lives.
+        let _caught = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

@@ -61,7 +61,7 @@ impl Drop for Disk {
 /// Room that can be taken and given back: a real disk, or limits on those who write.
 enum Room {
     Disk(Disk),
-    /// Soft limits of processes. The kernel sends SIGXFSZ, which Rust programs and Postgres ignore, and the write fails.
+    /// Soft limits of processes. The kernel sends SIGXFSZ, which the service catches and Postgres ignores, and the write fails.
     Limit,
 }
 
@@ -216,9 +216,19 @@ fn p1_a_full_disk_under_postgres_refuses_writes_and_goes_on_when_there_is_room()
 
 #[test]
 fn p1_a_full_disk_under_the_blobs_refuses_uploads_lets_posts_pass_and_goes_on_when_there_is_room() {
+    fill_blobs(|at| Disk::mount(at, "24m"));
+}
+
+#[test]
+fn p1_a_limit_on_the_size_of_files_is_met_like_a_full_disk_and_does_not_end_the_service() {
+    fill_blobs(|_at| None);
+}
+
+fn fill_blobs(disk: impl FnOnce(&Path) -> Option<Disk>) {
     let origin = Origin::start();
-    let firm = Firm::new(&origin, "");
-    let disk = Disk::mount(&firm.data().join("blobs"), "24m");
+    // What is held stays in memory: a limit that stands in for the disk is one on every file of the service.
+    let firm = Firm::new(&origin, "[proxy.limits]\nbody_memory = \"8 MiB\"");
+    let disk = disk(&firm.data().join("blobs"));
     let mut stage = Stage::start(origin, firm);
     let room = disk.map_or(Room::Limit, Room::Disk);
     let pid = stage.service.pid();
