@@ -1,10 +1,15 @@
 -- Projections: what lists, filters and search read. Everything here is read off entries and their content, in order of the
--- entry index, by the projector; nothing here is believed by verification, and `muniment rebuild` makes it all again.
+-- entry index, by the projector; nothing here is believed by verification, and `muniment rebuild` makes it all again. A restore from
+-- a backup without their rows (`pg_dump --exclude-table-data='projection.*'`), which is how evidence backups leave readable text
+-- out, is filled again by itself.
 
 -- How far the projector is. Its lock keeps two projectors apart.
 create table projection.progress (
     only_row   boolean not null default true primary key check (only_row),
-    next_index bigint  not null
+    next_index bigint  not null,
+    -- The newest entry that added, changed or revoked an advisor, device or officer: whoever remembers something about a
+    -- credential looks here whether that may still hold.
+    people     bigint  not null default 0
 );
 insert into projection.progress (next_index) values (0);
 
@@ -18,6 +23,7 @@ create table projection.records (
     type          text        not null,
     at            timestamptz not null,
     captured_at   timestamptz not null,
+    source        uuid,
     network       text        not null,
     transport     text        not null,
     direction     text        not null,
@@ -33,6 +39,9 @@ create table projection.records (
     retry_of      uuid,
     derived_from  uuid,
     previous_version uuid,
+    -- What became of the sealed fields of its first entry: `none` (there are none), `readable`, `unreadable` (`faults` says why),
+    -- `disposed`.
+    content       text        not null,
     -- The outcome, once there is one.
     outcome       uuid,
     state         text,
@@ -44,6 +53,14 @@ create unique index on projection.records (entry_index);
 create index on projection.records (entry);
 create index on projection.records using gin (advisors);
 create index on projection.records (network, entry_index);
+create index on projection.records (at, entry_index);
+create index on projection.records (device, entry_index) where device is not null;
+create index on projection.records using gin (kinds, flags);
+-- What was refused, is unknown or is still awaited is rare, and looked for.
+create index on projection.records (entry_index) where type = 'capture' and state is null;
+create index on projection.records (state, entry_index) where state <> 'accepted';
+-- Which of its own captures never got an outcome: asked by capture after a restart.
+create index on projection.records (source, entry_index) where type = 'capture' and outcome is null;
 
 -- One row per communication of a record.
 create table projection.communications (
@@ -58,24 +75,81 @@ create table projection.communications (
     author_name   text,
     account_id    text,
     account_handle text,
+    recipients    text,
     item          text,
+    -- Changes when the item's content changes and not when its counters do: hex of a digest over somebody's text, so as sealed as that.
+    version       text,
     parent        text,
     root          text,
     conversation  text,
     permalink     text,
     occurred_at   text,
     edited_from   text,
+    followers     bigint,
     visibility    text,
     attachments   text,
+    detail        text,
+    -- Names and descriptions of what is attached: found together with the text.
+    attached      text,
     -- The text as words, folded, in no particular language. The bound keeps a very long text from being unindexable.
-    words         tsvector generated always as (to_tsvector('simple', left(coalesce(text, ''), 100000))) stored,
+    words         tsvector generated always as (
+        to_tsvector('simple', left(coalesce(text, '') || ' ' || coalesce(attached, ''), 100000))) stored,
     primary key (record, number)
 );
 create index on projection.communications (entry_index);
 create index on projection.communications using gin (words);
 create index on projection.communications (conversation) where conversation is not null;
-create index on projection.communications (account_id) where account_id is not null;
+create index on projection.communications (edited_from) where edited_from is not null;
 create index on projection.communications (item) where item is not null;
+-- First and last record of an account.
+create index on projection.communications (account_id, entry_index) where account_id is not null;
+create index on projection.communications (account_handle, entry_index) where account_handle is not null;
+-- An account may turn out to be an advisor's after records of it were kept: found by who wrote them.
+create index on projection.communications (author_id) where author_id is not null;
+create index on projection.communications (lower(ltrim(author_handle, '@'))) where author_handle is not null;
+
+-- What a communication carries or links. `field` is the sealed field that holds its bytes, `part` the multipart part of it.
+create table projection.attachments (
+    record      uuid    not null,
+    entry_index bigint  not null,
+    number      integer not null,
+    position    integer not null,
+    field       text,
+    part        bigint,
+    media_type  text,
+    name        text,
+    description text,
+    reference   text,
+    url         text,
+    size        bigint,
+    digest      text,
+    primary key (record, number, position)
+);
+
+-- Every answer of an origin; the newest one also stands in its record.
+create table projection.outcomes (
+    entry_index bigint      not null primary key,
+    entry       uuid        not null,
+    record      uuid,
+    capture     uuid        not null,
+    at          timestamptz not null,
+    state       text        not null,
+    status      bigint,
+    cause       text,
+    size        bigint,
+    reason      text
+);
+create index on projection.outcomes (record) where record is not null;
+
+-- Whose key ended with which entry, and until when a backup may still open it.
+create table projection.disposals (
+    record            uuid        not null,
+    entry_index       bigint      not null,
+    at                timestamptz not null,
+    rule              text        not null,
+    backups_expire_at timestamptz not null,
+    primary key (record, entry_index)
+);
 
 -- Every entry of a record, so that its history is found.
 create table projection.record_entries (
@@ -175,6 +249,12 @@ create table projection.verifications (
     first_failure bigint,
     from_index    bigint      not null,
     until_index   bigint      not null
+);
+
+-- Entries that could not be projected whole, with the reason as a word. Verification names the same ones.
+create table projection.faults (
+    entry_index bigint not null primary key,
+    problem     text   not null
 );
 
 -- Rights on a schema of projections: given here, and again by a rebuild to the schema it has made.

@@ -157,10 +157,10 @@ async fn no_answer_is_longer_than_a_thousand_records() {
     capture(&test, &[], &[("0.text", b"one")]).await;
     project(&test).await;
     let text = "insert into projection.records
-                select gen_random_uuid(), 1000 + n, gen_random_uuid(), 0, type, at, captured_at, network, transport, direction, kinds,
-                       flags, rule, method, exchange, size, attachments, device, advisors, retry_of, derived_from,
-                       previous_version, outcome, state, status, disposed, content
-                  from projection.records, generate_series(1, 1500) n";
+                select more.*
+                  from projection.records r, generate_series(1, 1500) n
+                 cross join lateral jsonb_populate_record(r, jsonb_build_object(
+                       'record', gen_random_uuid(), 'entry', gen_random_uuid(), 'entry_index', 1000 + n)) more";
     test.database.tamper(text).await;
     let asked = Slice { limit: u32::MAX, ..ALL };
     assert_eq!(test.archive.records(&RecordFilter::default(), asked).await.unwrap().len(), 1_000);
