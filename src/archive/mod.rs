@@ -23,6 +23,7 @@ mod row;
 mod source;
 mod submission;
 mod verify;
+mod words;
 
 pub use background::{Alarm, Background, OnAlarm, Schedule};
 pub use blobs::{BlobStore, BlobWriter};
@@ -36,7 +37,8 @@ pub use project::{Comparison, Deviation, Difference, Followed, Follower, Rebuilt
 pub use publish::{Consistency, Guard, Inclusion, Published};
 pub use read::{
     AccountRow, AdvisorRow, CommunicationRow, Content, DeviceRow, Field, GapRow, ItemPlace, LookRow, OfficerRow,
-    OpenCapture, OwnedAccount, RecentCapture, RecordFilter, RecordRow, Slice, VerificationRow,
+    OpenCapture, OwnedAccount, RecentCapture, RecordFilter, RecordRow, Slice, VerificationRow, Within,
 };
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
 pub use verify::{Finding, Progress, Scope, Verification, Verifier};
+pub use words::{How, Match, WordQuery, WordQueryError};

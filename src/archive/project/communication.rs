@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::archive::read::{Content, Field};
+use crate::archive::words;
 use crate::record::Part;
 
 /// Communications shown of one record.
@@ -42,6 +43,21 @@ pub(super) struct Communication {
     pub(super) detail: Option<String>,
     /// Set by [`super::attachment`].
     pub(super) attached: Option<String>,
+    /// Set by [`Self::make_searchable`].
+    words: Option<String>,
+    folded: Option<String>,
+}
+
+impl Communication {
+    /// Writes down what it is found by, when all of it is there.
+    pub(super) fn make_searchable(&mut self) {
+        let said: Vec<&str> = self.text.iter().chain(&self.attached).map(String::as_str).collect();
+        if said.is_empty() {
+            return;
+        }
+        self.words = Some(words::vector(&said));
+        self.folded = Some(words::folded(&said.join("\n")));
+    }
 }
 
 /// Who somebody is to a network: written as JSON, or as plain text where only an id is known.
@@ -131,7 +147,7 @@ pub(super) fn communications(
             visibility: take(Part::Visibility),
             attachments: take(Part::Attachments),
             version: take(Part::Version),
-            attached: None,
+            ..Communication::default()
         }
     };
     (0..most).map(row).collect()

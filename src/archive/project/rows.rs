@@ -209,6 +209,7 @@ impl Rows {
         let mut parts = communications(record, entry.index(), &kinds, &direction, &item.content);
         for part in &mut parts {
             part.attached = attached.words(part.number);
+            part.make_searchable();
         }
         self.communications.append(&mut parts);
         self.attachments_of.extend(attached.rows);

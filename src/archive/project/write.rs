@@ -13,10 +13,11 @@ insert into records select * from jsonb_populate_recordset(null::records, $1) on
 const COMMUNICATIONS: &str = "
 insert into communications (record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
                             account_id, account_handle, item, parent, root, conversation, permalink, occurred_at,
-                            edited_from, visibility, attachments, version, recipients, followers, detail, attached)
+                            edited_from, visibility, attachments, version, recipients, followers, detail, attached,
+                            words, folded)
 select record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
        account_id, account_handle, item, parent, root, conversation, permalink, occurred_at, edited_from, visibility,
-       attachments, version, recipients, followers, detail, attached
+       attachments, version, recipients, followers, detail, attached, words, folded
   from jsonb_populate_recordset(null::communications, $1) on conflict (record, number) do nothing";
 const ATTACHMENTS: &str = "
 insert into attachments select * from jsonb_populate_recordset(null::attachments, $1)
@@ -61,7 +62,7 @@ const DISPOSED: &[&str] = &[
         set text = null, author_id = null, author_handle = null, author_name = null, account_id = null,
             account_handle = null, item = null, parent = null, root = null, conversation = null, permalink = null,
             occurred_at = null, edited_from = null, visibility = null, attachments = null, recipients = null,
-            followers = null, version = null, detail = null, attached = null
+            followers = null, version = null, detail = null, attached = null, words = null, folded = null
       where record = any ($1) and $2 >= 0",
     "update gaps set host = null where record = any ($1) and $2 >= 0",
     "update looks set purpose = null, query = null where record = any ($1) and $2 >= 0",

@@ -16,5 +16,5 @@ pub(super) use lists::{Ordered, ordered};
 pub use people::{AccountRow, AdvisorRow, DeviceRow, OfficerRow};
 pub use recall::{ItemPlace, OpenCapture, OwnedAccount};
 pub use recent::RecentCapture;
-pub use records::{CommunicationRow, RecordFilter, RecordRow};
+pub use records::{CommunicationRow, RecordFilter, RecordRow, Within};
 pub use verifications::VerificationRow;

@@ -8,6 +8,7 @@ use super::lists::{MOST, Slice, advisors, counted, time};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::count;
+use crate::archive::words::{self, Match, WordQuery};
 use crate::record::{AccountId, AdvisorId, DeviceId, EntryId, ExchangeId, RecordId, Timestamp};
 
 /// Which records. Everything that is given must hold.
@@ -39,11 +40,14 @@ pub struct RecordFilter {
     pub since: Option<Timestamp>,
     /// Before this time.
     pub until: Option<Timestamp>,
-    /// Holding exactly these characters, in any case. Reads every text that the other conditions leave; [`Self::words`] has an
-    /// index.
+    /// Holding these characters, in any case. Fewer than three read every text that the other conditions leave.
     pub text: Option<String>,
-    /// Holding these words, in the text or in what is attached: `"quoted phrases"`, `or`, `-without`.
-    pub words: Option<String>,
+    /// Holding these words, in the text or in what is attached.
+    pub words: Option<WordQuery>,
+    /// In `text`, diacritics count.
+    pub exact: bool,
+    /// The best matches of `words` first, and no more than one slice of them; the slice's bounds and order do not count.
+    pub by_relevance: bool,
 }
 
 /// A record.
@@ -142,6 +146,8 @@ pub struct CommunicationRow {
     pub visibility: Option<String>,
     /// What is attached, as JSON.
     pub attachments: Option<String>,
+    /// Names and descriptions of what is attached.
+    pub attached: Option<String>,
 }
 
 fn record(row: &PgRow) -> Result<RecordRow, ArchiveError> {
@@ -196,6 +202,7 @@ fn communication(row: &PgRow) -> Result<CommunicationRow, ArchiveError> {
         edited_from: row.try_get("edited_from")?,
         visibility: row.try_get("visibility")?,
         attachments: row.try_get("attachments")?,
+        attached: row.try_get("attached")?,
     })
 }
 
@@ -215,7 +222,13 @@ impl RecordFilter {
             query.push_bind(time.date_time()).push(" order by b.at, b.entry_index limit 1), 9223372036854775807)");
         }
         self.push_parts(&mut query);
-        query.push(" order by r.entry_index").push(if slice.newest_first { " desc" } else { "" });
+        query.push(" order by ");
+        if let Some(words) = self.words.as_ref().filter(|_words| self.by_relevance) {
+            // Cover density, so that words close to each other count for more, over the logarithm of the length.
+            query.push("(select max(ts_rank_cd(c.words, ").push_bind(words.to_tsquery());
+            query.push("::tsquery, 1)) from projection.communications c where c.record = r.record) desc nulls last, ");
+        }
+        query.push("r.entry_index").push(if slice.newest_first { " desc" } else { "" });
         query.push(" limit ").push_bind(i64::from(slice.limit.min(MOST)));
         query
     }
@@ -249,8 +262,8 @@ impl RecordFilter {
 
     /// Conditions on communications are one `exists`, so that they hold of the same communication.
     fn push_parts(&self, query: &mut QueryBuilder<Postgres>) {
-        let of_content = [&self.conversation, &self.item, &self.text, &self.words];
-        if self.account.is_none() && of_content.iter().all(|condition| condition.is_none()) {
+        let of_content = [&self.conversation, &self.item, &self.text];
+        if self.account.is_none() && self.words.is_none() && of_content.iter().all(|condition| condition.is_none()) {
             return;
         }
         query.push(" and exists (select from projection.communications c where c.record = r.record");
@@ -275,10 +288,13 @@ impl RecordFilter {
             query.push(" or c.edited_from = ").push_bind(clean(item)).push(")");
         }
         if let Some(words) = &self.words {
-            query.push(" and c.words @@ websearch_to_tsquery('simple', ").push_bind(clean(words)).push(")");
+            query.push(" and c.words @@ ").push_bind(words.to_tsquery()).push("::tsquery");
         }
         if let Some(text) = &self.text {
-            query.push(" and c.text ilike ").push_bind(pattern(&clean(text)));
+            query.push(" and c.folded like ").push_bind(pattern(&words::folded(&clean(text))));
+            if self.exact {
+                query.push(" and concat_ws(chr(10), c.text, c.attached) ilike ").push_bind(pattern(&clean(text)));
+            }
         }
         query.push(")");
     }
@@ -301,6 +317,30 @@ fn pattern(text: &str) -> String {
     }
     pattern.push('%');
     pattern
+}
+
+impl RecordFilter {
+    /// Why the filter finds a communication: where its text, or what is attached to it, holds what is looked for.
+    #[must_use]
+    pub fn explain(&self, communication: &CommunicationRow) -> Vec<(Within, Match)> {
+        let within = [(Within::Text, &communication.text), (Within::Attachments, &communication.attached)];
+        let texts = within.into_iter().filter_map(|(within, text)| Some((within, text.as_deref()?)));
+        let matches = texts.flat_map(|(within, text)| {
+            let words = self.words.iter().flat_map(|words| words.explain(text));
+            let characters = self.text.iter().flat_map(|typed| words::substrings(text, typed));
+            words.chain(characters).map(|found| (within, found)).collect::<Vec<_>>()
+        });
+        matches.collect()
+    }
+}
+
+/// Where in a communication something was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Within {
+    /// In what it says.
+    Text,
+    /// In names and descriptions of what is attached.
+    Attachments,
 }
 
 impl Archive {

@@ -20,6 +20,7 @@ mod record;
 mod roles;
 mod routes;
 mod schema;
+mod search;
 mod service;
 mod tokens;
 mod world;

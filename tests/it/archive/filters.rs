@@ -1,6 +1,6 @@
 //! Filters: each finds what it says and nothing else, however odd the question.
 
-use muniment::archive::{AccountRow, Append as _, RecordFilter, Slice, Submission};
+use muniment::archive::{AccountRow, Append as _, RecordFilter, Slice, Submission, WordQuery};
 use muniment::ledger::EntryType;
 use muniment::record::{AccountId, EntryId, Ids as _, RecordId, Timestamp};
 use serde_json::{Map, Value, json};
@@ -20,7 +20,7 @@ async fn found(test: &TestArchive, filter: RecordFilter) -> Vec<RecordId> {
 }
 
 fn words(text: &str) -> RecordFilter {
-    RecordFilter { words: Some(text.to_owned()), ..RecordFilter::default() }
+    RecordFilter { words: Some(WordQuery::parse(text, false).unwrap()), ..RecordFilter::default() }
 }
 
 /// A capture with these details changed and these fields.
@@ -44,9 +44,12 @@ async fn words_are_found_in_any_order_as_phrases_and_without_others() {
     assert_eq!(found(&test, words("\"guaranteed returns\"")).await, [one.id]);
     assert_eq!(found(&test, words("returns -nothing")).await, [one.id]);
     assert_eq!(found(&test, words("nothing or buy")).await, [one.id, two.id]);
-    for odd in ["'", "\"", "& | !", "\\", "%", "\0", "a:*b)(", "\u{10ffff}", "-", "or or or"] {
+    for odd in ["'", "\"", "& | !", "\\", "%", "\0", "a:*b)(", "\u{10ffff}", "-", "or or or", "a'b\\c", "'*", "İıſ"]
+    {
         // Whatever it means, it is a question and never a statement.
-        let _any = found(&test, words(odd)).await;
+        if let Ok(query) = WordQuery::parse(odd, false) {
+            let _any = found(&test, RecordFilter { words: Some(query), ..RecordFilter::default() }).await;
+        }
         let text = RecordFilter { text: Some(odd.to_owned()), ..RecordFilter::default() };
         let _any = found(&test, text).await;
         let conversation = RecordFilter { conversation: Some(odd.to_owned()), ..RecordFilter::default() };
@@ -78,8 +81,15 @@ async fn records_are_found_by_flag_by_kind_and_by_what_the_origin_said() {
     let kind = |kind: &str| RecordFilter { kind: Some(kind.to_owned()), ..RecordFilter::default() };
     assert_eq!(found(&test, kind("reply")).await, [several.id]);
     // A condition on a part and the kind must hold of one and the same part.
-    assert!(found(&test, RecordFilter { words: Some("b".to_owned()), ..kind("reply") }).await.is_empty());
-    assert_eq!(found(&test, RecordFilter { words: Some("c".to_owned()), ..kind("reply") }).await, [several.id]);
+    assert!(
+        found(&test, RecordFilter { words: Some(WordQuery::parse("b", false).unwrap()), ..kind("reply") })
+            .await
+            .is_empty()
+    );
+    assert_eq!(
+        found(&test, RecordFilter { words: Some(WordQuery::parse("c", false).unwrap()), ..kind("reply") }).await,
+        [several.id]
+    );
     let state = |state: &str| RecordFilter { state: Some(state.to_owned()), ..RecordFilter::default() };
     assert_eq!(found(&test, state("accepted")).await, [answered.id]);
     assert_eq!(found(&test, state("none")).await, [flagged.id, several.id], "an observation is never answered");

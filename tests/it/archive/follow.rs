@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use muniment::archive::{Append as _, Follower, Options, Password, RecordFilter, Slice};
+use muniment::archive::{Append as _, Follower, Options, Password, RecordFilter, Slice, WordQuery};
 use muniment::ledger::Actor;
 use muniment::record::RecordId;
 
@@ -18,7 +18,7 @@ const ALL: Slice = Slice { after: None, newest_first: true, limit: 1_000 };
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn found(test: &TestArchive, word: &str) -> Vec<RecordId> {
-    let filter = RecordFilter { words: Some(word.to_owned()), ..RecordFilter::default() };
+    let filter = RecordFilter { words: Some(WordQuery::parse(word, false).unwrap()), ..RecordFilter::default() };
     test.archive.records(&filter, ALL).await.unwrap().into_iter().map(|row| row.record).collect()
 }
 

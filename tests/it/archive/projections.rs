@@ -1,6 +1,6 @@
 //! Projections: what lists show follows the ledger, and can be made again from it.
 
-use muniment::archive::{Append as _, BlobStore, RecordFilter, Slice, rebuild};
+use muniment::archive::{Append as _, BlobStore, RecordFilter, Slice, WordQuery, rebuild};
 use muniment::ledger::EntryType;
 use muniment::record::{Digest, Ids as _, RecordId};
 use serde_json::json;
@@ -59,7 +59,7 @@ async fn a_record_is_found_by_every_filter_and_shows_its_outcome() {
         RecordFilter { advisor: Some(advisor(1)), ..RecordFilter::default() },
         RecordFilter { state: Some("accepted".to_owned()), ..RecordFilter::default() },
         RecordFilter { text: Some("100%".to_owned()), ..RecordFilter::default() },
-        RecordFilter { words: Some("жизнь".to_owned()), ..RecordFilter::default() },
+        RecordFilter { words: Some(WordQuery::parse("жизнь", false).unwrap()), ..RecordFilter::default() },
         RecordFilter { item: parts[0].item.clone(), kind: Some("post".to_owned()), ..RecordFilter::default() },
     ] {
         assert_eq!(found(&test, filter.clone()).await, ours, "{filter:?}");

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use muniment::archive::{Append as _, RecordFilter, SealedField, Slice, Stored, Submission};
+use muniment::archive::{Append as _, RecordFilter, SealedField, Slice, Stored, Submission, WordQuery};
 use muniment::ledger::EntryType;
 use muniment::record::{Commitment, FieldName, Ids as _, RecordId, seal};
 use serde_json::json;
@@ -39,7 +39,7 @@ async fn faults(test: &TestArchive) -> Vec<(i64, String)> {
 }
 
 async fn holding(test: &TestArchive, words: &str) -> Vec<RecordId> {
-    let filter = RecordFilter { words: Some(words.to_owned()), ..RecordFilter::default() };
+    let filter = RecordFilter { words: Some(WordQuery::parse(words, false).unwrap()), ..RecordFilter::default() };
     test.archive.records(&filter, ALL).await.unwrap().into_iter().map(|row| row.record).collect()
 }
 

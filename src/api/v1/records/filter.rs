@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::api::page::Page;
 use crate::api::problem::Problem;
 use crate::api::query::{FromParameters, Parameters};
-use crate::archive::RecordFilter;
+use crate::archive::{RecordFilter, WordQuery};
 use crate::record::{Direction, Kind, Timestamp, Word};
 
 /// Longest name of a network, id on a network, and search, in characters.
@@ -59,12 +59,25 @@ pub(in crate::api) struct RecordsQuery {
     /// What became of its content: `none` (there was none), `readable`, `unreadable`, `disposed`
     #[param(value_type = Option<String>, example = "readable")]
     pub(super) content: Option<ContentWord>,
-    /// Holding exactly this text, in any case. Needs the permission to read content, and a purpose
+    /// Holding these characters, whatever stands around them, in any case. Needs the permission to read content, and a purpose
     #[param(max_length = 1000)]
     pub(super) text: Option<String>,
-    /// Holding these words, in any order: `"quoted phrases"`, `or`, `-without`. Fast in a large archive. Needs the same
+    /// Holding these words, in any order and inflected as in Czech, English, Polish or Russian: `"quoted phrases"` as they are,
+    /// `or`, `-without`, `begin*`. Needs the same
     #[param(max_length = 1000, example = "guaranteed returns")]
     pub(super) words: Option<String>,
+    /// `folded` (the default): diacritics do not count in `text` and `words`; `exact`: they do, and words are found as written only
+    #[param(value_type = Option<String>)]
+    pub(super) diacritics: Option<Diacritics>,
+    /// `ledger` (the default) or `relevance`: the best matches of `words`, on one page
+    #[param(value_type = Option<String>)]
+    pub(super) sort: Option<Sort>,
+    /// `true`: each record says where it holds what `text` and `words` look for. Needs either of them
+    #[param(value_type = Option<bool>)]
+    pub(super) explain: bool,
+    /// What `words` means.
+    #[param(ignore)]
+    pub(super) word_query: Option<WordQuery>,
     #[param(ignore)]
     pub(super) page: Page,
 }
@@ -86,6 +99,9 @@ impl FromParameters for RecordsQuery {
         "content",
         "text",
         "words",
+        "diacritics",
+        "sort",
+        "explain",
         "limit",
         "after",
         "order",
@@ -93,7 +109,7 @@ impl FromParameters for RecordsQuery {
 
     fn from(parameters: &mut Parameters) -> Result<Self, Problem> {
         const UUID: &str = "a uuid such as 0198c0de-0000-7000-8000-000000000000";
-        let query = Self {
+        let mut query = Self {
             network: parameters.take_text("network", NAME, "the name of a network's rules, such as mastodon")?,
             kind: parameters.take_as("kind", &words(Kind::ALL.iter().map(|kind| kind.as_str())))?,
             direction: parameters.take_as("direction", "outbound or inbound")?,
@@ -109,14 +125,41 @@ impl FromParameters for RecordsQuery {
             content: parameters.take("content")?,
             text: parameters.take_text("text", SEARCH, "what to look for")?,
             words: parameters.take_text("words", SEARCH, "what to look for")?,
+            diacritics: parameters.take("diacritics")?,
+            sort: parameters.take("sort")?,
+            explain: parameters.take_as("explain", "true or false")?.unwrap_or(false),
+            word_query: None,
             page: Page::take(parameters)?,
         };
+        query.word_query = query.read_words()?;
         if let (Some(from), Some(to)) = (&query.from, &query.to)
             && from.0 >= to.0
         {
             return Err(Problem::parameter("to", "must be later than `from`"));
         }
         Ok(query)
+    }
+}
+
+impl RecordsQuery {
+    /// What `words` means; refuses what means nothing without it.
+    fn read_words(&self) -> Result<Option<WordQuery>, Problem> {
+        let searches = self.words.is_some() || self.text.is_some();
+        if !searches && (self.diacritics.is_some() || self.explain) {
+            let name = if self.explain { "explain" } else { "diacritics" };
+            return Err(Problem::parameter(name, "means nothing without `words` or `text`"));
+        }
+        if self.sort == Some(Sort::Relevance) {
+            if self.words.is_none() {
+                return Err(Problem::parameter("sort", "relevance is about `words`: give some, or sort by ledger"));
+            }
+            if self.page.after.is_some() {
+                return Err(Problem::parameter("after", "the best matches are one page; to read all, sort by ledger"));
+            }
+        }
+        let exact = self.diacritics == Some(Diacritics::Exact);
+        let read = self.words.as_ref().map(|words| WordQuery::parse(words, exact)).transpose();
+        read.map_err(|error| Problem::parameter("words", error.to_string()))
     }
 }
 
@@ -135,7 +178,9 @@ impl From<&RecordsQuery> for RecordFilter {
             since: query.from.map(|moment| moment.0),
             until: query.to.map(|moment| moment.0),
             text: query.text.clone(),
-            words: query.words.clone(),
+            words: query.word_query.clone(),
+            exact: query.diacritics == Some(Diacritics::Exact),
+            by_relevance: query.sort == Some(Sort::Relevance),
             flag: query.flag.as_ref().map(|flag| flag.as_str().to_owned()),
             content: query.content.map(|ContentWord(word)| word.to_owned()),
         }
@@ -144,6 +189,48 @@ impl From<&RecordsQuery> for RecordFilter {
 
 fn words<'a>(all: impl Iterator<Item = &'a str>) -> String {
     format!("one of {}", all.collect::<Vec<_>>().join(", "))
+}
+
+/// Whether diacritics count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum Diacritics {
+    /// They do not.
+    Folded,
+    /// They do.
+    Exact,
+}
+
+impl FromStr for Diacritics {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "folded" => Ok(Self::Folded),
+            "exact" => Ok(Self::Exact),
+            _ => Err("write `folded` or `exact`"),
+        }
+    }
+}
+
+/// What comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::api) enum Sort {
+    /// In ledger order.
+    Ledger,
+    /// The best match first.
+    Relevance,
+}
+
+impl FromStr for Sort {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "ledger" => Ok(Self::Ledger),
+            "relevance" => Ok(Self::Relevance),
+            _ => Err("write `ledger` or `relevance`"),
+        }
+    }
 }
 
 /// A time as people write it.

@@ -1,5 +1,6 @@
 //! Records by filter.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,8 +8,8 @@ use axum::extract::{RawQuery, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::explain::{FoundRecord, matches};
 use super::filter::RecordsQuery;
-use super::summary::RecordSummary;
 use crate::access::{Operation, Seen, Withheld};
 use crate::api::caller::Caller;
 use crate::api::page::PageQuery;
@@ -20,8 +21,8 @@ use crate::archive::RecordFilter;
 /// A page of records.
 #[derive(Serialize, ToSchema)]
 pub(in crate::api) struct Records {
-    /// In ledger order.
-    records: Vec<RecordSummary>,
+    /// In ledger order, or the best match first.
+    records: Vec<FoundRecord>,
     /// Pass it as `after` for the next page; none on the last.
     next: Option<u64>,
 }
@@ -47,7 +48,12 @@ pub(in crate::api) async fn list(
     let rows = api.archive.records(&filter, query.page.into()).await?;
     seen.count = rows.len();
     seen.records = rows.iter().map(|row| row.record).collect();
-    let next = query.page.next(&rows, |row| row.index);
-    let answer = Withheld::new(Records { records: rows.into_iter().map(Into::into).collect(), next });
+    let next = query.page.next(&rows, |row| row.index).filter(|_next| !filter.by_relevance);
+    let mut matches = if query.explain { matches(&api, &filter, &seen.records).await? } else { BTreeMap::new() };
+    let records = rows.into_iter().map(|row| {
+        let found = query.explain.then(|| matches.remove(&row.record).unwrap_or_default());
+        FoundRecord { record: row.into(), matches: found }
+    });
+    let answer = Withheld::new(Records { records: records.collect(), next });
     Ok(Json(api.show(admission, &seen, answer).await?))
 }
