@@ -3,13 +3,15 @@
 //! Invariant (P5): [`Desk::show`] returns only after the `access` entry is durable, and [`Withheld`] gives its value to nobody
 //! else. So a handler that holds content as `Withheld` cannot answer before the look is on record.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
-use super::{AccessError, Operation, Purpose, Role};
+use super::{AccessError, Operation, Permission, Purpose, Role, Scope};
 use crate::archive::{Append, Submission};
-use crate::capture::{Blobs, Entropy, Sealer};
+use crate::capture::{Blobs, Entropy, Sealer, SealingError};
 use crate::ledger::{Actor, Commitments, Draft, EntryType};
 use crate::record::{AdvisorId, Clock, EntryId, FieldName, Ids, MasterKey, OfficerId, RecordId};
 
@@ -23,13 +25,21 @@ pub struct Officer {
     pub id: OfficerId,
     /// What they are to the archive.
     pub roles: Vec<Role>,
+    /// What of that the token reaches.
+    pub scope: Scope,
 }
 
 impl Officer {
     /// Whether one of the roles may do it.
     #[must_use]
     pub fn may(&self, operation: Operation) -> bool {
-        self.roles.iter().any(|role| role.may(operation.permission()))
+        self.holds(operation.permission()) && self.scope.reaches(operation)
+    }
+
+    /// Whether one of the roles has the permission, whatever the token reaches.
+    #[must_use]
+    pub fn holds(&self, permission: Permission) -> bool {
+        self.roles.iter().any(|role| role.may(permission))
     }
 }
 
@@ -39,6 +49,15 @@ pub struct Admission {
     officer: OfficerId,
     operation: Operation,
     purpose: Option<Purpose>,
+    scope: Scope,
+}
+
+impl Admission {
+    /// What the token reaches: what is shown must lie within it.
+    #[must_use]
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
 }
 
 /// What the look concerns.
@@ -48,8 +67,10 @@ pub struct Seen {
     pub records: Vec<RecordId>,
     /// How many items are shown.
     pub count: usize,
-    /// The advisor asked for, where there is one.
+    /// The advisor asked for, or whose the thing shown is, where there is one.
     pub advisor: Option<AdvisorId>,
+    /// The advisors, devices, accounts and officers shown themselves.
+    pub subjects: Vec<Uuid>,
     /// What was asked for, in the officer's own words: filters, search text.
     pub query: Option<String>,
 }
@@ -80,7 +101,6 @@ impl<T> std::fmt::Debug for Withheld<T> {
 pub struct Desk {
     append: Arc<dyn Append>,
     clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
     sealer: Sealer,
 }
 
@@ -94,14 +114,13 @@ impl Desk {
         master: MasterKey,
         blobs: Arc<dyn Blobs>,
     ) -> Self {
-        let sealer = Sealer { master, entropy, ids: Arc::clone(&ids), blobs };
-        Self { append, clock, ids, sealer }
+        Self { append, clock, sealer: Sealer { master, entropy, ids, blobs } }
     }
 
     /// Decides whether the officer may look. A refusal is on record too: who tried what is worth knowing.
     ///
     /// # Errors
-    /// [`AccessError::RoleMissing`], [`AccessError::PurposeMissing`], or what kept the refusal from being written down.
+    /// [`AccessError::RoleMissing`], [`AccessError::OutOfScope`], [`AccessError::PurposeMissing`], or what kept the refusal from being written down.
     pub async fn admit(
         &self,
         officer: &Officer,
@@ -109,16 +128,28 @@ impl Desk {
         purpose: Option<Purpose>,
         asked: &Seen,
     ) -> Result<Admission, AccessError> {
-        let refusal = if !officer.may(operation) {
+        let admission = Admission { officer: officer.id, operation, purpose, scope: officer.scope.clone() };
+        let refusal = if !officer.holds(operation.permission()) {
             AccessError::RoleMissing { operation }
-        } else if operation.shows_content() && purpose.is_none() {
+        } else if !officer.may(operation) {
+            AccessError::OutOfScope { operation, by_advisor: false }
+        } else if operation.shows_content() && admission.purpose.is_none() {
             AccessError::PurposeMissing { operation }
         } else {
-            return Ok(Admission { officer: officer.id, operation, purpose });
+            return Ok(admission);
         };
-        let refused = Admission { officer: officer.id, operation, purpose };
-        self.note(&refused, asked, false).await?;
+        self.note(&admission, asked, false).await?;
         Err(refusal)
+    }
+
+    /// Takes an admission back: what is asked for, or would be shown, is not only of those whom the token reaches. That goes on record
+    /// like any refusal.
+    ///
+    /// # Errors
+    /// When the entry cannot be made durable.
+    pub async fn refuse(&self, admission: Admission, asked: &Seen) -> Result<AccessError, AccessError> {
+        self.note(&admission, asked, false).await?;
+        Ok(AccessError::OutOfScope { operation: admission.operation, by_advisor: true })
     }
 
     /// Writes the look down, durably, and only then gives out what was withheld.
@@ -137,53 +168,74 @@ impl Desk {
     }
 
     fn submission(&self, admission: &Admission, seen: &Seen, allowed: bool) -> Result<Submission, AccessError> {
-        let detail = detail(admission.operation, seen, allowed);
+        let look = Look {
+            actor: Actor::Officer(admission.officer),
+            operation: admission.operation,
+            purpose: admission.purpose.as_ref(),
+            seen,
+            allowed,
+        };
+        Ok(look.submission(&*self.clock, &self.sealer)?)
+    }
+}
+
+/// A look, to be written down.
+struct Look<'a> {
+    actor: Actor,
+    operation: Operation,
+    purpose: Option<&'a Purpose>,
+    seen: &'a Seen,
+    allowed: bool,
+}
+
+impl Look<'_> {
+    fn submission(self, clock: &dyn Clock, sealer: &Sealer) -> Result<Submission, SealingError> {
+        let (seen, detail) = (self.seen, detail(self.operation, self.seen, self.allowed));
         let draft = |id, commitments| Draft {
             id,
             entry_type: EntryType::Access,
-            actor: Actor::Officer(admission.officer),
-            captured_at: self.clock.now(),
+            actor: self.actor,
+            captured_at: clock.now(),
             record: None,
             streams: Vec::new(),
             commitments,
             detail,
         };
-        let purpose = admission.purpose.as_ref().map(|purpose| (FieldName::PURPOSE, purpose.as_bytes()));
-        let query = seen.query.as_ref().map(|query| (FieldName::QUERY, query.as_bytes()));
-        let mut fields = purpose.into_iter().chain(query).peekable();
+        let purpose = self.purpose.map(|purpose| (FieldName::PURPOSE, purpose.as_bytes().to_vec()));
+        let query = seen.query.as_ref().map(|query| (FieldName::QUERY, query.as_bytes().to_vec()));
+        let subjects = subjects(seen).map(|subjects| (FieldName::SUBJECTS, subjects));
+        let mut fields = purpose.into_iter().chain(query).chain(subjects).peekable();
         if fields.peek().is_none() {
-            return Ok(Submission::plain(draft(EntryId::new(self.ids.fresh()), Commitments::new())));
+            return Ok(Submission::plain(draft(EntryId::new(sealer.ids.fresh()), Commitments::new())));
         }
         // The officer's words get a record of their own, so that they can be shown or disposed of like any other content.
-        let (secret, key) = self.sealer.record()?;
-        let mut envelope = self.sealer.envelope(&secret);
+        let (secret, key) = sealer.record()?;
+        let mut envelope = sealer.envelope(&secret);
         for (name, value) in fields {
-            envelope.put(name, value)?;
+            envelope.put(name, &value)?;
         }
         Ok(envelope.close().submit(Some(key), draft))
     }
 }
 
+/// Each subject once, as the field has it: several devices have one advisor.
+fn subjects(seen: &Seen) -> Option<Vec<u8>> {
+    let mut told = BTreeSet::new();
+    let named = seen.subjects.iter().filter(|id| told.insert(**id)).map(|id| Value::from(id.to_string()));
+    let named: Vec<Value> = named.collect();
+    if named.is_empty() { None } else { Some(Value::from(named).to_string().into_bytes()) }
+}
+
 /// What is to be appended before somebody on the firm's own machine sees what `operation` gives: nobody shows a token there, so the
 /// entry names the command and not an officer.
-#[must_use]
-pub fn look_by_command(
+pub(crate) fn look_by_command(
     clock: &dyn Clock,
-    ids: &dyn Ids,
+    sealer: &Sealer,
     command: Actor,
     operation: Operation,
     seen: &Seen,
-) -> Submission {
-    Submission::plain(Draft {
-        id: EntryId::new(ids.fresh()),
-        entry_type: EntryType::Access,
-        actor: command,
-        captured_at: clock.now(),
-        record: None,
-        streams: Vec::new(),
-        commitments: Commitments::new(),
-        detail: detail(operation, seen, true),
-    })
+) -> Result<Submission, SealingError> {
+    Look { actor: command, operation, purpose: None, seen, allowed: true }.submission(clock, sealer)
 }
 
 fn detail(operation: Operation, seen: &Seen, allowed: bool) -> Map<String, Value> {

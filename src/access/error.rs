@@ -13,6 +13,14 @@ pub enum AccessError {
         /// What was asked.
         operation: Operation,
     },
+    /// The token does not reach the operation, or whom it is about.
+    #[error("the token does not reach {}", .operation.as_str())]
+    OutOfScope {
+        /// What was asked.
+        operation: Operation,
+        /// It reaches the operation, and not everybody.
+        by_advisor: bool,
+    },
     /// It shows content, and nobody said why.
     #[error("{} needs a purpose", .operation.as_str())]
     PurposeMissing {

@@ -1,18 +1,21 @@
 //! Who may look, and that they looked.
 //!
 //! Invariant (P5): content is answered only after an `access` entry with officer, operation and purpose is durable.
-//! A token names an officer, roles say what the officer may ask, the [`Desk`] writes the look down and hands out.
+//! A token names an officer, roles say what the officer may ask, its scope what of that it reaches, the [`Desk`] writes the look down and hands out.
 
 mod desk;
 mod error;
 mod operation;
 mod purpose;
 mod role;
+mod scope;
 mod token;
 
-pub use desk::{Admission, Desk, Officer, Seen, Withheld, look_by_command};
+pub(crate) use desk::look_by_command;
+pub use desk::{Admission, Desk, Officer, Seen, Withheld};
 pub use error::AccessError;
 pub use operation::Operation;
 pub use purpose::{Purpose, PurposeError};
 pub use role::{Permission, Role, UnknownRole};
+pub use scope::{Scope, ScopeWord, UnknownScope};
 pub use token::Token;

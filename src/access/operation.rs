@@ -46,6 +46,12 @@ operations! {
     EntriesGet = "entries.get", ReadLedger, false;
     /// 256 entries' exact bytes.
     EntriesTile = "entries.tile", ReadLedger, false;
+    /// One advisor.
+    AdvisorsGet = "advisors.get", ReadPeople, false;
+    /// One device.
+    DevicesGet = "devices.get", ReadPeople, false;
+    /// One account.
+    AccountsGet = "accounts.get", ReadPeople, false;
     /// The advisors.
     AdvisorsList = "advisors.list", ReadPeople, false;
     /// The devices.
@@ -56,6 +62,8 @@ operations! {
     AccountsList = "accounts.list", ReadPeople, false;
     /// The gaps.
     GapsList = "gaps.list", ReadIntegrity, false;
+    /// Who looked at what, and why.
+    AccessList = "access.list", ReadAccess, false;
 }
 
 impl Permission {

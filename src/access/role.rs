@@ -13,7 +13,7 @@ pub enum Role {
     Compliance,
     /// Answers regulators and courts: sees records and content, and proofs.
     Legal,
-    /// Checks that the archive is sound: proofs, checkpoints, integrity; no content.
+    /// Checks that the archive is sound and who looked at it: proofs, checkpoints, integrity, the access log; no content.
     Auditor,
     /// Runs the service: people, devices, health; no content.
     Admin,
@@ -46,9 +46,12 @@ impl Role {
         match self {
             Self::Compliance => true,
             Self::Legal => {
-                matches!(permission, P::ListRecords | P::ReadContent | P::ReadLedger | P::ReadPeople | P::ReadIntegrity)
+                matches!(
+                    permission,
+                    P::ListRecords | P::ReadContent | P::ReadLedger | P::ReadPeople | P::ReadIntegrity | P::ReadAccess
+                )
             }
-            Self::Auditor => matches!(permission, P::ReadLedger | P::ReadIntegrity),
+            Self::Auditor => matches!(permission, P::ReadLedger | P::ReadIntegrity | P::ReadAccess),
             Self::Admin => matches!(permission, P::ReadPeople | P::ReadIntegrity),
         }
     }
@@ -82,9 +85,21 @@ pub enum Permission {
     ReadPeople,
     /// Read gaps and the state of verification.
     ReadIntegrity,
+    /// Read who looked at what, and why.
+    ReadAccess,
 }
 
 impl Permission {
+    /// Every permission.
+    pub const ALL: &'static [Self] = &[
+        Self::ListRecords,
+        Self::ReadContent,
+        Self::ReadLedger,
+        Self::ReadPeople,
+        Self::ReadIntegrity,
+        Self::ReadAccess,
+    ];
+
     /// The word as written in problems and documents.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -94,6 +109,7 @@ impl Permission {
             Self::ReadLedger => "read-ledger",
             Self::ReadPeople => "read-people",
             Self::ReadIntegrity => "read-integrity",
+            Self::ReadAccess => "read-access",
         }
     }
 }

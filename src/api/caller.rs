@@ -69,15 +69,25 @@ fn single<'a>(parts: &'a Parts, name: &'static str) -> Result<Option<&'a HeaderV
 impl Caller {
     /// May this caller do it? A refusal is on record before it is answered.
     pub(super) async fn admit(&self, api: &Api, operation: Operation, asked: &Seen) -> Result<Admission, Problem> {
-        Ok(api.desk.admit(&self.officer, operation, self.purpose.clone(), asked).await?)
+        let admission = api.desk.admit(&self.officer, operation, self.purpose.clone(), asked).await?;
+        api.within_scope(admission, asked).await
     }
 
     /// For what says nothing about anybody, and so is not written down: the permission alone.
     pub(super) fn require(&self, permission: Permission) -> Result<(), Problem> {
-        if self.officer.roles.iter().any(|role| role.may(permission)) {
-            return Ok(());
+        if !self.officer.holds(permission) {
+            return Err(Problem::role_missing(permission));
         }
-        Err(Problem::role_missing(permission))
+        if !self.officer.scope.reaches_all(permission) {
+            let detail = format!("the token was not given for {}", permission.as_str());
+            return Err(Problem::new(ProblemKind::OutOfScope).detail(detail));
+        }
+        Ok(())
+    }
+
+    /// Whether one of the roles has it, and the token reaches it.
+    pub(super) fn has(&self, permission: Permission) -> bool {
+        self.require(permission).is_ok()
     }
 }
 

@@ -13,6 +13,7 @@ use super::decision::Decision;
 use super::page::Order;
 use super::problem::{ProblemBody, ProblemKind};
 use super::v1::records::filter::{ContentWord, OutcomeWord};
+use crate::access::Operation as Access;
 use crate::record::{Direction, Kind};
 
 /// The document, but for the paths.
@@ -28,6 +29,7 @@ or content write an `access` entry before they answer (`x-muniment-access` says 
         (name = "records", description = "What was kept"),
         (name = "ledger", description = "Why it can be trusted: entries, checkpoints, proofs, tiles"),
         (name = "people", description = "Advisors, their devices and accounts"),
+        (name = "access", description = "Who looked at what, when and why"),
         (name = "integrity", description = "What is missing, and whether what is there holds"),
         (name = "service", description = "Health, metrics, this document"),
     ),
@@ -84,6 +86,7 @@ fn constrain(parameter: &mut RefOr<Parameter>) {
     let text = match parameter.name.as_str() {
         "kind" => text.enum_values(Some(Kind::ALL.iter().map(|kind| kind.as_str()))),
         "direction" => text.enum_values(Some(Direction::ALL.iter().map(|direction| direction.as_str()))),
+        "operation" => text.enum_values(Some(Access::ALL.iter().map(|operation| operation.as_str()))),
         "outcome" => text.enum_values(Some(OutcomeWord::ALL.iter().copied())),
         "content" => text.enum_values(Some(ContentWord::ALL.iter().copied())),
         "Muniment-Purpose" => text.min_length(Some(3)).max_length(Some(500)),

@@ -26,6 +26,13 @@ pub(super) fn record_id(text: &str) -> Result<RecordId, Problem> {
     text.parse().map_err(wrong)
 }
 
+/// Reads another id; `what` says whose.
+pub(super) fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Problem> {
+    let wrong =
+        |_source| Problem::parameter("id", format!("write {what}, such as 0198c0de-0000-7000-8000-000000000000"));
+    text.parse().map_err(wrong)
+}
+
 /// Reads a number, counted from 0; `what` says of what.
 pub(super) fn number<T: std::str::FromStr>(name: &'static str, text: &str, what: &str) -> Result<T, Problem> {
     // Only digits: one number has one address.

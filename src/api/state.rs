@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::problem::{Problem, ProblemKind};
-use crate::access::{Admission, Desk, Officer, Role, Seen, Token, Withheld};
+use crate::access::{Admission, Desk, Officer, Role, Scope, Seen, Token, Withheld};
 use crate::archive::{Archive, Content};
 use crate::capture::spool::Spool;
 use crate::ledger::Entry;
@@ -56,13 +56,33 @@ impl Api {
         if row.revoked_index.is_some() {
             return Err(Problem::new(ProblemKind::TokenRevoked));
         }
+        if let Some(end) = row.limits.expires_at.filter(|end| *end <= self.clock.now()) {
+            return Err(Problem::new(ProblemKind::TokenExpired).detail(format!("the token ended at {end}")));
+        }
         // A role that an older or newer program gave means nothing here, and so allows nothing.
         let roles = row.roles.iter().filter_map(|role| role.parse::<Role>().ok()).collect();
-        Ok(Officer { id: row.officer, roles })
+        let scope = Scope { operations: row.limits.operations, advisors: row.limits.advisors };
+        Ok(Officer { id: row.officer, roles, scope })
+    }
+
+    /// A token for some advisors only reaches what is of one of them, and says so: by the advisor asked for, or by records that each are
+    /// one's. Whatever names neither is refused, and that is on record.
+    pub(super) async fn within_scope(&self, admission: Admission, seen: &Seen) -> Result<Admission, Problem> {
+        let advisors = &admission.scope().advisors;
+        if advisors.is_empty() {
+            return Ok(admission);
+        }
+        let named = seen.advisor.map_or(!seen.records.is_empty(), |advisor| advisors.contains(&advisor));
+        if named && self.archive.are_records_of(&seen.records, advisors).await? {
+            return Ok(admission);
+        }
+        Err(self.desk.refuse(admission, seen).await?.into())
     }
 
     /// Writes the look down and hands out the answer.
     pub(super) async fn show<T>(&self, admission: Admission, seen: &Seen, answer: Withheld<T>) -> Result<T, Problem> {
+        // Once more with what is shown: a list may hold more than was asked for.
+        let admission = self.within_scope(admission, seen).await?;
         Ok(self.desk.show(admission, seen, answer).await?)
     }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::access::Role;
+use super::expiry::Expiry;
+use crate::access::{Role, ScopeWord};
 use crate::record::{AdvisorId, DeviceId, OfficerId};
 
 /// A compliance archiving proxy: every post and reply is recorded, chained and provable before it is sent.
@@ -225,15 +226,24 @@ pub enum Account {
 #[derive(Debug, Subcommand)]
 pub enum Officer {
     /// Add an officer; prints the API token, once
-    #[command(
-        after_help = "Examples:\n  muniment officer add \"Olga\" --role compliance\n  muniment officer add \"Otto\" --role auditor --role legal"
-    )]
+    #[command(after_help = "Examples:\n  muniment officer add \"Olga\" --role compliance\n  \
+        muniment officer add \"Otto\" --role auditor --role legal\n  \
+        muniment officer add \"Examiner\" --role auditor --expires 14d --scope read-ledger\n  \
+        muniment officer add \"Branch\" --role compliance --scope advisor:0198c0de-0000-7000-8000-000000000001")]
     Add {
         /// Full name
         name: String,
         /// What they may do; may be given more than once
         #[arg(long = "role", value_name = "ROLE", required = true)]
         roles: Vec<Role>,
+        /// How long the token is taken: a length such as 14d, a date such as 2026-12-31 (its first moment, UTC), or never [default:
+        /// api.token_lifetime]
+        #[arg(long, value_name = "LENGTH|DATE|never")]
+        expires: Option<Expiry>,
+        /// What the token reaches of what the roles allow: an operation (records.get), a permission (read-ledger), or, for the role
+        /// compliance alone, advisor:<ID>; may be given more than once
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scope: Vec<ScopeWord>,
     },
     /// List all officers
     List,

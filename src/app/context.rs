@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::database::Database;
 use super::{AppError, Home, SystemClock, SystemIds};
 use crate::archive::{Archive, Options};
-use crate::capture::{Entropy, SystemEntropy};
+use crate::capture::{Blobs, Entropy, Sealer, SystemEntropy};
 use crate::exchange::ScrubKey;
 use crate::ledger::SigningKey;
 use crate::proxy::intercept::authority::{Authority, Setup};
@@ -70,6 +70,11 @@ impl Context {
             append_timeout: archive.append_timeout,
             durable: true,
         }
+    }
+
+    /// Seals what an entry commits to.
+    pub(super) fn sealer(&self, blobs: Arc<dyn Blobs>) -> Sealer {
+        Sealer { master: self.master.clone(), entropy: Arc::clone(&self.entropy), ids: Arc::clone(&self.ids), blobs }
     }
 
     /// Digests credentials, so that the same one is recognised without being kept. Another key than anything else's.

@@ -96,6 +96,14 @@ pub enum AppError {
     /// It was revoked before.
     #[error("it was revoked already")]
     AlreadyRevoked,
+    /// A token that was over before it began.
+    #[error("the token would have ended already; give --expires a time to come")]
+    Expired,
+    /// The scope does not fit the role.
+    #[error(
+        "a token for some advisors only is for the role compliance alone: the other roles answer for the whole of the archive"
+    )]
+    ScopeOfRole,
     /// The ledger is empty.
     #[error("there is nothing to sign yet: the ledger has no entry")]
     NothingToPublish,
@@ -186,7 +194,9 @@ impl AppError {
             | Self::NoSuchAdvisor(_)
             | Self::NoSuchDevice(_)
             | Self::NoSuchOfficer(_)
-            | Self::AlreadyRevoked => 2,
+            | Self::AlreadyRevoked
+            | Self::Expired
+            | Self::ScopeOfRole => 2,
             Self::Rules(_) => 3,
             _ => 1,
         }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::AppError;
 use super::context::Context;
 use crate::archive::{Append as _, Archive};
-use crate::capture::{Blobs, Sealer};
+use crate::capture::Blobs;
 use crate::ledger::{Actor, Draft, EntryType};
 use crate::record::{Digest, FieldName, Word, canonical};
 
@@ -30,12 +30,7 @@ pub(super) async fn note(
     if fs::read_to_string(&last).is_ok_and(|text| text.trim() == state) {
         return Ok(());
     }
-    let sealer = Sealer {
-        master: context.master.clone(),
-        entropy: Arc::clone(&context.entropy),
-        ids: Arc::clone(&context.ids),
-        blobs,
-    };
+    let sealer = context.sealer(blobs);
     let (secret, key) = sealer.record()?;
     let mut envelope = sealer.envelope(&secret);
     envelope.put(FieldName::SETTINGS, &in_force)?;

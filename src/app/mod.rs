@@ -9,6 +9,7 @@ mod database;
 pub mod demo;
 mod doctor;
 mod error;
+mod expiry;
 mod home;
 mod in_force;
 mod join;
@@ -91,7 +92,9 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         Command::Device(Device::List { advisor }) => command::device::list(settings()?, *advisor, output),
         Command::Device(Device::Revoke { device }) => command::device::revoke(settings()?, *device, output),
         Command::Account(Account::List) => command::account::list(settings()?, output),
-        Command::Officer(Officer::Add { name, roles }) => command::officer::add(settings()?, name, roles, output),
+        Command::Officer(Officer::Add { name, roles, expires, scope }) => {
+            command::officer::add(settings()?, name, roles, *expires, scope, output)
+        }
         Command::Officer(Officer::List) => command::officer::list(settings()?, output),
         Command::Officer(Officer::Revoke { officer }) => command::officer::revoke(settings()?, *officer, output),
         Command::Checkpoint => command::checkpoint::run(settings()?, output),

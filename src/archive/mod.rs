@@ -32,12 +32,13 @@ pub use error::{AppendError, ArchiveError, Inconsistency};
 pub use examine::{Examined, examine};
 pub use migrate::{Migrated, migrate};
 pub use open::{Archive, Options};
-pub use people::{Directory, KnownDevice, Password, PasswordError, Registered};
+pub use people::{Directory, KnownDevice, Limits, Password, PasswordError, Registered};
 pub use project::{Comparison, Deviation, Difference, Followed, Follower, Rebuilt, rebuild};
 pub use publish::{Consistency, Guard, Inclusion, Published};
 pub use read::{
-    AccountRow, AdvisorRow, CommunicationRow, Content, DeviceRow, Field, GapRow, ItemPlace, LookRow, OfficerRow,
-    OpenCapture, OwnedAccount, RecentCapture, RecordFilter, RecordRow, Slice, VerificationRow, Within,
+    AccountRow, AdvisorRow, CommunicationRow, Content, DeviceRow, Field, GapRow, IdentityRow, ItemPlace, LookFilter,
+    LookRow, OfficerRow, OpenCapture, OwnedAccount, RecentCapture, RecordFilter, RecordRow, Slice, VerificationRow,
+    Within,
 };
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
 pub use verify::{Finding, Progress, Scope, Verification, Verifier};

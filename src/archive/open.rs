@@ -1,5 +1,6 @@
 //! [`Archive`]: what holds the parts together, from opening to closing.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::sync::watch;
@@ -14,6 +16,7 @@ use tokio::sync::watch;
 use super::append::{Appender, Setting};
 use super::blobs::BlobStore;
 use super::connect::{self, Role};
+use super::people::Limits;
 use super::submission::{Append, Appended, Submission};
 use super::{AppendError, ArchiveError, Inconsistency, source};
 use crate::ledger::{Actor, Commitments, Draft, EntryType, SigningKey};
@@ -74,6 +77,8 @@ pub(super) struct Parts {
     pub(super) blobs: BlobStore,
     pub(super) options: Options,
     pub(super) source: SourceId,
+    /// The limits of officers' tokens, by the entry that registered them.
+    pub(super) limits: Mutex<HashMap<u64, Limits>>,
 }
 
 impl fmt::Debug for Archive {
@@ -110,6 +115,7 @@ impl Archive {
                 projector: connect::pool(login, Role::Project, 2),
                 blobs,
                 source,
+                limits: Mutex::default(),
                 options,
             }),
         };

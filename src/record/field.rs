@@ -65,6 +65,10 @@ impl FieldName {
         PURPOSE = "purpose";
         /// What an officer searched for.
         QUERY = "query";
+        /// Advisors, devices, accounts and officers whose registration was shown (JSON).
+        SUBJECTS = "subjects";
+        /// Until when an officer's token is taken, and what it reaches (JSON).
+        LIMITS = "limits";
         /// The reason given, in words.
         REASON = "reason";
         /// Settings as meant, secrets left out.

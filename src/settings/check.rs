@@ -46,6 +46,7 @@ pub(super) fn limits(typed: &Typed) -> Result<(), SettingsError> {
         (&["proxy", "limits", "head_timeout"], limits.head_timeout.0, second),
         (&["proxy", "limits", "idle_timeout"], limits.idle_timeout.0, second),
         (&["api", "timeout"], file.api.timeout.0, second),
+        (&["api", "token_lifetime"], file.api.token_lifetime.0, Duration::from_secs(60)),
         (&["upstream", "connect_timeout"], file.upstream.connect_timeout.0, second),
         (&["recognition", "run_timeout"], file.recognition.run_timeout.0, Duration::from_millis(50)),
         (&["archive", "append_timeout"], file.archive.append_timeout.0, second),

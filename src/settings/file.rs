@@ -160,6 +160,8 @@ pub struct Api {
     pub timeout: Span,
     /// Requests served at once; more are answered 503.
     pub requests: u32,
+    /// How long an officer's token is taken, unless `officer add --expires` says otherwise.
+    pub token_lifetime: Span,
 }
 
 impl Default for Api {
@@ -170,6 +172,7 @@ impl Default for Api {
             tls: None,
             timeout: Span::seconds(30),
             requests: 256,
+            token_lifetime: Span::seconds(365 * 86_400),
         }
     }
 }

@@ -120,6 +120,8 @@ pub struct Api {
     pub timeout: Duration,
     /// Requests served at once.
     pub requests: usize,
+    /// How long a token is taken.
+    pub token_lifetime: Duration,
 }
 
 /// See [`file::Upstream`].
@@ -241,6 +243,7 @@ impl Settings {
                 tls: file.api.tls.clone(),
                 timeout: file.api.timeout.0,
                 requests: usize::try_from(file.api.requests).unwrap_or(usize::MAX),
+                token_lifetime: file.api.token_lifetime.0,
             },
             upstream: Upstream {
                 extra_roots: file.upstream.extra_roots.clone(),

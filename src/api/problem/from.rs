@@ -48,6 +48,18 @@ impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         match error {
             AccessError::RoleMissing { operation } => Self::role_missing(operation.permission()),
+            AccessError::OutOfScope { operation, by_advisor } => {
+                let problem = Self::new(ProblemKind::OutOfScope);
+                let operation = operation.as_str();
+                problem.detail(if by_advisor {
+                    format!(
+                        "the token reaches some advisors only, and {operation} as asked here is not about them alone; name one with \
+                         `advisor`, where there is that parameter"
+                    )
+                } else {
+                    format!("the token was not given for {operation}")
+                })
+            }
             AccessError::PurposeMissing { operation } => Self::purpose_required(operation),
             AccessError::Append(error) => error.into(),
             AccessError::Seal(_) => Self::internal(&error),

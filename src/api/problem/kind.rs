@@ -42,12 +42,18 @@ kinds! {
     /// The officer was revoked.
     TokenRevoked = "token-revoked", UNAUTHORIZED, "This token was revoked",
         "The officer's access has ended. An administrator can add the officer again, which gives a new token.";
+    /// The token has ended.
+    TokenExpired = "token-expired", UNAUTHORIZED, "This token has expired",
+        "Tokens end by themselves: `detail` says when this one did. An administrator can add the officer again, which gives a new token.";
     /// A token over a plain connection from afar.
     PlainConnection = "plain-connection", FORBIDDEN, "A token may not travel over this connection",
         "Plain HTTP is for this machine and the networks in `api.plain_networks`. Set `api.tls` to serve others.";
     /// The officer lacks the role.
     RoleMissing = "role-missing", FORBIDDEN, "Your roles do not allow this",
         "`permission` names what is needed and `roles` who has it.";
+    /// The token does not reach it.
+    OutOfScope = "out-of-scope", FORBIDDEN, "This token does not reach that",
+        "Your roles would allow it, but the token was given for some operations, or some advisors, only. `detail` says which limit was met.";
     /// Content was asked for without saying why.
     PurposeRequired = "purpose-required", BAD_REQUEST, "Say why you look",
         "Reading content needs the header `Muniment-Purpose` with 3 to 500 characters. It becomes part of the ledger, sealed.";
@@ -91,7 +97,8 @@ impl ProblemKind {
     pub(in crate::api) const fn is_common(self, open: bool) -> bool {
         match self {
             Self::ParameterInvalid | Self::Internal | Self::TimedOut => true,
-            Self::NotAuthenticated | Self::TokenRevoked | Self::PlainConnection | Self::RoleMissing => !open,
+            Self::NotAuthenticated | Self::TokenRevoked | Self::TokenExpired => !open,
+            Self::PlainConnection | Self::RoleMissing | Self::OutOfScope => !open,
             Self::Busy | Self::ArchiveUnavailable => !open,
             _ => false,
         }

@@ -1,12 +1,15 @@
 //! Version 1: one folder a resource, one file an operation.
 
+pub(super) mod access;
 pub(super) mod accounts;
 pub(super) mod advisors;
 pub(super) mod checkpoints;
 pub(super) mod devices;
 pub(super) mod entries;
 pub(super) mod gaps;
+pub(super) mod history;
 pub(super) mod integrity;
+pub(super) mod officers;
 pub(super) mod proofs;
 pub(super) mod records;
 pub(super) mod tiles;

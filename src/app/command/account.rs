@@ -51,7 +51,7 @@ impl fmt::Display for List {
 pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict, AppError> {
     let rows = visit_lists(settings, async |context, archive| {
         let rows = every(async |slice| Ok(archive.accounts(slice, None).await?), |row| row.index).await?;
-        show(context, archive, Operation::AccountsList, None, rows).await
+        show(context, archive, Operation::AccountsList, None, rows, |row| row.account.uuid()).await
     })?;
     let accounts = rows.into_iter().map(|row| Item {
         id: row.account,

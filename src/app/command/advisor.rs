@@ -75,7 +75,7 @@ impl fmt::Display for List {
 pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict, AppError> {
     let rows = visit_lists(settings, async |context, archive| {
         let rows = every(async |slice| Ok(archive.advisors(slice, None).await?), |row| row.index).await?;
-        show(context, archive, Operation::AdvisorsList, None, rows).await
+        show(context, archive, Operation::AdvisorsList, None, rows, |row| row.advisor.uuid()).await
     })?;
     let advisors = rows.into_iter().map(|row| Item {
         id: row.advisor,

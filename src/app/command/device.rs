@@ -109,7 +109,7 @@ pub(in crate::app) fn list(
 ) -> Result<Verdict, AppError> {
     let rows = visit_lists(settings, async |context, archive| {
         let rows = every(async |slice| Ok(archive.devices(slice, advisor).await?), |row| row.index).await?;
-        show(context, archive, Operation::DevicesList, advisor, rows).await
+        show(context, archive, Operation::DevicesList, advisor, rows, |row| row.device.uuid()).await
     })?;
     let devices = rows.into_iter().map(|row| Item {
         id: row.device,

@@ -1,24 +1,30 @@
 //! `muniment officer`: the people who may look.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::every;
 use super::table::{Table, or_dash};
 use super::visit::{operator, show, visit, visit_lists};
-use crate::access::{Operation, Role, Token};
+use crate::access::{Operation, Role, ScopeWord, Token};
+use crate::app::expiry::Expiry;
 use crate::app::{AppError, Output, Verdict};
-use crate::archive::Archive;
+use crate::archive::{Archive, Limits};
 use crate::capture::Entropy;
 use crate::record::{OfficerId, Timestamp};
-use crate::settings::Settings;
+use crate::settings::{Settings, Span};
 
 #[derive(Serialize)]
 struct Added {
     id: OfficerId,
     name: String,
     roles: Vec<Role>,
+    /// From when on the token is refused; none for never.
+    expires_at: Option<Timestamp>,
+    /// What the token reaches; all that the roles allow where it is empty.
+    scope: Vec<ScopeWord>,
     /// Shown once.
     token: String,
     api_url: String,
@@ -29,6 +35,13 @@ impl fmt::Display for Added {
         let roles: Vec<_> = self.roles.iter().map(|role| role.as_str()).collect();
         writeln!(f, "added `{}` as {} ({}). The token is shown once:\n", self.name, roles.join(", "), self.id)?;
         writeln!(f, "  {}\n", self.token)?;
+        if let Some(end) = self.expires_at {
+            writeln!(f, "It is refused from {end} on.")?;
+        }
+        if !self.scope.is_empty() {
+            let scope: Vec<String> = self.scope.iter().map(ToString::to_string).collect();
+            writeln!(f, "It reaches {} only.", scope.join(", "))?;
+        }
         write!(
             f,
             "Try it: curl -H 'Authorization: Bearer {}' -H 'Muniment-Purpose: first look' {}/v1/records",
@@ -43,23 +56,67 @@ pub(in crate::app) async fn register(
     entropy: &dyn Entropy,
     name: &str,
     roles: &[Role],
+    limits: &Limits,
 ) -> Result<(OfficerId, String), AppError> {
     let token = Token::fresh(entropy)?;
     let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
-    let added = archive.add_officer(operator()?, name, &words, token.digest()).await?;
+    let added = archive.add_officer_within(operator()?, name, &words, token.digest(), limits).await?;
     Ok((added.id, token.reveal().to_owned()))
 }
 
-pub(in crate::app) fn add(settings: Settings, name: &str, roles: &[Role], output: Output) -> Result<Verdict, AppError> {
+/// When the token ends, and what it reaches.
+fn limits(
+    expires: Option<Expiry>,
+    lifetime: Duration,
+    roles: &[Role],
+    scope: &[ScopeWord],
+    now: Timestamp,
+) -> Result<Limits, AppError> {
+    let expires_at = expires.unwrap_or(Expiry::After(Span(lifetime))).from(now);
+    if expires_at.is_some_and(|end| end <= now) {
+        return Err(AppError::Expired);
+    }
+    let mut limits = Limits { expires_at, ..Limits::default() };
+    for word in scope {
+        match word {
+            ScopeWord::Reach(word) => limits.operations.push((*word).to_owned()),
+            ScopeWord::Advisor(advisor) => limits.advisors.push(*advisor),
+        }
+    }
+    // The other roles answer for the whole of the archive.
+    if !limits.advisors.is_empty() && roles != [Role::Compliance] {
+        return Err(AppError::ScopeOfRole);
+    }
+    Ok(limits)
+}
+
+pub(in crate::app) fn add(
+    settings: Settings,
+    name: &str,
+    roles: &[Role],
+    expires: Option<Expiry>,
+    scope: &[ScopeWord],
+    output: Output,
+) -> Result<Verdict, AppError> {
     let name = super::named(name)?;
+    let mut scope = scope.to_vec();
+    scope.sort_unstable();
+    scope.dedup();
     let mut roles = roles.to_vec();
     roles.sort_unstable();
     roles.dedup();
     let scheme = if settings.api.tls.is_some() { "https" } else { "http" };
     let api_url = format!("{scheme}://{}", settings.api.listen);
-    let (id, token) =
-        visit(settings, async |context, archive| register(archive, &*context.entropy, name, &roles).await)?;
-    output.print(&Added { id, name: name.to_owned(), roles, token, api_url })?;
+    let lifetime = settings.api.token_lifetime;
+    let (id, token, expires_at) = visit(settings, async |context, archive| {
+        let limits = limits(expires, lifetime, &roles, &scope, context.clock.now())?;
+        for advisor in &limits.advisors {
+            archive.check_advisor(*advisor).await?;
+        }
+        let (id, token) = register(archive, &*context.entropy, name, &roles, &limits).await?;
+        Ok((id, token, limits.expires_at))
+    })?;
+    output.print(&Added { id, name: name.to_owned(), roles, expires_at, scope, token, api_url })?;
     Ok(Verdict::Done)
 }
 
@@ -71,6 +128,8 @@ struct Item {
     added_at: Timestamp,
     index: u64,
     revoked: bool,
+    expires_at: Option<Timestamp>,
+    scope: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -83,11 +142,14 @@ impl fmt::Display for List {
         if self.officers.is_empty() {
             return f.write_str("there are no officers yet; `muniment officer add <NAME> --role <ROLE>` adds one");
         }
-        let mut table = Table::new(&["id", "name", "roles", "added", "state"]);
+        let mut table = Table::new(&["id", "name", "roles", "added", "expires", "scope", "state"]);
         for item in &self.officers {
             let state = if item.revoked { "revoked" } else { "active" };
             let (name, roles) = (or_dash(item.name.as_ref()), item.roles.join(","));
-            table.row([item.id.to_string(), name, roles, item.added_at.to_string(), state.to_owned()]);
+            let expires = or_dash(item.expires_at.map(|end| end.to_string()).as_ref());
+            let scope = if item.scope.is_empty() { "all".to_owned() } else { item.scope.join(",") };
+            let added = item.added_at.to_string();
+            table.row([item.id.to_string(), name, roles, added, expires, scope, state.to_owned()]);
         }
         table.fmt(f)
     }
@@ -96,7 +158,7 @@ impl fmt::Display for List {
 pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict, AppError> {
     let rows = visit_lists(settings, async |context, archive| {
         let rows = every(async |slice| Ok(archive.officers(slice).await?), |row| row.index).await?;
-        show(context, archive, Operation::OfficersList, None, rows).await
+        show(context, archive, Operation::OfficersList, None, rows, |row| row.officer.uuid()).await
     })?;
     let officers = rows.into_iter().map(|row| Item {
         id: row.officer,
@@ -105,6 +167,11 @@ pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict
         added_at: row.added_at,
         index: row.index,
         revoked: row.revoked_index.is_some(),
+        expires_at: row.limits.expires_at,
+        scope: {
+            let advisors = row.limits.advisors.into_iter().map(|advisor| ScopeWord::Advisor(advisor).to_string());
+            row.limits.operations.into_iter().chain(advisors).collect()
+        },
     });
     output.print(&List { officers: officers.collect() })?;
     Ok(Verdict::Done)

@@ -1,8 +1,11 @@
 //! What a command does to reach the archive, whether `serve` runs or not.
 
+use std::sync::Arc;
+
 use crate::access::{Operation, Seen, look_by_command};
 use crate::app::context::Context;
 use crate::app::database::Database;
+use crate::app::join::ArchiveBlobs;
 use crate::app::{AppError, runtime};
 use crate::archive::{Append as _, Archive};
 use crate::ledger::Actor;
@@ -49,9 +52,12 @@ pub(in crate::app) async fn show<T>(
     operation: Operation,
     advisor: Option<AdvisorId>,
     rows: Vec<T>,
+    subject: impl Fn(&T) -> uuid::Uuid,
 ) -> Result<Vec<T>, AppError> {
-    let seen = Seen { count: rows.len(), advisor, ..Seen::default() };
-    archive.append(look_by_command(&*context.clock, &*context.ids, operator()?, operation, &seen)).await?;
+    let subjects = rows.iter().map(subject).collect();
+    let seen = Seen { count: rows.len(), advisor, subjects, ..Seen::default() };
+    let sealer = context.sealer(Arc::new(ArchiveBlobs(archive.blobs().clone())));
+    archive.append(look_by_command(&*context.clock, &sealer, operator()?, operation, &seen)?).await?;
     Ok(rows)
 }
 

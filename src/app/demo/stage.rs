@@ -20,6 +20,7 @@ use crate::app::command::{advisor, device, officer};
 use crate::app::context::Context;
 use crate::app::service::Service;
 use crate::app::{AppError, SystemClock};
+use crate::archive::Limits;
 use crate::settings::{self, Settings};
 
 /// The network's name; it is reached through `upstream.resolve`, so no name server is asked.
@@ -72,8 +73,14 @@ impl Stage {
         let (ben, _index) = advisor::register(&service.archive, "Ben Broker").await?;
         let (ada_device, ada_secret) = device::register(&service.archive, ada, "Ada's laptop").await?;
         let (ben_device, ben_secret) = device::register(&service.archive, ben, "Ben's phone").await?;
-        let (_id, token) =
-            officer::register(&service.archive, &*context.entropy, "Olga Officer", &[Role::Compliance]).await?;
+        let (_id, token) = officer::register(
+            &service.archive,
+            &*context.entropy,
+            "Olga Officer",
+            &[Role::Compliance],
+            &Limits::default(),
+        )
+        .await?;
         let port = network.address().port();
         let device =
             |route, tls, token: &str| Device { route, tls, host: HOST.to_owned(), port, token: token.to_owned() };

@@ -15,11 +15,13 @@ use sqlx::postgres::PgPool;
 use tokio::sync::Semaphore;
 
 use super::credential::Password;
+use super::limits::Limits;
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::read::OfficerRow;
 use crate::archive::row::count;
-use crate::record::{AdvisorId, DeviceId, Digest};
+use crate::ledger::Committed;
+use crate::record::{AdvisorId, DeviceId, Digest, FieldName};
 use crate::telemetry::Metrics;
 
 /// Devices and proofs remembered at most; beyond that memory starts afresh.
@@ -123,7 +125,32 @@ impl Archive {
     /// See [`ArchiveError`].
     pub async fn officer_by_token(&self, token: Digest) -> Result<Option<OfficerRow>, ArchiveError> {
         let row = sqlx::query(OFFICER).bind(token.as_bytes().as_slice()).fetch_optional(&self.parts.door).await?;
-        row.as_ref().map(OfficerRow::read).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let mut officer = OfficerRow::read(&row)?;
+        officer.limits = self.limits(officer.index).await?;
+        Ok(Some(officer))
+    }
+
+    /// What the entry itself says of the token's limits, opened once and then remembered: an entry never changes.
+    async fn limits(&self, index: u64) -> Result<Limits, ArchiveError> {
+        if let Some(known) = self.parts.limits.lock().get(&index).cloned() {
+            return Ok(known);
+        }
+        let unreadable = || ArchiveError::Row { table: "content", problem: "the limits of a token cannot be read" };
+        let entry = self.entry(index).await?.ok_or_else(unreadable)?;
+        let limits = match entry.committed() {
+            Committed::Listed(listed) if listed.get(FieldName::LIMITS.as_str()).is_none() => Limits::default(),
+            Committed::Listed(_) | Committed::Root(_) => {
+                let content = self.content(&entry).await?.ok_or_else(unreadable)?;
+                content.text(FieldName::LIMITS.as_str()).and_then(Limits::read).ok_or_else(unreadable)?
+            }
+        };
+        let mut remembered = self.parts.limits.lock();
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(index, limits.clone());
+        Ok(limits)
     }
 }
 

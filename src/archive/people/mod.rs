@@ -5,8 +5,10 @@
 
 mod credential;
 mod directory;
+mod limits;
 mod register;
 
 pub use credential::{Password, PasswordError};
 pub use directory::{Directory, KnownDevice};
+pub use limits::Limits;
 pub use register::Registered;

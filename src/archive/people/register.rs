@@ -6,11 +6,14 @@ use sqlx::types::Uuid;
 use zeroize::Zeroizing;
 
 use super::credential::{Password, PasswordError};
+use super::limits::Limits;
 use crate::archive::open::Archive;
 use crate::archive::submission::{Append as _, Appended, SealedField, Stored, Submission};
 use crate::archive::{AppendError, ArchiveError};
 use crate::ledger::{Actor, EntryType};
-use crate::record::{AdvisorId, Commitment, DeviceId, Digest, FieldName, OfficerId, RecordId, RecordKey, seal};
+use crate::record::{
+    AdvisorId, Commitment, DeviceId, Digest, FieldName, OfficerId, RecordId, RecordKey, canonical, seal,
+};
 
 /// Somebody or something new, and the entry that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,7 @@ struct Identity<'a> {
     advisor: Option<AdvisorId>,
     role: Option<&'a str>,
     name: Option<&'a str>,
+    limits: Option<&'a Limits>,
     /// SHA-256 of the hash that is kept of the credential. The hash holds a salt, or is of random bytes, so nobody can guess
     /// towards it; but nobody can put another hash in its place either.
     credential: Option<Digest>,
@@ -36,7 +40,7 @@ struct Identity<'a> {
 
 impl Identity<'_> {
     const fn of(subject: &'static str, change: &'static str, id: Uuid) -> Self {
-        Self { subject, change, id, advisor: None, role: None, name: None, credential: None }
+        Self { subject, change, id, advisor: None, role: None, name: None, limits: None, credential: None }
     }
 }
 
@@ -78,7 +82,7 @@ impl Archive {
         Ok(Registered { id, entry })
     }
 
-    /// Registers an officer in one or several roles, known by the token with this SHA-256.
+    /// Registers an officer in one or several roles, known by the token with this SHA-256, without limits.
     ///
     /// # Errors
     /// See [`ArchiveError`].
@@ -89,13 +93,29 @@ impl Archive {
         roles: &[&str],
         token: Digest,
     ) -> Result<Registered<OfficerId>, ArchiveError> {
+        self.add_officer_within(by, name, roles, token, &Limits::default()).await
+    }
+
+    /// The same, with a token that ends, or reaches only so far.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn add_officer_within(
+        &self,
+        by: Actor,
+        name: &str,
+        roles: &[&str],
+        token: Digest,
+        limits: &Limits,
+    ) -> Result<Registered<OfficerId>, ArchiveError> {
         let id = OfficerId::new(self.parts.options.ids.fresh());
         let Some((first, rest)) = roles.split_first() else {
             return Err(ArchiveError::Row { table: "people.tokens", problem: "an officer needs a role" });
         };
         let identity = |change, role| Identity { role: Some(role), ..Identity::of("officer", change, id.uuid()) };
         let credential = Some(Digest::of(&[token.as_bytes()]));
-        let added = Identity { name: Some(name), credential, ..identity("added", first) };
+        let limits = Some(limits).filter(|limits| !limits.is_none());
+        let added = Identity { name: Some(name), limits, credential, ..identity("added", first) };
         let entry = self.identify(by.clone(), &added).await?;
         for role in rest {
             self.identify(by.clone(), &identity("changed", role)).await?;
@@ -131,7 +151,10 @@ impl Archive {
     }
 
     /// Is there such an advisor? A device of nobody would be let in as nobody.
-    async fn check_advisor(&self, advisor: AdvisorId) -> Result<(), ArchiveError> {
+    ///
+    /// # Errors
+    /// [`ArchiveError::UnknownAdvisor`] where there is none.
+    pub async fn check_advisor(&self, advisor: AdvisorId) -> Result<(), ArchiveError> {
         // Another process may have added the advisor a moment ago.
         self.catch_up().await?;
         let known: bool = sqlx::query_scalar(
@@ -157,16 +180,23 @@ impl Archive {
         let mut draft = self.draft(EntryType::Identity, by, detail);
         draft.streams = identity.advisor.into_iter().collect();
         let mut submission = Submission::plain(draft);
-        if let Some(name) = identity.name {
-            self.seal_name(&mut submission, name)?;
+        let limits = identity.limits.map(canonical).transpose().map_err(|_source| ArchiveError::Row {
+            table: "people.tokens",
+            problem: "the limits of a token have no canonical form",
+        })?;
+        let name = identity.name.map(|name| (FieldName::NAME, name.as_bytes()));
+        let limits = limits.as_ref().map(|limits| (FieldName::LIMITS, limits.as_slice()));
+        let fields: Vec<_> = name.into_iter().chain(limits).collect();
+        if !fields.is_empty() {
+            self.seal_fields(&mut submission, fields)?;
         }
         let appended = self.append(submission).await?;
         self.project(appended.index.saturating_add(1)).await?;
         Ok(appended)
     }
 
-    /// Seals a name under a record of its own.
-    fn seal_name(&self, submission: &mut Submission, name: &str) -> Result<(), ArchiveError> {
+    /// Seals a name, and what else belongs to it, under a record of its own.
+    fn seal_fields(&self, submission: &mut Submission, fields: Vec<(FieldName, &[u8])>) -> Result<(), ArchiveError> {
         let mut key = Zeroizing::new([0; 32]);
         let mut nonce = [0; 12];
         let filled = aws_lc_rs::rand::fill(key.as_mut_slice()).and_then(|()| aws_lc_rs::rand::fill(&mut nonce));
@@ -175,15 +205,15 @@ impl Archive {
         let key = RecordKey::new(*key);
         let wrapped = self.parts.options.master.wrap_key(record, &key, nonce);
         let wrapped = wrapped.map_err(|source| ArchiveError::Key { record, source })?;
-        let field = FieldName::NAME;
-        let ciphertext = seal(&key.sealing_key(entry, &field), name.as_bytes());
-        let ciphertext = ciphertext.map_err(|_source| {
-            ArchiveError::Append(AppendError::Content { entry, problem: "a name could not be sealed" })
-        })?;
         submission.draft.record = Some(record);
-        submission.draft.commitments.insert(field.clone(), Commitment::to(&key.salt(entry, &field), name.as_bytes()));
         submission.key = Some((record, wrapped));
-        submission.sealed.push(SealedField { name: field, ciphertext: Stored::Inline(Bytes::from(ciphertext)) });
+        for (field, value) in fields {
+            let ciphertext = seal(&key.sealing_key(entry, &field), value).map_err(|_source| {
+                ArchiveError::Append(AppendError::Content { entry, problem: "a name could not be sealed" })
+            })?;
+            submission.draft.commitments.insert(field.clone(), Commitment::to(&key.salt(entry, &field), value));
+            submission.sealed.push(SealedField { name: field, ciphertext: Stored::Inline(Bytes::from(ciphertext)) });
+        }
         Ok(())
     }
 }

@@ -140,7 +140,7 @@ pub(in crate::archive) async fn compare(
     Ok(Some(made))
 }
 
-/// Which of these entries are of a record whose disposal is not projected yet. One that came after our snapshot may have taken
+/// Which of these entries are of, or show, a record whose disposal is not projected yet. One that came after our snapshot may have taken
 /// files away that we went on to look for.
 async fn disposed_since(
     connection: &mut PgConnection,
@@ -156,7 +156,7 @@ async fn disposed_since(
           where e.index = any ($1)
             and exists (select from content.disposals d
                          where d.entry_index >= $2
-                           and position(convert_to('\"record\":\"' || d.record || '\",\"source\":\"', 'UTF8') in e.body) > 0)",
+                           and position(convert_to('\"' || d.record || '\"', 'UTF8') in e.body) > 0)",
     )
     .bind(places.into_iter().collect::<Vec<_>>())
     .bind(number(projected))
@@ -181,6 +181,11 @@ async fn differences(
     // Content that is gone by a disposal which is not projected yet: the rows still have it, and rightly so.
     let settled = match table {
         "faults" | "verifications" => "$1::bigint is not null",
+        // A look also says which accounts the records belong to that it showed.
+        "looks" => {
+            "(record is null or record not in (select d.record from content.disposals d where d.entry_index >= $1))
+             and not records && array(select d.record from content.disposals d where d.entry_index >= $1)"
+        }
         _ => "(record is null or record not in (select d.record from content.disposals d where d.entry_index >= $1))",
     };
     // Names of tables and columns are our own.

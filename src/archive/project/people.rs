@@ -1,10 +1,12 @@
 //! Advisors, devices, accounts and officers, from `identity` entries: one after the other, because each changes the last.
 
+use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::communication::text;
 use super::facts::Facts;
+use crate::archive::people::Limits;
 use crate::archive::read::Content;
 use crate::archive::row::number;
 use crate::ledger::{Entry, EntryType};
@@ -16,13 +18,17 @@ pub(super) fn is_of_people(entry: &Entry) -> bool {
 }
 
 /// One `identity` entry, as far as it concerns people.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(super) struct Identity {
     subject: String,
     change: String,
     id: Option<Uuid>,
+    #[serde(rename = "entry_index")]
     index: u64,
     at: String,
+    actor: String,
+    #[serde(skip)]
+    limits: Limits,
     advisor: Option<Uuid>,
     network: Option<String>,
     role: Option<String>,
@@ -40,6 +46,8 @@ impl Identity {
             id: facts.id("id"),
             index: facts.index(),
             at: facts.at(),
+            actor: facts.0.actor().to_string(),
+            limits: text(content, "limits").and_then(|text| Limits::read(&text)).unwrap_or_default(),
             advisor: facts.id("advisor"),
             network: facts.text("network"),
             role: facts.text("role"),
@@ -48,6 +56,11 @@ impl Identity {
             network_id: text(content, "id"),
             record: facts.record(),
         }
+    }
+
+    /// Sources and keys are no people.
+    pub(super) fn is_of_people(&self) -> bool {
+        self.id.is_some() && matches!(self.subject.as_str(), "advisor" | "device" | "account" | "officer")
     }
 
     pub(super) async fn write(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
@@ -139,8 +152,8 @@ impl Identity {
     async fn officer(&self, connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
         let roles: Vec<&String> = self.role.iter().collect();
         sqlx::query(
-            "insert into officers (officer, roles, name, added_index, added_at, record)
-             values ($1, $2, $3, $4, $5::timestamptz, $6)
+            "insert into officers (officer, roles, name, added_index, added_at, record, expires_at, operations, advisors)
+             values ($1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9)
              on conflict (officer) do update set name = coalesce(excluded.name, officers.name),
                     record = coalesce(excluded.record, officers.record),
                     roles = (select array_agg(distinct role order by role) from unnest(officers.roles || excluded.roles) role)",
@@ -151,6 +164,9 @@ impl Identity {
         .bind(number(self.index))
         .bind(&self.at)
         .bind(self.record)
+        .bind(self.limits.expires_at.map(|time| time.date_time()))
+        .bind(&self.limits.operations)
+        .bind(self.limits.advisors.iter().map(|advisor| advisor.uuid()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
         Ok(())

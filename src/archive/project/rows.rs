@@ -10,6 +10,7 @@ use super::communication::{Communication, by_number, communications, text};
 use super::facts::Facts;
 use super::people::Identity;
 use super::read::{ContentState, Item, Problem};
+use crate::archive::read::Content;
 use crate::ledger::{Entry, EntryType};
 
 #[derive(Debug, Serialize)]
@@ -79,8 +80,21 @@ pub(super) struct Look {
     count: Option<u64>,
     advisor: Option<Uuid>,
     records: Vec<Uuid>,
+    subjects: Vec<Uuid>,
     purpose: Option<String>,
     query: Option<String>,
+    record: Option<Uuid>,
+}
+
+/// From here on these settings were in force.
+#[derive(Debug, Serialize)]
+pub(super) struct Settings {
+    entry_index: u64,
+    at: String,
+    change: String,
+    rules: Option<String>,
+    software: Option<String>,
+    source: Uuid,
     record: Option<Uuid>,
 }
 
@@ -159,6 +173,7 @@ pub(super) struct Rows {
     pub(super) gaps: Vec<Gap>,
     pub(super) looks: Vec<Look>,
     pub(super) verifications: Vec<Verification>,
+    pub(super) settings: Vec<Settings>,
     pub(super) outcomes: BTreeMap<Uuid, Outcome>,
     pub(super) made: BTreeMap<(Uuid, usize), Made>,
     /// Record, advisor.
@@ -190,13 +205,13 @@ impl Rows {
             }
             EntryType::Disposal if facts.word("phase") == "destroyed" => self.take_disposal(&facts),
             EntryType::Identity => self.identities.push(Identity::read(&facts, &item.content)),
+            EntryType::Settings => self.settings.push(settings(entry)),
             EntryType::Disposal
             | EntryType::Decision
             | EntryType::Review
             | EntryType::Hold
             | EntryType::Release
             | EntryType::Export
-            | EntryType::Settings
             | EntryType::Anchor => {}
         }
     }
@@ -319,8 +334,27 @@ fn look(facts: &Facts<'_>, item: &Item) -> Look {
         count: facts.count("count"),
         advisor: facts.id("advisor"),
         records: facts.ids("records"),
+        subjects: ids(&item.content, "subjects"),
         purpose: text(&item.content, "purpose"),
         query: text(&item.content, "query"),
+        record: facts.record(),
+    }
+}
+
+/// A field that is a JSON array of ids; what is none is no id.
+fn ids(content: &Content, field: &str) -> Vec<Uuid> {
+    text(content, field).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+fn settings(entry: &Entry) -> Settings {
+    let facts = Facts(entry);
+    Settings {
+        entry_index: facts.index(),
+        at: facts.at(),
+        change: facts.word("change"),
+        rules: facts.text("rules"),
+        software: facts.text("software"),
+        source: entry.source().uuid(),
         record: facts.record(),
     }
 }

@@ -31,7 +31,24 @@ const FAULTS: &str =
 const RECORD_ENTRIES: &str = "
 insert into record_entries select * from jsonb_populate_recordset(null::record_entries, $1)";
 const GAPS: &str = "insert into gaps select * from jsonb_populate_recordset(null::gaps, $1)";
-const LOOKS: &str = "insert into looks select * from jsonb_populate_recordset(null::looks, $1)";
+/// Whom a look concerns follows from the records it shows, as they stand now: what is attributed or disposed of later changes it below.
+const LOOKS: &str = "
+insert into looks (entry_index, at, officer, operation, allowed, count, advisor, records, purpose, query, record, advisors,
+                   accounts, subjects)
+select l.entry_index, l.at, l.officer, l.operation, l.allowed, l.count, l.advisor, l.records, l.purpose, l.query, l.record,
+       coalesce((select array_agg(distinct a.advisor order by a.advisor)
+                   from (select l.advisor union all
+                         select unnest(r.advisors) from records r where r.record = any (l.records)) a (advisor)
+                  where a.advisor is not null), '{}'),
+       coalesce((select array_agg(distinct a.account order by a.account)
+                   from records r join communications c using (record)
+                        cross join lateral (values (left(r.network || ' #' || c.account_id, 300)),
+                                                   (left(r.network || ' @' || lower(ltrim(c.account_handle, '@')), 300))) a (account)
+                  where r.record = any (l.records) and a.account is not null), '{}'),
+       l.subjects
+  from jsonb_populate_recordset(null::looks, $1) l";
+const IDENTITIES: &str = "insert into identities select * from jsonb_populate_recordset(null::identities, $1)";
+const SETTINGS: &str = "insert into settings select * from jsonb_populate_recordset(null::settings, $1)";
 const VERIFICATIONS: &str = "insert into verifications select * from jsonb_populate_recordset(null::verifications, $1)";
 
 /// Later entries about records that are there already.
@@ -51,6 +68,8 @@ update communications c
  where c.record = m.record and c.number = m.number";
 const ATTRIBUTED: &str = "
 update records set advisors = (select array_agg(distinct a order by a) from unnest(advisors || $2) a) where record = $1";
+const LOOKS_ATTRIBUTED: &str = "
+update looks set advisors = (select array_agg(distinct a order by a) from unnest(advisors || $2) a) where records @> array[$1]";
 const DISPOSED: &[&str] = &[
     "update records
         set disposed = $2, last_index = greatest(last_index, $2),
@@ -65,11 +84,20 @@ const DISPOSED: &[&str] = &[
             followers = null, version = null, detail = null, attached = null, words = null, folded = null
       where record = any ($1) and $2 >= 0",
     "update gaps set host = null where record = any ($1) and $2 >= 0",
-    "update looks set purpose = null, query = null where record = any ($1) and $2 >= 0",
+    "update looks set purpose = null, query = null, subjects = '{}' where record = any ($1) and $2 >= 0",
     "update advisors set name = null where record = any ($1) and $2 >= 0",
     "update devices set name = null where record = any ($1) and $2 >= 0",
     "update accounts set name = null, handle = null, network_id = null where record = any ($1) and $2 >= 0",
-    "update officers set name = null where record = any ($1) and $2 >= 0",
+    "update officers set name = null, expires_at = null, operations = '{}', advisors = '{}' where record = any ($1) and $2 >= 0",
+    "update identities set name = null, handle = null, network_id = null where record = any ($1) and $2 >= 0",
+    // After the communications have lost them: what other records of the same look say stays.
+    "update looks l
+        set accounts = coalesce((select array_agg(distinct a.account order by a.account)
+                   from records r join communications c using (record)
+                        cross join lateral (values (left(r.network || ' #' || c.account_id, 300)),
+                                                   (left(r.network || ' @' || lower(ltrim(c.account_handle, '@')), 300))) a (account)
+                  where r.record = any (l.records) and a.account is not null), '{}')
+      where l.records && $1 and $2 >= 0",
 ];
 
 async fn put<T: Serialize>(
@@ -91,6 +119,9 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(
     put(connection, LAST, &rows.record_entries).await?;
     put(connection, GAPS, &rows.gaps).await?;
     put(connection, LOOKS, &rows.looks).await?;
+    put(connection, SETTINGS, &rows.settings).await?;
+    let of_people = rows.identities.iter().filter(|identity| identity.is_of_people());
+    put(connection, IDENTITIES, &of_people.collect::<Vec<_>>()).await?;
     put(connection, VERIFICATIONS, &rows.verifications).await?;
     put(connection, FAULTS, &rows.faults).await?;
     put(connection, DISPOSALS, &rows.disposals).await?;
@@ -98,7 +129,9 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(
     put(connection, OUTCOMES, &rows.outcomes.into_values().collect::<Vec<_>>()).await?;
     put(connection, MADE, &rows.made.into_values().collect::<Vec<_>>()).await?;
     for (record, advisors) in rows.attributed {
-        sqlx::query(ATTRIBUTED).bind(record).bind(advisors).execute(&mut *connection).await?;
+        for statement in [ATTRIBUTED, LOOKS_ATTRIBUTED] {
+            sqlx::query(statement).bind(record).bind(&advisors).execute(&mut *connection).await?;
+        }
     }
     for identity in &rows.identities {
         identity.write(connection).await?;

@@ -1,4 +1,4 @@
-//! Lists in ledger order, from the projections: how they are walked, and gaps and looks.
+//! Lists in ledger order, from the projections: how they are walked, and gaps.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -8,7 +8,7 @@ use sqlx::types::time::OffsetDateTime;
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::{count, number};
-use crate::record::{AdvisorId, DeviceId, OfficerId, RecordId, Timestamp};
+use crate::record::{AdvisorId, DeviceId, Timestamp};
 
 /// Items of one answer at most.
 pub(super) const MOST: u32 = 1_000;
@@ -103,44 +103,6 @@ pub struct GapRow {
     pub advisors: Vec<AdvisorId>,
 }
 
-/// Somebody looked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LookRow {
-    /// Its entry.
-    pub index: u64,
-    /// When.
-    pub at: Timestamp,
-    /// Who.
-    pub officer: Option<OfficerId>,
-    /// What was done.
-    pub operation: String,
-    /// Was it allowed?
-    pub allowed: bool,
-    /// Results shown.
-    pub count: u64,
-    /// Why, unless disposed of.
-    pub purpose: Option<String>,
-    /// What was searched for, unless disposed of.
-    pub query: Option<String>,
-    /// The records whose content was shown.
-    pub records: Vec<RecordId>,
-}
-
-fn look(row: &PgRow) -> Result<LookRow, ArchiveError> {
-    let records: Vec<Uuid> = row.try_get("records")?;
-    Ok(LookRow {
-        index: count(row.try_get("entry_index")?),
-        at: time(row, "at")?,
-        officer: row.try_get::<Option<Uuid>, _>("officer")?.map(OfficerId::new),
-        operation: row.try_get("operation")?,
-        allowed: row.try_get("allowed")?,
-        count: count(row.try_get("count")?),
-        purpose: row.try_get("purpose")?,
-        query: row.try_get("query")?,
-        records: records.into_iter().map(RecordId::new).collect(),
-    })
-}
-
 fn gap(row: &PgRow) -> Result<GapRow, ArchiveError> {
     Ok(GapRow {
         index: count(row.try_get("entry_index")?),
@@ -186,17 +148,5 @@ impl Archive {
              where entry_index > $1 and entry_index < $2 and ($4::uuid is null or advisors @> array[$4])"
             by "entry_index");
         self.list(&LIST, slice, of.map(AdvisorId::uuid), gap).await
-    }
-
-    /// Looks: at one record, or all.
-    ///
-    /// # Errors
-    /// See [`ArchiveError`].
-    pub async fn looks(&self, slice: Slice, at: Option<RecordId>) -> Result<Vec<LookRow>, ArchiveError> {
-        const LIST: Ordered = ordered!("
-            select * from projection.looks
-             where entry_index > $1 and entry_index < $2 and ($4::uuid is null or records @> array[$4])"
-            by "entry_index");
-        self.list(&LIST, slice, at.map(RecordId::uuid), look).await
     }
 }

@@ -3,6 +3,7 @@
 mod content;
 mod entries;
 mod lists;
+mod looks;
 mod people;
 mod recall;
 mod recent;
@@ -11,9 +12,10 @@ mod verifications;
 
 pub use content::{Content, Field};
 pub(super) use content::{SealedRow, check_listed, field_name, open_blob, open_fields, parse_key, unwrap};
-pub use lists::{GapRow, LookRow, Slice};
+pub use lists::{GapRow, Slice};
 pub(super) use lists::{Ordered, ordered};
-pub use people::{AccountRow, AdvisorRow, DeviceRow, OfficerRow};
+pub use looks::{LookFilter, LookRow};
+pub use people::{AccountRow, AdvisorRow, DeviceRow, IdentityRow, OfficerRow};
 pub use recall::{ItemPlace, OpenCapture, OwnedAccount};
 pub use recent::RecentCapture;
 pub use records::{CommunicationRow, RecordFilter, RecordRow, Within};

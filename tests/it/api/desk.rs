@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use muniment::access::{AccessError, Admission, Desk, Officer, Operation, Permission, Purpose, Role, Seen, Withheld};
+use muniment::access::{
+    AccessError, Admission, Desk, Officer, Operation, Permission, Purpose, Role, Scope, Seen, Withheld,
+};
 use muniment::archive::{Append, AppendError, Appended, Submission};
 use muniment::ledger::{Actor, EntryType};
 use muniment::record::{Ids as _, OfficerId, RecordId};
@@ -19,7 +21,7 @@ fn purpose() -> Option<Purpose> {
 }
 
 fn officer(test: &TestArchive, roles: &[Role]) -> Officer {
-    Officer { id: OfficerId::new(test.ids.fresh()), roles: roles.to_vec() }
+    Officer { id: OfficerId::new(test.ids.fresh()), roles: roles.to_vec(), scope: Scope::default() }
 }
 
 async fn admitted(desk: &Desk, officer: &Officer, operation: Operation) -> Admission {
@@ -92,6 +94,7 @@ fn content_is_for_those_who_supervise_and_answer_for_it() {
     assert_eq!(may(Permission::ReadLedger), ["compliance", "legal", "auditor"]);
     assert_eq!(may(Permission::ReadPeople), ["compliance", "legal", "admin"]);
     assert_eq!(may(Permission::ReadIntegrity), ["compliance", "legal", "auditor", "admin"]);
+    assert_eq!(may(Permission::ReadAccess), ["compliance", "legal", "auditor"]);
     for operation in Operation::ALL.iter().copied() {
         let reads = operation.permission() == Permission::ReadContent;
         assert_eq!(operation.shows_content(), reads, "{}: what shows content needs the permission", operation.as_str());
@@ -173,7 +176,7 @@ async fn an_entry_names_who_what_and_whose_and_seals_the_words() {
     let records: Vec<RecordId> = (0..600).map(|_| RecordId::new(test.ids.fresh())).collect();
     let advisor = crate::support::submissions::advisor(1);
     let query = Some("text=guaranteed \0 \u{fffd} returns".to_owned());
-    let seen = Seen { records: records.clone(), count: 600, advisor: Some(advisor), query };
+    let seen = Seen { records: records.clone(), count: 600, advisor: Some(advisor), query, ..Seen::default() };
     let admission = admitted(&desk, &olga, Operation::RecordsSearch).await;
     let before = test.archive.head_size().await.unwrap();
     desk.show(admission, &seen, Withheld::new(())).await.unwrap();

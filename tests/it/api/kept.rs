@@ -5,10 +5,10 @@ use std::io::Write as _;
 use muniment::archive::{Append as _, Disposal, SealedField, Stored, Submission};
 use muniment::ledger::{Actor, EntryType};
 use muniment::record::{AdvisorId, Clock as _, Commitment, EntryId, FieldName, Ids as _, RecordId, seal};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::support::archive::TestArchive;
-use crate::support::submissions::{NewRecord, capture_detail, outcome, sealed};
+use crate::support::submissions::{NewRecord, capture_detail, detail, outcome, sealed};
 
 /// A record that was appended.
 pub(super) struct Kept {
@@ -78,4 +78,14 @@ pub(super) async fn dispose(test: &TestArchive, records: &[RecordId]) -> u64 {
         by: Actor::Service("test".try_into().unwrap()),
     };
     test.archive.dispose(&disposal).await.unwrap().index
+}
+
+/// An account that turned out to be an advisor's.
+pub(super) async fn account(test: &TestArchive, advisor: AdvisorId, network_id: &str) -> String {
+    let (id, record) = (test.ids.fresh().to_string(), NewRecord::new(test));
+    let facts = json!({ "subject": "account", "change": "added", "id": id, "advisor": advisor.to_string(), "network": "bluesky" });
+    let fields: &[(&str, &[u8])] = &[("id", network_id.as_bytes()), ("handle", b"ada.example")];
+    let submission = sealed(test, &record, EntryType::Identity, detail(facts), &[advisor], fields);
+    test.archive.append(Submission { key: Some(record.wrapped()), ..submission }).await.unwrap();
+    id
 }

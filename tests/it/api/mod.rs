@@ -1,5 +1,6 @@
 //! The audit API: the real router behind a real listener, on a real archive, asked over a real socket.
 
+mod access;
 mod attachments;
 mod call;
 mod desk;
@@ -13,6 +14,7 @@ mod metrics;
 mod p5;
 mod paging;
 mod parameters;
+mod people;
 mod problems;
 mod proofs;
 mod ranges;
@@ -20,6 +22,7 @@ mod record;
 mod roles;
 mod routes;
 mod schema;
+mod scope;
 mod search;
 mod service;
 mod tokens;

@@ -40,6 +40,7 @@ const fn content(template: &'static str, written: &'static [&'static str]) -> Ro
 }
 
 const LEDGER: &[&str] = &["compliance", "legal", "auditor"];
+const ACCESS: &[&str] = &["compliance", "legal", "auditor"];
 const PEOPLE: &[&str] = &["compliance", "legal", "admin"];
 
 /// The decisions.
@@ -49,15 +50,20 @@ pub(super) const ROUTES: &[Route] = &[
     open("/openapi.json"),
     open("/problems/{name}"),
     open("/ready"),
+    officers("/v1/access", ACCESS, &["access.list"]),
     officers("/v1/accounts", PEOPLE, &["accounts.list"]),
+    officers("/v1/accounts/{id}", PEOPLE, &["accounts.get"]),
     officers("/v1/advisors", PEOPLE, &["advisors.list"]),
+    officers("/v1/advisors/{id}", PEOPLE, &["advisors.get"]),
     officers("/v1/checkpoint", LEDGER, &[]),
     officers("/v1/checkpoints", LEDGER, &[]),
     officers("/v1/checkpoints/latest", LEDGER, &[]),
     officers("/v1/devices", PEOPLE, &["devices.list"]),
+    officers("/v1/devices/{id}", PEOPLE, &["devices.get"]),
     officers("/v1/entries/{index}", LEDGER, &["entries.get"]),
     officers("/v1/gaps", &ROLES, &["gaps.list"]),
     officers("/v1/integrity", &ROLES, &[]),
+    officers("/v1/officers", PEOPLE, &["officers.list"]),
     officers("/v1/proofs/consistency", LEDGER, &[]),
     officers("/v1/proofs/inclusion", LEDGER, &[]),
     officers("/v1/records", &["compliance", "legal"], &["records.list", "records.search"]),
@@ -74,6 +80,8 @@ pub(super) const SAID: &str = "zanzibar guaranteed";
 pub(super) struct Shown {
     pub(super) kept: Kept,
     pub(super) advisor: muniment::record::AdvisorId,
+    pub(super) device: muniment::record::DeviceId,
+    pub(super) account: String,
 }
 
 impl Shown {
@@ -90,10 +98,13 @@ impl Shown {
             ("request.body", b"<script>alert('zanzibar')</script>"),
         ];
         let kept = keep(test, &[advisor], &[("attachments", json!(1))], fields).await.accepted(test).await;
+        let password = muniment::archive::Password::given("only tests know it");
+        let device = test.archive.add_device(super::world::by(), advisor, "Ada's phone", password).await.unwrap().id;
+        let account = super::kept::account(test, advisor, "did:plc:ada").await;
         test.archive.append(gap(test, "outage")).await.unwrap();
         test.archive.publish(true).await.unwrap();
         world.project().await;
-        Self { kept, advisor }
+        Self { kept, advisor, device, account }
     }
 
     /// An address of the route that shows something, and is written down as `operation` where it is written down.
@@ -105,6 +116,9 @@ impl Shown {
             ("/v1/records/{id}", _) => format!("/v1/records/{id}?proof=1"),
             ("/v1/records/{id}/fields/{index}/{name}", _) => format!("/v1/records/{id}/fields/{index}/0.text"),
             ("/v1/records/{id}/attachments/{number}/{position}", _) => format!("/v1/records/{id}/attachments/0/0"),
+            ("/v1/advisors/{id}", _) => format!("/v1/advisors/{}", self.advisor),
+            ("/v1/devices/{id}", _) => format!("/v1/devices/{}", self.device),
+            ("/v1/accounts/{id}", _) => format!("/v1/accounts/{}", self.account),
             ("/v1/entries/{index}", _) => format!("/v1/entries/{index}"),
             ("/v1/tile/{path}", Some("entries.tile")) => "/v1/tile/entries/000.p/2".to_owned(),
             ("/v1/tile/{path}", _) => "/v1/tile/0/000.p/2".to_owned(),

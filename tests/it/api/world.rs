@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use muniment::access::{Desk, Token};
 use muniment::api::{Api, Listening, Patience};
-use muniment::archive::{Append, Archive, BlobDigest, BlobStore, Options};
+use muniment::archive::{Append, Archive, BlobDigest, BlobStore, Limits, Options};
 use muniment::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use muniment::capture::{BlobWriter, Blobs, SystemEntropy};
 use muniment::ledger::Actor;
@@ -99,6 +99,13 @@ impl World {
         let token = Token::fresh(&SystemEntropy).unwrap();
         let added = self.test.archive.add_officer(by(), "Olga Officer", roles, token.digest()).await.unwrap();
         Officer { id: added.id, token: token.reveal().to_owned() }
+    }
+
+    /// An officer whose token ends, or reaches only so far.
+    pub(super) async fn officer_within(&self, roles: &[&str], limits: &Limits) -> Officer {
+        let token = Token::fresh(&SystemEntropy).unwrap();
+        let added = self.test.archive.add_officer_within(by(), "Olga Officer", roles, token.digest(), limits).await;
+        Officer { id: added.unwrap().id, token: token.reveal().to_owned() }
     }
 
     /// Everything that is in the ledger is in the projections.

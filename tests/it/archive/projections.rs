@@ -1,6 +1,6 @@
 //! Projections: what lists show follows the ledger, and can be made again from it.
 
-use muniment::archive::{Append as _, BlobStore, RecordFilter, Slice, WordQuery, rebuild};
+use muniment::archive::{Append as _, BlobStore, LookFilter, RecordFilter, Slice, WordQuery, rebuild};
 use muniment::ledger::EntryType;
 use muniment::record::{Digest, Ids as _, RecordId};
 use serde_json::json;
@@ -184,6 +184,6 @@ async fn looks_are_listed_by_the_record_that_was_looked_at() {
     let submission = muniment::archive::Submission { key: Some(look.wrapped()), ..submission };
     test.archive.append(submission).await.unwrap();
     projected(&test).await;
-    let looks = test.archive.looks(ALL, Some(record)).await.unwrap();
+    let looks = test.archive.looks(&LookFilter { record: Some(record), ..LookFilter::default() }, ALL).await.unwrap();
     assert_eq!((looks.len(), looks[0].purpose.as_deref()), (1, Some("annual review")));
 }

@@ -64,6 +64,7 @@ pub(in crate::api) async fn list(
     let admission = caller.admit(&api, Operation::AdvisorsList, &seen).await?;
     let rows = api.archive.advisors(page.into(), None).await?;
     seen.count = rows.len();
+    seen.subjects = rows.iter().map(|row| row.advisor.uuid()).collect();
     let next = page.next(&rows, |row| row.index);
     let answer = Withheld::new(Advisors { advisors: rows.into_iter().map(Into::into).collect(), next });
     Ok(Json(api.show(admission, &seen, answer).await?))

@@ -87,6 +87,9 @@ pub(in crate::api) async fn list(
     let admission = caller.admit(&api, Operation::DevicesList, &seen).await?;
     let rows = api.archive.devices(query.page.into(), query.advisor).await?;
     seen.count = rows.len();
+    // Whose they are as well: a device by its name, an account by its handle, say something of their advisor.
+    let owners = rows.iter().filter_map(|row| row.advisor).map(AdvisorId::uuid);
+    seen.subjects = owners.chain(rows.iter().map(|row| row.device.uuid())).collect();
     let next = query.page.next(&rows, |row| row.index);
     let answer = Withheld::new(Devices { devices: rows.into_iter().map(Into::into).collect(), next });
     Ok(Json(api.show(admission, &seen, answer).await?))

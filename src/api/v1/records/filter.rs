@@ -235,7 +235,7 @@ impl FromStr for Sort {
 
 /// A time as people write it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment(Timestamp);
+pub(in crate::api) struct Moment(pub(in crate::api) Timestamp);
 
 impl FromStr for Moment {
     type Err = &'static str;

@@ -1,0 +1,3 @@
+//! The access log: who looked.
+
+pub(in crate::api) mod list;

@@ -1,0 +1,3 @@
+//! The people who may look.
+
+pub(in crate::api) mod list;
