@@ -17,6 +17,7 @@ create index on projection.looks using gin (advisors);
 create index on projection.looks using gin (accounts);
 create index on projection.looks using gin (subjects);
 create index on projection.looks (at, entry_index);
+drop index projection.looks_officer_idx;
 create index on projection.looks (officer, entry_index);
 create index on projection.looks (operation, entry_index);
 create index on projection.looks (entry_index) where not allowed;
