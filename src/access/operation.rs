@@ -62,6 +62,10 @@ operations! {
     AccountsList = "accounts.list", ReadPeople, false;
     /// The gaps.
     GapsList = "gaps.list", ReadIntegrity, false;
+    /// What was covered of each device.
+    CoverageList = "coverage.list", ReadIntegrity, false;
+    /// The settings in force, and before.
+    SettingsList = "settings.list", ReadIntegrity, false;
     /// Who looked at what, and why.
     AccessList = "access.list", ReadAccess, false;
 }

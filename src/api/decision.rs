@@ -54,15 +54,21 @@ pub(super) const DECISIONS: &[Decision] = &[
     written("/v1/accounts/{id}", &[Operation::AccountsGet]),
     written("/v1/officers", &[Operation::OfficersList]),
     written("/v1/gaps", &[Operation::GapsList]),
+    written("/v1/coverage", &[Operation::CoverageList]),
+    written("/v1/settings", &[Operation::SettingsList]),
     written("/v1/access", &[Operation::AccessList]),
     // Hashes are not written down, entries are.
     Decision { path: "/v1/tile/{*path}", unwritten: Some(Permission::ReadLedger), written: &[Operation::EntriesTile] },
     unwritten("/v1/checkpoint", Permission::ReadLedger),
     unwritten("/v1/checkpoints", Permission::ReadLedger),
     unwritten("/v1/checkpoints/latest", Permission::ReadLedger),
+    unwritten("/v1/checkpoints/wait", Permission::ReadLedger),
     unwritten("/v1/proofs/inclusion", Permission::ReadLedger),
     unwritten("/v1/proofs/consistency", Permission::ReadLedger),
     unwritten("/v1/integrity", Permission::ReadIntegrity),
+    unwritten("/v1/verifications", Permission::ReadIntegrity),
+    // Versions, ids of keys and digests of rules.
+    unwritten("/v1/system", Permission::ReadIntegrity),
 ];
 
 impl Decision {

@@ -31,6 +31,7 @@ or content write an `access` entry before they answer (`x-muniment-access` says 
         (name = "people", description = "Advisors, their devices and accounts"),
         (name = "access", description = "Who looked at what, when and why"),
         (name = "integrity", description = "What is missing, and whether what is there holds"),
+        (name = "system", description = "What it consists of, and how it is set"),
         (name = "service", description = "Health, metrics, this document"),
     ),
     components(schemas(ProblemBody, Order)),

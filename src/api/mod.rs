@@ -6,6 +6,7 @@
 mod caller;
 mod decision;
 mod document;
+mod installed;
 mod page;
 mod path;
 mod problem;
@@ -18,6 +19,7 @@ mod stall;
 mod state;
 mod v1;
 
+pub use installed::{Installed, InstalledRules};
 pub use problem::ProblemKind;
 pub use router::{document, router};
 pub use serve::{Listening, Patience};

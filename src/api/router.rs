@@ -36,14 +36,19 @@ fn routes() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(v1::officers::list::list))
         .routes(routes!(v1::gaps::list::list))
         .routes(routes!(v1::access::list::list))
+        .routes(routes!(v1::coverage::list::list))
+        .routes(routes!(v1::settings::list::list))
         .routes(routes!(v1::tiles::get::get))
         // Officers too, but these say nothing about anybody: digests, sizes, counts.
         .routes(routes!(v1::tiles::checkpoint::checkpoint))
         .routes(routes!(v1::checkpoints::list::list))
         .routes(routes!(v1::checkpoints::latest::latest))
+        .routes(routes!(v1::checkpoints::wait::wait))
         .routes(routes!(v1::proofs::inclusion::inclusion))
         .routes(routes!(v1::proofs::consistency::consistency))
         .routes(routes!(v1::integrity::get::get))
+        .routes(routes!(v1::verifications::list::list))
+        .routes(routes!(v1::system::get::get))
         .split_for_parts()
 }
 

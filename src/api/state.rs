@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::installed::Installed;
 use super::problem::{Problem, ProblemKind};
 use crate::access::{Admission, Desk, Officer, Role, Scope, Seen, Token, Withheld};
 use crate::archive::{Archive, Content};
@@ -31,6 +32,8 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     /// Networks, besides loopback, whose plain connections may carry a token.
     pub plain_networks: Vec<Cidr>,
+    /// What stands beside the archive.
+    pub installed: Installed,
     /// Time for one request.
     pub timeout: Duration,
     /// Requests served at once, until the last byte of the answer is on its way.

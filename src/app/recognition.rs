@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::AppError;
 use super::context::Context;
+use crate::api::InstalledRules;
 use crate::capture::{WorkerCommand, Workers, WorkersSetting};
 use crate::proxy::InterceptedHosts;
 use crate::recognize::{HostPattern, ListedHosts, RuleSet, Source};
@@ -60,4 +61,14 @@ pub(super) async fn start(
         scratch,
     };
     Ok(Workers::start(setting, sources, metrics).await?)
+}
+
+/// The rules as the system's inventory names them.
+pub(super) fn installed(rules: &RuleSet) -> Vec<InstalledRules> {
+    let networks = rules.networks().map(|(network, title, digest)| InstalledRules {
+        network: network.to_owned(),
+        title: title.to_owned(),
+        digest,
+    });
+    networks.collect()
 }

@@ -21,7 +21,7 @@ use super::join::{ArchiveBlobs, ArchiveDevices, ArchiveRecall};
 use super::lifecycle::Alarm;
 use super::{AppError, in_force, recognition, tasks, tls};
 use crate::access::Desk;
-use crate::api::{self, Api, Listening, Patience};
+use crate::api::{self, Api, Installed, Listening, Patience};
 use crate::archive::{Append, Archive, Background, Schedule};
 use crate::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use crate::capture::{Blobs, Capture, CaptureParts, Pace, Recorder, Workers};
@@ -110,6 +110,12 @@ impl Service {
         }
         let blobs: Arc<dyn Blobs> = Arc::new(ArchiveBlobs(archive.blobs().clone()));
         in_force::note(context, archive, Arc::clone(&blobs), rules.digest()).await?;
+        let installed = Installed {
+            authority: Some(Arc::clone(&authority)),
+            rules: recognition::installed(&rules),
+            rules_digest: Some(rules.digest()),
+            backup_retention: settings.backup_retention,
+        };
         let workers = Arc::new(recognition::workers(context, &sources).await?);
         let spool = Arc::new(spool(context, archive)?);
         let capture = Capture::start(CaptureParts {
@@ -157,6 +163,7 @@ impl Service {
             clock: Arc::clone(&context.clock),
             metrics: Arc::clone(&context.metrics),
             plain_networks: settings.api.plain_networks.clone(),
+            installed,
             timeout: settings.api.timeout,
             slots: Arc::new(Semaphore::new(settings.api.requests)),
             draining: draining.clone(),

@@ -1,7 +1,9 @@
 //! Reading: entries as they are, their content opened with the master key, and lists from the projections.
 
 mod content;
+mod coverage;
 mod entries;
+mod inventory;
 mod lists;
 mod looks;
 mod people;
@@ -12,6 +14,8 @@ mod verifications;
 
 pub use content::{Content, Field};
 pub(super) use content::{SealedRow, check_listed, field_name, open_blob, open_fields, parse_key, unwrap};
+pub use coverage::{CoverageRow, GapOf};
+pub use inventory::{Inventory, RulesRow, SettingsRow, SourceRow};
 pub use lists::{GapRow, Slice};
 pub(super) use lists::{Ordered, ordered};
 pub use looks::{LookFilter, LookRow};

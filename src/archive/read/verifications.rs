@@ -1,9 +1,9 @@
-//! What verifying has found, newest first.
+//! What verifying has found.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::lists::{counted, time};
+use super::lists::{Ordered, Slice, counted, ordered, time};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::count;
@@ -44,6 +44,17 @@ fn verification(row: &PgRow) -> Result<VerificationRow, ArchiveError> {
 }
 
 impl Archive {
+    /// Every verification, in ledger order.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn verification_history(&self, slice: Slice) -> Result<Vec<VerificationRow>, ArchiveError> {
+        const LIST: Ordered = ordered!("
+            select * from projection.verifications where entry_index > $1 and entry_index < $2 and $4::uuid is null"
+            by "entry_index");
+        self.list(&LIST, slice, None, verification).await
+    }
+
     /// The newest verification of each scope.
     ///
     /// # Errors

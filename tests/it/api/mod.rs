@@ -25,5 +25,6 @@ mod schema;
 mod scope;
 mod search;
 mod service;
+mod system;
 mod tokens;
 mod world;

@@ -58,6 +58,8 @@ pub(super) const ROUTES: &[Route] = &[
     officers("/v1/checkpoint", LEDGER, &[]),
     officers("/v1/checkpoints", LEDGER, &[]),
     officers("/v1/checkpoints/latest", LEDGER, &[]),
+    officers("/v1/checkpoints/wait", LEDGER, &[]),
+    officers("/v1/coverage", &ROLES, &["coverage.list"]),
     officers("/v1/devices", PEOPLE, &["devices.list"]),
     officers("/v1/devices/{id}", PEOPLE, &["devices.get"]),
     officers("/v1/entries/{index}", LEDGER, &["entries.get"]),
@@ -70,7 +72,10 @@ pub(super) const ROUTES: &[Route] = &[
     content("/v1/records/{id}", &["records.get"]),
     content("/v1/records/{id}/attachments/{number}/{position}", &["fields.get"]),
     content("/v1/records/{id}/fields/{index}/{name}", &["fields.get"]),
+    officers("/v1/settings", &ROLES, &["settings.list"]),
+    officers("/v1/system", &ROLES, &[]),
     officers("/v1/tile/{path}", LEDGER, &["entries.tile"]),
+    officers("/v1/verifications", &ROLES, &[]),
 ];
 
 /// Words that only content holds.
@@ -123,6 +128,7 @@ impl Shown {
             ("/v1/tile/{path}", Some("entries.tile")) => "/v1/tile/entries/000.p/2".to_owned(),
             ("/v1/tile/{path}", _) => "/v1/tile/0/000.p/2".to_owned(),
             ("/v1/proofs/inclusion", _) => format!("/v1/proofs/inclusion?index={index}"),
+            ("/v1/checkpoints/wait", _) => "/v1/checkpoints/wait?index=0".to_owned(),
             ("/v1/proofs/consistency", _) => format!("/v1/proofs/consistency?old=1&new={index}"),
             (plain, _) => {
                 assert!(!plain.contains('{'), "{plain}: say here at which address it has something to show");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muniment::access::{Desk, Token};
-use muniment::api::{Api, Listening, Patience};
+use muniment::api::{Api, Installed, Listening, Patience};
 use muniment::archive::{Append, Archive, BlobDigest, BlobStore, Limits, Options};
 use muniment::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use muniment::capture::{BlobWriter, Blobs, SystemEntropy};
@@ -141,6 +141,7 @@ impl Instance {
             clock: Arc::clone(&test.clock) as Arc<_>,
             metrics: Arc::clone(&metrics),
             plain_networks: Vec::new(),
+            installed: Installed::default(),
             timeout: setting.timeout,
             slots: Arc::clone(&slots),
             draining: draining.clone(),

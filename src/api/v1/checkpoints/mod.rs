@@ -2,3 +2,4 @@
 
 pub(in crate::api) mod latest;
 pub(in crate::api) mod list;
+pub(in crate::api) mod wait;

@@ -1,0 +1,3 @@
+//! The settings in force, and before.
+
+pub(in crate::api) mod list;

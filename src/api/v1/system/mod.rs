@@ -1,0 +1,3 @@
+//! The system as it is installed.
+
+pub(in crate::api) mod get;

@@ -1,0 +1,3 @@
+//! What verifying found.
+
+pub(in crate::api) mod list;
