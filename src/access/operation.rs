@@ -38,6 +38,10 @@ operations! {
     RecordsList = "records.list", ListRecords, false;
     /// A list of records found by their text.
     RecordsSearch = "records.search", ReadContent, true;
+    /// Counts of records, by filter.
+    FacetsList = "facets.list", ListRecords, false;
+    /// Counts of records found by their text.
+    FacetsSearch = "facets.search", ReadContent, true;
     /// One record with its content.
     RecordsGet = "records.get", ReadContent, true;
     /// The bytes of one field of a record: an attachment, a raw exchange.

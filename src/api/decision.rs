@@ -42,6 +42,7 @@ pub(super) const DECISIONS: &[Decision] = &[
     open("/openapi.json"),
     open("/problems/{name}"),
     written("/v1/records", &[Operation::RecordsList, Operation::RecordsSearch]),
+    written("/v1/records/facets", &[Operation::FacetsList, Operation::FacetsSearch]),
     written("/v1/records/{id}", &[Operation::RecordsGet]),
     written("/v1/records/{id}/fields/{index}/{name}", &[Operation::FieldsGet]),
     written("/v1/records/{id}/attachments/{number}/{position}", &[Operation::FieldsGet]),

@@ -3,6 +3,7 @@
 //! Every route stands in one list ([`router`]), with its OpenAPI description made from the same line. Handlers are one operation a
 //! file under `v1/`. Nothing here writes but through [`crate::access`], and nothing shows content but through its desk.
 
+mod as_of;
 mod caller;
 mod decision;
 mod document;

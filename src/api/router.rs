@@ -23,6 +23,7 @@ fn routes() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(problem::explain))
         // Officers: each of these needs a permission, and writes down that somebody looked.
         .routes(routes!(v1::records::list::list))
+        .routes(routes!(v1::records::facets::facets))
         .routes(routes!(v1::records::get::get))
         .routes(routes!(v1::records::field::get))
         .routes(routes!(v1::records::attachment::get))

@@ -36,9 +36,9 @@ pub use people::{Directory, KnownDevice, Limits, Password, PasswordError, Regist
 pub use project::{Comparison, Deviation, Difference, Followed, Follower, Rebuilt, rebuild};
 pub use publish::{Consistency, Guard, Inclusion, Published};
 pub use read::{
-    AccountRow, AdvisorRow, CommunicationRow, Content, CoverageRow, DeviceRow, Field, GapOf, GapRow, IdentityRow,
-    Inventory, ItemPlace, LookFilter, LookRow, OfficerRow, OpenCapture, OwnedAccount, RecentCapture, RecordFilter,
-    RecordRow, RulesRow, SettingsRow, Slice, SourceRow, VerificationRow, Within,
+    AccountRow, AdvisorRow, CommunicationRow, Content, CoverageRow, DeviceRow, FacetCount, Facets, Field, GapOf,
+    GapRow, IdentityRow, Inventory, ItemPlace, LookFilter, LookRow, OfficerRow, OpenCapture, OwnedAccount,
+    RecentCapture, RecordFilter, RecordRow, RulesRow, SettingsRow, Slice, SourceRow, VerificationRow, Within,
 };
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
 pub use verify::{Finding, Progress, Scope, Verification, Verifier};

@@ -79,6 +79,9 @@ that is wrong; a backup may still have it.";
     /// Sequenced, but no checkpoint covers it yet.
     NotPublished = "not-published", CONFLICT, "No checkpoint covers this yet",
         "Checkpoints are published every second while there is something new. Try again after `Retry-After` seconds.";
+    /// `as_of` names a size that was never signed.
+    NoSuchCheckpoint = "no-such-checkpoint", NOT_FOUND, "No checkpoint of this size was published",
+        "`as_of` takes the size of a published checkpoint, so that what the answer covers can be proved. /v1/checkpoints lists them.";
     /// More is asked at once than is served.
     Busy = "busy", SERVICE_UNAVAILABLE, "Too much is asked at once", "Try again after `Retry-After` seconds.";
     /// The archive does not answer.

@@ -143,6 +143,15 @@ impl Identity {
         .bind(number(self.index))
         .bind(&self.at)
         .bind(self.record)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
+            "insert into account_versions (account, entry_index, network, network_id, handle, record)
+             select account, $2, network, network_id, handle, record from accounts where account = $1
+             on conflict do nothing",
+        )
+        .bind(id)
+        .bind(number(self.index))
         .execute(connection)
         .await?;
         Ok(())

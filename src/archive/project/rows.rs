@@ -146,6 +146,7 @@ pub(super) struct Fault {
 #[derive(Debug, Serialize)]
 pub(super) struct Outcome {
     capture: Option<Uuid>,
+    entry_index: u64,
     outcome: Uuid,
     state: String,
     status: Option<u64>,
@@ -155,10 +156,25 @@ pub(super) struct Outcome {
 #[derive(Debug, Serialize)]
 pub(super) struct Made {
     record: Uuid,
+    entry_index: u64,
     number: usize,
     item: Option<String>,
     permalink: Option<String>,
     occurred_at: Option<String>,
+}
+
+impl Made {
+    const fn is_something(&self) -> bool {
+        self.item.is_some() || self.permalink.is_some() || self.occurred_at.is_some()
+    }
+}
+
+/// An earlier record belongs to more advisors.
+#[derive(Debug)]
+pub(super) struct Attributed {
+    pub(super) record: Uuid,
+    pub(super) advisors: Vec<Uuid>,
+    pub(super) entry_index: u64,
 }
 
 #[derive(Debug, Default)]
@@ -175,9 +191,8 @@ pub(super) struct Rows {
     pub(super) verifications: Vec<Verification>,
     pub(super) settings: Vec<Settings>,
     pub(super) outcomes: BTreeMap<Uuid, Outcome>,
-    pub(super) made: BTreeMap<(Uuid, usize), Made>,
-    /// Record, advisor.
-    pub(super) attributed: Vec<(Uuid, Vec<Uuid>)>,
+    pub(super) made: Vec<Made>,
+    pub(super) attributed: Vec<Attributed>,
     /// Records, entry index.
     pub(super) disposed: Vec<(Vec<Uuid>, u64)>,
     pub(super) identities: Vec<Identity>,
@@ -201,7 +216,8 @@ impl Rows {
             EntryType::Access => self.looks.push(look(&facts, item)),
             EntryType::Verification => self.verifications.push(verification(&facts)),
             EntryType::Attribution => {
-                self.attributed.extend(facts.record().map(|record| (record, facts.advisors())));
+                let (advisors, entry_index) = (facts.advisors(), entry.index());
+                self.attributed.extend(facts.record().map(|record| Attributed { record, advisors, entry_index }));
             }
             EntryType::Disposal if facts.word("phase") == "destroyed" => self.take_disposal(&facts),
             EntryType::Identity => self.identities.push(Identity::read(&facts, &item.content)),
@@ -261,6 +277,7 @@ impl Rows {
         let Some(capture) = facts.id("capture") else { return };
         let outcome = Outcome {
             capture: Some(capture),
+            entry_index: entry.index(),
             outcome: entry.id().uuid(),
             state: facts.word("state"),
             status: facts.count("status"),
@@ -282,7 +299,8 @@ impl Rows {
         for (number, mut fields) in by_number(&item.content) {
             let mut take = |part: &str| fields.remove(part);
             let (item, permalink, occurred_at) = (take("item"), take("permalink"), take("occurred_at"));
-            self.made.insert((record, number), Made { record, number, item, permalink, occurred_at });
+            let made = Made { record, entry_index: entry.index(), number, item, permalink, occurred_at };
+            self.made.extend(made.is_something().then_some(made));
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 
-use super::rows::Rows;
+use super::rows::{Attributed, Rows};
 use crate::archive::row::number;
 
 /// A table and how its rows go in: JSON, whose members are named as its columns.
@@ -57,15 +57,32 @@ update records r set last_index = greatest(r.last_index, e.last)
   from (select record, max(entry_index) as last from jsonb_populate_recordset(null::record_entries, $1) group by record) e
  where r.record = e.record";
 const OUTCOMES: &str = "
-update records r set outcome = o.outcome, state = o.state, status = o.status
-  from jsonb_to_recordset($1) as o (capture uuid, outcome uuid, state text, status bigint)
+update records r set outcome = o.outcome, state = o.state, status = o.status, last_index = greatest(r.last_index, o.entry_index)
+  from jsonb_to_recordset($1) as o (capture uuid, entry_index bigint, outcome uuid, state text, status bigint)
  where r.entry = o.capture";
-const MADE: &str = "
+/// What the communications themselves said, before the first answer that says something else.
+const SAID: &str = "
+insert into made (record, entry_index, number, item, permalink, occurred_at)
+select distinct c.record, c.entry_index, c.number, c.item, c.permalink, c.occurred_at
+  from jsonb_to_recordset($1) as m (record uuid, number integer)
+  join communications c on c.record = m.record and c.number = m.number
+    on conflict do nothing";
+const MADE: &str = "insert into made select * from jsonb_populate_recordset(null::made, $1) on conflict do nothing";
+/// The newest word counts.
+const NEWEST: &str = "
 update communications c
    set item = coalesce(m.item, c.item), permalink = coalesce(m.permalink, c.permalink),
        occurred_at = coalesce(m.occurred_at, c.occurred_at)
-  from jsonb_to_recordset($1) as m (record uuid, number integer, item text, permalink text, occurred_at text)
+  from (select record, number, (array_agg(item order by entry_index desc) filter (where item is not null))[1] as item,
+               (array_agg(permalink order by entry_index desc) filter (where permalink is not null))[1] as permalink,
+               (array_agg(occurred_at order by entry_index desc) filter (where occurred_at is not null))[1] as occurred_at
+          from jsonb_populate_recordset(null::made, $1) group by record, number) m
  where c.record = m.record and c.number = m.number";
+/// Since when, for those whose it was not from the start.
+const ATTRIBUTED_SINCE: &str = "
+insert into attributions (record, advisor, entry_index)
+select r.record, a, $3 from records r cross join unnest($2) a where r.record = $1 and not r.advisors @> array[a]
+    on conflict do nothing";
 const ATTRIBUTED: &str = "
 update records set advisors = (select array_agg(distinct a order by a) from unnest(advisors || $2) a) where record = $1";
 const LOOKS_ATTRIBUTED: &str = "
@@ -76,6 +93,7 @@ const DISPOSED: &[&str] = &[
             content = case content when 'none' then content else 'disposed' end where record = any ($1)",
     "delete from faults where $2 >= 0 and entry_index in (select entry_index from record_entries where record = any ($1))",
     "delete from attachments where record = any ($1) and $2 >= 0",
+    "delete from made where record = any ($1) and $2 >= 0",
     "update outcomes set reason = null where record = any ($1) and $2 >= 0",
     "update communications
         set text = null, author_id = null, author_handle = null, author_name = null, account_id = null,
@@ -98,6 +116,7 @@ const DISPOSED: &[&str] = &[
                                                    (left(r.network || ' @' || lower(ltrim(c.account_handle, '@')), 300))) a (account)
                   where r.record = any (l.records) and a.account is not null), '{}')
       where l.records && $1 and $2 >= 0",
+    "update account_versions set handle = null, network_id = null where record = any ($1) and $2 >= 0",
 ];
 
 async fn put<T: Serialize>(
@@ -127,8 +146,12 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(
     put(connection, DISPOSALS, &rows.disposals).await?;
     put(connection, ANSWERS, &rows.answers).await?;
     put(connection, OUTCOMES, &rows.outcomes.into_values().collect::<Vec<_>>()).await?;
-    put(connection, MADE, &rows.made.into_values().collect::<Vec<_>>()).await?;
-    for (record, advisors) in rows.attributed {
+    for statement in [SAID, MADE, NEWEST] {
+        put(connection, statement, &rows.made).await?;
+    }
+    for Attributed { record, advisors, entry_index } in rows.attributed {
+        let since = sqlx::query(ATTRIBUTED_SINCE).bind(record).bind(&advisors).bind(number(entry_index));
+        since.execute(&mut *connection).await?;
         for statement in [ATTRIBUTED, LOOKS_ATTRIBUTED] {
             sqlx::query(statement).bind(record).bind(&advisors).execute(&mut *connection).await?;
         }

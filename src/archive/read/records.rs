@@ -2,53 +2,14 @@
 
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
-use sqlx::{Postgres, QueryBuilder, Row as _};
+use sqlx::{QueryBuilder, Row as _};
 
-use super::lists::{MOST, Slice, advisors, counted, time};
+use super::filter::{self, RecordFilter, push_made};
+use super::lists::{Slice, advisors, counted, time};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
-use crate::archive::row::count;
-use crate::archive::words::{self, Match, WordQuery};
-use crate::record::{AccountId, AdvisorId, DeviceId, EntryId, ExchangeId, RecordId, Timestamp};
-
-/// Which records. Everything that is given must hold.
-#[derive(Debug, Clone, Default)]
-pub struct RecordFilter {
-    /// In this advisor's stream.
-    pub advisor: Option<AdvisorId>,
-    /// From this device.
-    pub device: Option<DeviceId>,
-    /// On this network.
-    pub network: Option<String>,
-    /// Holding a communication of this kind.
-    pub kind: Option<String>,
-    /// `outbound` or `inbound`.
-    pub direction: Option<String>,
-    /// By this account.
-    pub account: Option<AccountId>,
-    /// In this conversation, as the network has it.
-    pub conversation: Option<String>,
-    /// About this item, as the network has it.
-    pub item: Option<String>,
-    /// With this outcome; `none` for those without one.
-    pub state: Option<String>,
-    /// Bearing this flag, such as `off_channel`.
-    pub flag: Option<String>,
-    /// `none`, `readable`, `unreadable` or `disposed`.
-    pub content: Option<String>,
-    /// At or after this time.
-    pub since: Option<Timestamp>,
-    /// Before this time.
-    pub until: Option<Timestamp>,
-    /// Holding these characters, in any case. Fewer than three read every text that the other conditions leave.
-    pub text: Option<String>,
-    /// Holding these words, in the text or in what is attached.
-    pub words: Option<WordQuery>,
-    /// In `text`, diacritics count.
-    pub exact: bool,
-    /// The best matches of `words` first, and no more than one slice of them; the slice's bounds and order do not count.
-    pub by_relevance: bool,
-}
+use crate::archive::row::{count, number};
+use crate::record::{AdvisorId, DeviceId, EntryId, ExchangeId, RecordId, Timestamp};
 
 /// A record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +71,8 @@ pub struct RecordRow {
 pub struct CommunicationRow {
     /// Whose.
     pub record: RecordId,
+    /// The place of the entry that holds it.
+    pub index: u64,
     /// Number within the record.
     pub number: u32,
     /// Kind.
@@ -148,9 +111,13 @@ pub struct CommunicationRow {
     pub attachments: Option<String>,
     /// Names and descriptions of what is attached.
     pub attached: Option<String>,
+    /// Who is addressed, as JSON.
+    pub recipients: Option<String>,
+    /// Changes when its content does: hex of a digest.
+    pub version: Option<String>,
 }
 
-fn record(row: &PgRow) -> Result<RecordRow, ArchiveError> {
+pub(super) fn record(row: &PgRow) -> Result<RecordRow, ArchiveError> {
     let entry = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<Uuid>, _>(column)?.map(EntryId::new));
     Ok(RecordRow {
         record: RecordId::new(row.try_get("record")?),
@@ -181,9 +148,27 @@ fn record(row: &PgRow) -> Result<RecordRow, ArchiveError> {
     })
 }
 
-fn communication(row: &PgRow) -> Result<CommunicationRow, ArchiveError> {
+/// The columns of a communication `c`, as they are or as they stood.
+pub(super) fn push_communication(query: &mut filter::Question, size: Option<u64>) {
+    query.push(
+        "c.record, c.entry_index, c.number, c.kind, c.direction, c.text, c.author_id, c.author_handle, c.author_name,
+         c.account_id, c.account_handle, c.parent, c.root, c.conversation, c.edited_from, c.visibility, c.attachments,
+         c.recipients, c.version, c.attached",
+    );
+    for column in ["item", "permalink", "occurred_at"] {
+        query.push(", ");
+        match size {
+            Some(size) => push_made(query, column, size),
+            None => drop(query.push("c.").push(column)),
+        }
+        query.push(" as ").push(column);
+    }
+}
+
+pub(super) fn communication(row: &PgRow) -> Result<CommunicationRow, ArchiveError> {
     Ok(CommunicationRow {
         record: RecordId::new(row.try_get("record")?),
+        index: count(row.try_get("entry_index")?),
         number: u32::try_from(row.try_get::<i32, _>("number")?).unwrap_or(0),
         kind: row.try_get("kind")?,
         direction: row.try_get("direction")?,
@@ -203,144 +188,9 @@ fn communication(row: &PgRow) -> Result<CommunicationRow, ArchiveError> {
         visibility: row.try_get("visibility")?,
         attachments: row.try_get("attachments")?,
         attached: row.try_get("attached")?,
+        recipients: row.try_get("recipients")?,
+        version: row.try_get("version")?,
     })
-}
-
-impl RecordFilter {
-    /// The question, of constant text and bound values. Only what is asked for is in it, so that the database can begin with
-    /// whichever condition leaves least.
-    fn query(&self, slice: &Slice) -> QueryBuilder<Postgres> {
-        let (lower, upper) = slice.bounds();
-        let mut query = QueryBuilder::new("select r.* from projection.records r where r.entry_index > ");
-        query.push_bind(lower).push(" and r.entry_index < ").push_bind(upper);
-        self.push_facts(&mut query);
-        // Times rise with the index: as a bound on the index they cost one look each.
-        for (time, than) in [(self.since, " >= "), (self.until, " < ")] {
-            let Some(time) = time else { continue };
-            query.push(" and r.entry_index").push(than);
-            query.push("coalesce((select b.entry_index from projection.records b where b.at >= ");
-            query.push_bind(time.date_time()).push(" order by b.at, b.entry_index limit 1), 9223372036854775807)");
-        }
-        self.push_parts(&mut query);
-        query.push(" order by ");
-        if let Some(words) = self.words.as_ref().filter(|_words| self.by_relevance) {
-            // Cover density, so that words close to each other count for more, over the logarithm of the length.
-            query.push("(select max(ts_rank_cd(c.words, ").push_bind(words.to_tsquery());
-            query.push("::tsquery, 1)) from projection.communications c where c.record = r.record) desc nulls last, ");
-        }
-        query.push("r.entry_index").push(if slice.newest_first { " desc" } else { "" });
-        query.push(" limit ").push_bind(i64::from(slice.limit.min(MOST)));
-        query
-    }
-
-    fn push_facts(&self, query: &mut QueryBuilder<Postgres>) {
-        if let Some(advisor) = self.advisor {
-            query.push(" and r.advisors @> array[").push_bind(advisor.uuid()).push("]");
-        }
-        if let Some(device) = self.device {
-            query.push(" and r.device = ").push_bind(device.uuid());
-        }
-        if let Some(kind) = &self.kind {
-            query.push(" and r.kinds @> array[").push_bind(clean(kind)).push("]");
-        }
-        if let Some(flag) = &self.flag {
-            query.push(" and r.flags @> array[").push_bind(clean(flag)).push("]");
-        }
-        match self.state.as_deref() {
-            // Only captures are answered.
-            Some("none") => drop(query.push(" and r.type = 'capture' and r.state is null")),
-            Some(state) => drop(query.push(" and r.state = ").push_bind(clean(state))),
-            None => {}
-        }
-        let words = [("r.network", &self.network), ("r.direction", &self.direction), ("r.content", &self.content)];
-        for (column, word) in words {
-            if let Some(word) = word {
-                query.push(" and ").push(column).push(" = ").push_bind(clean(word));
-            }
-        }
-    }
-
-    /// Conditions on communications are one `exists`, so that they hold of the same communication.
-    fn push_parts(&self, query: &mut QueryBuilder<Postgres>) {
-        let of_content = [&self.conversation, &self.item, &self.text];
-        if self.account.is_none() && self.words.is_none() && of_content.iter().all(|condition| condition.is_none()) {
-            return;
-        }
-        query.push(" and exists (select from projection.communications c where c.record = r.record");
-        if let Some(kind) = &self.kind {
-            query.push(" and c.kind = ").push_bind(clean(kind));
-        }
-        if let Some(account) = self.account {
-            // The handle decides only where the network's id is not known: a handle can move to another account.
-            query.push(
-                " and exists (select from projection.accounts a where a.network = r.network
-                                 and (a.network_id = c.account_id
-                                      or a.network_id is null and lower(ltrim(a.handle, '@')) = lower(ltrim(c.account_handle, '@')))
-                                 and a.account = ",
-            );
-            query.push_bind(account.uuid()).push(")");
-        }
-        if let Some(conversation) = &self.conversation {
-            query.push(" and c.conversation = ").push_bind(clean(conversation));
-        }
-        if let Some(item) = &self.item {
-            query.push(" and (c.item = ").push_bind(clean(item));
-            query.push(" or c.edited_from = ").push_bind(clean(item)).push(")");
-        }
-        if let Some(words) = &self.words {
-            query.push(" and c.words @@ ").push_bind(words.to_tsquery()).push("::tsquery");
-        }
-        if let Some(text) = &self.text {
-            query.push(" and c.folded like ").push_bind(pattern(&words::folded(&clean(text))));
-            if self.exact {
-                query.push(" and concat_ws(chr(10), c.text, c.attached) ilike ").push_bind(pattern(&clean(text)));
-            }
-        }
-        query.push(")");
-    }
-}
-
-/// Postgres text holds no zero byte, and neither does anything that is projected.
-fn clean(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-/// The text as a pattern that finds it anywhere, and nothing else.
-fn pattern(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len() + 2);
-    pattern.push('%');
-    for c in text.chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
-}
-
-impl RecordFilter {
-    /// Why the filter finds a communication: where its text, or what is attached to it, holds what is looked for.
-    #[must_use]
-    pub fn explain(&self, communication: &CommunicationRow) -> Vec<(Within, Match)> {
-        let within = [(Within::Text, &communication.text), (Within::Attachments, &communication.attached)];
-        let texts = within.into_iter().filter_map(|(within, text)| Some((within, text.as_deref()?)));
-        let matches = texts.flat_map(|(within, text)| {
-            let words = self.words.iter().flat_map(|words| words.explain(text));
-            let characters = self.text.iter().flat_map(|typed| words::substrings(text, typed));
-            words.chain(characters).map(|found| (within, found)).collect::<Vec<_>>()
-        });
-        matches.collect()
-    }
-}
-
-/// Where in a communication something was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Within {
-    /// In what it says.
-    Text,
-    /// In names and descriptions of what is attached.
-    Attachments,
 }
 
 impl Archive {
@@ -359,10 +209,15 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn record(&self, id: RecordId) -> Result<Option<RecordRow>, ArchiveError> {
-        let row = sqlx::query("select * from projection.records where record = $1")
-            .bind(id.uuid())
-            .fetch_optional(&self.parts.reader)
-            .await?;
+        self.record_as_of(id, None).await
+    }
+
+    /// One record as it stood when the ledger had this many entries.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn record_as_of(&self, id: RecordId, size: Option<u64>) -> Result<Option<RecordRow>, ArchiveError> {
+        let row = filter::one(id, size).build().fetch_optional(&self.parts.reader).await?;
         row.as_ref().map(record).transpose()
     }
 
@@ -371,12 +226,27 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn communications(&self, records: &[RecordId]) -> Result<Vec<CommunicationRow>, ArchiveError> {
-        let ids: Vec<Uuid> = records.iter().map(|record| record.uuid()).collect();
-        let rows =
-            sqlx::query("select * from projection.communications where record = any ($1) order by entry_index, number")
-                .bind(ids)
-                .fetch_all(&self.parts.reader)
-                .await?;
+        self.communications_as_of(records, None).await
+    }
+
+    /// The same as they stood when the ledger had this many entries: an answer that came later has not named the item yet.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn communications_as_of(
+        &self,
+        records: &[RecordId],
+        size: Option<u64>,
+    ) -> Result<Vec<CommunicationRow>, ArchiveError> {
+        let mut query = QueryBuilder::new("select ");
+        push_communication(&mut query, size);
+        query.push(" from projection.communications c where c.record = any (");
+        query.push_bind(records.iter().map(|record| record.uuid()).collect::<Vec<Uuid>>()).push(")");
+        if let Some(size) = size {
+            query.push(" and c.entry_index < ").push_bind(number(size));
+        }
+        query.push(" order by c.entry_index, c.number");
+        let rows = query.build().fetch_all(&self.parts.reader).await?;
         rows.iter().map(communication).collect()
     }
 
@@ -392,15 +262,5 @@ impl Archive {
         .fetch_all(&self.parts.reader)
         .await?;
         Ok(places.into_iter().map(count).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_search_text_is_taken_literally() {
-        assert_eq!(pattern("100%_a\\b"), "%100\\%\\_a\\\\b%");
     }
 }

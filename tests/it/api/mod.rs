@@ -1,10 +1,12 @@
 //! The audit API: the real router behind a real listener, on a real archive, asked over a real socket.
 
 mod access;
+mod as_of;
 mod attachments;
 mod call;
 mod desk;
 mod document;
+mod facets;
 mod filters;
 mod fuzz;
 mod kept;

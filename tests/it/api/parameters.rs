@@ -36,6 +36,10 @@ async fn a_wrong_parameter_is_named_with_what_would_be_right() {
         ("outcome=maybe", "outcome", "accepted, refused, unknown or none"),
         ("content=gone", "content", "readable"),
         ("flag=Not+A+Flag", "flag", "off_channel"),
+        ("gap=Not+A+Cause", "gap", "read_capped"),
+        ("as_of=-1", "as_of", "/v1/checkpoints"),
+        ("as_of=x", "as_of", "/v1/checkpoints"),
+        (&format!("author={longer}"), "author", "at most 2000"),
         (&format!("text={long}"), "text", "at most 1000"),
         (&format!("words={long}"), "words", "at most 1000"),
         (&format!("conversation={longer}"), "conversation", "at most 2000"),
@@ -78,7 +82,7 @@ async fn odd_texts_are_looked_for_and_not_obeyed() {
         "or+or",
         "%E2%80%AE",
     ] {
-        for name in ["network", "conversation", "item", "text", "words"] {
+        for name in ["network", "author", "conversation", "item", "text", "words"] {
             let answer = world.get(&format!("/v1/records?{name}={odd}")).officer(&officer).send().await;
             // Signs are no words, and are said not to be.
             if name == "words" && answer.status == 400 {

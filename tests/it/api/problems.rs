@@ -19,6 +19,7 @@ async fn every_problem_has_a_stable_type_that_explains_itself() {
         "disposed",
         "internal",
         "method-not-allowed",
+        "no-such-checkpoint",
         "not-authenticated",
         "not-found",
         "not-published",

@@ -69,6 +69,7 @@ pub(super) const ROUTES: &[Route] = &[
     officers("/v1/proofs/consistency", LEDGER, &[]),
     officers("/v1/proofs/inclusion", LEDGER, &[]),
     officers("/v1/records", &["compliance", "legal"], &["records.list", "records.search"]),
+    officers("/v1/records/facets", &["compliance", "legal"], &["facets.list", "facets.search"]),
     content("/v1/records/{id}", &["records.get"]),
     content("/v1/records/{id}/attachments/{number}/{position}", &["fields.get"]),
     content("/v1/records/{id}/fields/{index}/{name}", &["fields.get"]),
@@ -77,6 +78,9 @@ pub(super) const ROUTES: &[Route] = &[
     officers("/v1/tile/{path}", LEDGER, &["entries.tile"]),
     officers("/v1/verifications", &ROLES, &[]),
 ];
+
+/// What finds by what was said, and so asks why.
+pub(super) const SEARCHES: [&str; 2] = ["records.search", "facets.search"];
 
 /// Words that only content holds.
 pub(super) const SAID: &str = "zanzibar guaranteed";
@@ -118,6 +122,7 @@ impl Shown {
         match (template, operation) {
             ("/problems/{name}", _) => "/problems/not-found".to_owned(),
             ("/v1/records", Some("records.search")) => "/v1/records?text=zanzibar".to_owned(),
+            ("/v1/records/facets", Some("facets.search")) => "/v1/records/facets?text=zanzibar".to_owned(),
             ("/v1/records/{id}", _) => format!("/v1/records/{id}?proof=1"),
             ("/v1/records/{id}/fields/{index}/{name}", _) => format!("/v1/records/{id}/fields/{index}/0.text"),
             ("/v1/records/{id}/attachments/{number}/{position}", _) => format!("/v1/records/{id}/attachments/0/0"),
@@ -158,7 +163,7 @@ async fn every_route_of_the_document_was_decided_upon_and_does_what_was_decided(
         let words: Vec<&str> = written.iter().map(|entry| entry["operation"].as_str().unwrap()).collect();
         assert_eq!(words, route.written, "{}", route.template);
         let purposes: Vec<bool> = written.iter().map(|entry| entry["purpose"].as_bool().unwrap()).collect();
-        let expected: Vec<bool> = route.written.iter().map(|word| route.purpose || *word == "records.search").collect();
+        let expected: Vec<bool> = route.written.iter().map(|word| route.purpose || SEARCHES.contains(word)).collect();
         assert_eq!(purposes, expected, "{}", route.template);
         assert_eq!(item["get"]["security"].is_array(), !route.roles.is_empty(), "{}", route.template);
     }

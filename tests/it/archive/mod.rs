@@ -1,6 +1,7 @@
 //! The archive on a real Postgres.
 
 mod append;
+mod as_of;
 mod attribution;
 mod background;
 mod compare;

@@ -12,7 +12,6 @@ use crate::api::caller::Caller;
 use crate::api::problem::{Problem, ProblemKind};
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
-use crate::ledger::Entry;
 
 /// Which proof.
 #[derive(IntoParams)]
@@ -69,15 +68,3 @@ pub(in crate::api) async fn inclusion(
 }
 
 const LEAF: header::HeaderName = header::HeaderName::from_static("muniment-leaf");
-
-impl Api {
-    /// The proof of an entry, as text. What no checkpoint covers yet is published first.
-    pub(in crate::api) async fn proof_text(&self, entry: &Entry) -> Result<String, Problem> {
-        if let Some(proof) = self.archive.inclusion(entry.index(), None).await? {
-            return Ok(proof.proof.to_string());
-        }
-        self.archive.publish(false).await?;
-        let proof = self.archive.inclusion(entry.index(), None).await?;
-        Ok(proof.ok_or_else(|| Problem::new(ProblemKind::NotPublished))?.proof.to_string())
-    }
-}

@@ -1,4 +1,4 @@
-//! Which records: the filters of the list, as typed and as meant.
+//! Which records: the filters of lists, counts and exports, as typed and as meant.
 
 use std::str::FromStr;
 
@@ -8,9 +8,10 @@ use time::{Date, OffsetDateTime, UtcOffset};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use crate::api::as_of::as_of;
 use crate::api::page::Page;
 use crate::api::problem::Problem;
-use crate::api::query::{FromParameters, Parameters};
+use crate::api::query::Parameters;
 use crate::archive::{RecordFilter, WordQuery};
 use crate::record::{Direction, Kind, Timestamp, Word};
 
@@ -22,7 +23,7 @@ const SEARCH: usize = 1_000;
 /// Which records. Everything that is given must hold.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(in crate::api) struct RecordsQuery {
+pub(in crate::api) struct Filters {
     /// Only this network, by the name of its rules
     #[param(example = "mastodon", max_length = 100)]
     pub(super) network: Option<String>,
@@ -38,6 +39,9 @@ pub(in crate::api) struct RecordsQuery {
     pub(super) device: Option<Uuid>,
     /// By this account (ours, see /v1/accounts)
     pub(super) account: Option<Uuid>,
+    /// Written by this party: its handle, or its id on the network. Where nobody is named as the author, the account that acted
+    #[param(max_length = 2000, example = "ada.example")]
+    pub(super) author: Option<String>,
     /// In this conversation, by the network's own id
     #[param(max_length = 2000)]
     pub(super) conversation: Option<String>,
@@ -56,6 +60,9 @@ pub(in crate::api) struct RecordsQuery {
     /// Bearing this flag
     #[param(value_type = Option<String>, example = "off_channel")]
     pub(super) flag: Option<Word>,
+    /// Of an exchange about which a gap of this cause is on record
+    #[param(value_type = Option<String>, example = "read_capped")]
+    pub(super) gap: Option<Word>,
     /// What became of its content: `none` (there was none), `readable`, `unreadable`, `disposed`
     #[param(value_type = Option<String>, example = "readable")]
     pub(super) content: Option<ContentWord>,
@@ -69,45 +76,64 @@ pub(in crate::api) struct RecordsQuery {
     /// `folded` (the default): diacritics do not count in `text` and `words`; `exact`: they do, and words are found as written only
     #[param(value_type = Option<String>)]
     pub(super) diacritics: Option<Diacritics>,
+    /// What `words` means.
+    #[param(ignore)]
+    pub(super) word_query: Option<WordQuery>,
+    /// As things stood when the ledger had this many entries: the size of a published checkpoint, see /v1/checkpoints. The same
+    /// question then has the same answer for ever; what was disposed of since is shown as disposed
+    #[param(value_type = Option<u64>)]
+    pub(super) as_of: Option<u64>,
+}
+
+/// How a list shows what it finds.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct Showing {
     /// `ledger` (the default) or `relevance`: the best matches of `words`, on one page
     #[param(value_type = Option<String>)]
     pub(super) sort: Option<Sort>,
     /// `true`: each record says where it holds what `text` and `words` look for. Needs either of them
     #[param(value_type = Option<bool>)]
     pub(super) explain: bool,
-    /// What `words` means.
-    #[param(ignore)]
-    pub(super) word_query: Option<WordQuery>,
-    #[param(ignore)]
-    pub(super) page: Page,
 }
 
-impl FromParameters for RecordsQuery {
-    const NAMES: &'static [&'static str] = &[
-        "network",
-        "kind",
-        "direction",
-        "advisor",
-        "device",
-        "account",
-        "conversation",
-        "item",
-        "from",
-        "to",
-        "outcome",
-        "flag",
-        "content",
-        "text",
-        "words",
-        "diacritics",
-        "sort",
-        "explain",
-        "limit",
-        "after",
-        "order",
-    ];
+impl Showing {
+    /// Takes both; refuses what means nothing.
+    pub(super) fn take(parameters: &mut Parameters, filters: &Filters, page: &Page) -> Result<Self, Problem> {
+        let explain = parameters.take_as("explain", "true or false")?.unwrap_or(false);
+        let showing = Self { sort: parameters.take("sort")?, explain };
+        if explain && !filters.searches() {
+            return Err(Problem::parameter("explain", "means nothing without `words` or `text`"));
+        }
+        if showing.by_relevance() && filters.words.is_none() {
+            return Err(Problem::parameter("sort", "relevance is about `words`: give some, or sort by ledger"));
+        }
+        if showing.by_relevance() && page.after.is_some() {
+            return Err(Problem::parameter("after", "the best matches are one page; to read all, sort by ledger"));
+        }
+        Ok(showing)
+    }
 
-    fn from(parameters: &mut Parameters) -> Result<Self, Problem> {
+    /// The best matches first.
+    pub(super) fn by_relevance(&self) -> bool {
+        self.sort == Some(Sort::Relevance)
+    }
+}
+
+/// The names of the filters, and of what else an operation takes.
+macro_rules! names {
+    ($($more:literal),*) => {
+        &[
+            "network", "kind", "direction", "advisor", "device", "account", "author", "conversation", "item", "from", "to",
+            "outcome", "flag", "gap", "content", "text", "words", "diacritics", "as_of", $($more),*
+        ]
+    };
+}
+pub(super) use names;
+
+impl Filters {
+    /// Takes every filter.
+    pub(super) fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
         const UUID: &str = "a uuid such as 0198c0de-0000-7000-8000-000000000000";
         let mut query = Self {
             network: parameters.take_text("network", NAME, "the name of a network's rules, such as mastodon")?,
@@ -116,20 +142,20 @@ impl FromParameters for RecordsQuery {
             advisor: parameters.take_as("advisor", UUID)?,
             device: parameters.take_as("device", UUID)?,
             account: parameters.take_as("account", UUID)?,
+            author: parameters.take_text("author", NETWORK_ID, "a handle, or the network's id of an account")?,
             conversation: parameters.take_text("conversation", NETWORK_ID, "the network's id of a conversation")?,
             item: parameters.take_text("item", NETWORK_ID, "the network's id of an item")?,
             from: parameters.take("from")?,
             to: parameters.take("to")?,
             outcome: parameters.take("outcome")?,
             flag: parameters.take_as("flag", "a flag such as off_channel")?,
+            gap: parameters.take_as("gap", "a cause such as read_capped; docs/FORMAT.md has all of them")?,
             content: parameters.take("content")?,
             text: parameters.take_text("text", SEARCH, "what to look for")?,
             words: parameters.take_text("words", SEARCH, "what to look for")?,
             diacritics: parameters.take("diacritics")?,
-            sort: parameters.take("sort")?,
-            explain: parameters.take_as("explain", "true or false")?.unwrap_or(false),
             word_query: None,
-            page: Page::take(parameters)?,
+            as_of: as_of(parameters)?,
         };
         query.word_query = query.read_words()?;
         if let (Some(from), Some(to)) = (&query.from, &query.to)
@@ -141,21 +167,16 @@ impl FromParameters for RecordsQuery {
     }
 }
 
-impl RecordsQuery {
+impl Filters {
+    /// Whether it finds by what was said, so that the answer tells what was said.
+    pub(super) const fn searches(&self) -> bool {
+        self.text.is_some() || self.words.is_some()
+    }
+
     /// What `words` means; refuses what means nothing without it.
     fn read_words(&self) -> Result<Option<WordQuery>, Problem> {
-        let searches = self.words.is_some() || self.text.is_some();
-        if !searches && (self.diacritics.is_some() || self.explain) {
-            let name = if self.explain { "explain" } else { "diacritics" };
-            return Err(Problem::parameter(name, "means nothing without `words` or `text`"));
-        }
-        if self.sort == Some(Sort::Relevance) {
-            if self.words.is_none() {
-                return Err(Problem::parameter("sort", "relevance is about `words`: give some, or sort by ledger"));
-            }
-            if self.page.after.is_some() {
-                return Err(Problem::parameter("after", "the best matches are one page; to read all, sort by ledger"));
-            }
+        if !self.searches() && self.diacritics.is_some() {
+            return Err(Problem::parameter("diacritics", "means nothing without `words` or `text`"));
         }
         let exact = self.diacritics == Some(Diacritics::Exact);
         let read = self.words.as_ref().map(|words| WordQuery::parse(words, exact)).transpose();
@@ -163,8 +184,8 @@ impl RecordsQuery {
     }
 }
 
-impl From<&RecordsQuery> for RecordFilter {
-    fn from(query: &RecordsQuery) -> Self {
+impl From<&Filters> for RecordFilter {
+    fn from(query: &Filters) -> Self {
         Self {
             advisor: query.advisor.map(crate::record::AdvisorId::new),
             device: query.device.map(crate::record::DeviceId::new),
@@ -172,6 +193,9 @@ impl From<&RecordsQuery> for RecordFilter {
             kind: query.kind.map(|kind| kind.as_str().to_owned()),
             direction: query.direction.map(|direction| direction.as_str().to_owned()),
             account: query.account.map(crate::record::AccountId::new),
+            author: query.author.clone(),
+            gap: query.gap.as_ref().map(|cause| cause.as_str().to_owned()),
+            as_of: query.as_of,
             conversation: query.conversation.clone(),
             item: query.item.clone(),
             state: query.outcome.map(|OutcomeWord(word)| word.to_owned()),
@@ -180,7 +204,7 @@ impl From<&RecordsQuery> for RecordFilter {
             text: query.text.clone(),
             words: query.word_query.clone(),
             exact: query.diacritics == Some(Diacritics::Exact),
-            by_relevance: query.sort == Some(Sort::Relevance),
+            by_relevance: false,
             flag: query.flag.as_ref().map(|flag| flag.as_str().to_owned()),
             content: query.content.map(|ContentWord(word)| word.to_owned()),
         }

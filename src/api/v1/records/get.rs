@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::communication::{self, Communication};
 use super::summary::RecordSummary;
 use crate::access::{Operation, Seen};
+use crate::api::as_of::as_of;
 use crate::api::caller::Caller;
 use crate::api::path::{Path, record_id};
 use crate::api::problem::{Problem, ProblemKind};
@@ -20,6 +21,9 @@ use crate::api::state::Api;
 use crate::archive::{Content, RecordRow};
 use crate::ledger::{Committed, Entry, EntryType};
 use crate::record::{RecordId, Timestamp};
+
+/// Checkpoints are published every second while there is something new.
+const NEXT_CHECKPOINT: u64 = 2;
 
 /// One record, whole.
 #[derive(Serialize, ToSchema)]
@@ -34,9 +38,13 @@ pub(in crate::api) struct Record {
     provenance: Provenance,
     /// Every entry of the record, oldest first, with the commitments in it and what they commit to.
     entries: Vec<RecordEntry>,
-    /// Asked for with `proof=1`: a C2SP tlog-proof of the record's first entry under the newest checkpoint.
+    /// Asked for with `proof=1`: a C2SP tlog-proof of the entry that made the record, under the checkpoint of `as_of`, or else the first
+    /// that covers it. Each entry has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     proof: Option<String>,
+    /// The size of the ledger that was asked about; none where it is how things stand now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<u64>,
 }
 
 /// The exchange, with credentials taken out.
@@ -88,6 +96,13 @@ pub(in crate::api) struct RecordEntry {
     detail: Value,
     /// The sealed fields it commits to.
     fields: Vec<FieldLink>,
+    /// Asked for with `proof=1`: a C2SP tlog-proof of this entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
+    /// Instead of it, where no checkpoint covers the entry yet: seconds until one may, so that asking again then gives the proof.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 2)]
+    proof_in_seconds: Option<u64>,
 }
 
 /// One sealed field.
@@ -106,21 +121,25 @@ pub(in crate::api) struct FieldLink {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct RecordQuery {
-    /// `1` to have the proof too
+    /// `1` to have the proofs too
     #[param(value_type = Option<u8>, maximum = 1)]
     proof: bool,
+    /// As things stood when the ledger had this many entries: the size of a published checkpoint, see /v1/checkpoints
+    #[param(value_type = Option<u64>)]
+    as_of: Option<u64>,
 }
 
 impl FromParameters for RecordQuery {
-    const NAMES: &'static [&'static str] = &["proof"];
+    const NAMES: &'static [&'static str] = &["proof", "as_of"];
 
     fn from(parameters: &mut Parameters) -> Result<Self, Problem> {
         let proof: Option<u8> = parameters.take_as("proof", "0 or 1")?;
-        match proof {
-            None | Some(0) => Ok(Self { proof: false }),
-            Some(1) => Ok(Self { proof: true }),
-            Some(_) => Err(Problem::parameter("proof", "write 0 or 1")),
-        }
+        let proof = match proof {
+            None | Some(0) => false,
+            Some(1) => true,
+            Some(_) => return Err(Problem::parameter("proof", "write 0 or 1")),
+        };
+        Ok(Self { proof, as_of: as_of(parameters)? })
     }
 }
 
@@ -128,7 +147,7 @@ impl FromParameters for RecordQuery {
 #[utoipa::path(get, path = "/v1/records/{id}", tag = "records", security(("token" = [])),
     params(("id" = Uuid, Path, description = "Which"), RecordQuery,
         ("Muniment-Purpose" = String, Header, description = "Why you look: 3 to 500 characters")),
-    responses((status = 200, body = Record), (status = 404, description = "`not-found`")))]
+    responses((status = 200, body = Record), (status = 404, description = "`not-found`; `no-such-checkpoint`")))]
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -136,21 +155,50 @@ pub(in crate::api) async fn get(
     Query(query): Query<RecordQuery>,
 ) -> Result<Json<Record>, Problem> {
     let id = record_id(&id)?;
-    let seen = Seen { records: vec![id], count: 1, ..Seen::default() };
+    let asked = query.as_of.map(|size| format!("as_of={size}"));
+    let seen = Seen { records: vec![id], count: 1, query: asked, ..Seen::default() };
     let admission = caller.admit(&api, Operation::RecordsGet, &seen).await?;
-    let found = find(&api, id, query.proof).await;
+    let found = find(&api, id, &query).await;
     Ok(Json(api.show_found(admission, &seen, found).await?))
 }
 
-async fn find(api: &Api, id: RecordId, proof: bool) -> Result<Record, Problem> {
-    let mut row = api.archive.record(id).await?.ok_or_else(|| Problem::new(ProblemKind::NotFound))?;
+async fn find(api: &Api, id: RecordId, query: &RecordQuery) -> Result<Record, Problem> {
+    let as_of = api.check_as_of(query.as_of).await?;
+    let row = api.archive.record_as_of(id, as_of).await?;
+    let mut row = row.ok_or_else(|| Problem::new(ProblemKind::NotFound))?;
     let mut entries = Vec::new();
-    for index in api.archive.record_entries(id).await? {
+    let places = api.archive.record_entries(id).await?;
+    for index in places.into_iter().filter(|index| as_of.is_none_or(|size| *index < size)) {
         let entry = api.archive.entry(index).await?.ok_or_else(|| Problem::new(ProblemKind::Unreadable))?;
         let content = open(api, &entry, &mut row).await?;
         entries.push((entry, content));
     }
-    assemble(api, row, &entries, proof).await
+    let mut record = assemble(row, &entries)?;
+    record.as_of = as_of;
+    if query.proof {
+        prove(api, &mut record, as_of).await?;
+    }
+    Ok(record)
+}
+
+/// Adds the proof of each entry. What no checkpoint covers yet is published first; where that is somebody else's turn, the answer says
+/// when to ask again.
+async fn prove(api: &Api, record: &mut Record, as_of: Option<u64>) -> Result<(), Problem> {
+    let newest = record.entries.iter().map(|entry| entry.index).max().unwrap_or_default();
+    if as_of.is_none() && api.archive.checkpoint(Some(newest.saturating_add(1))).await?.is_none() {
+        if let Err(error) = api.archive.publish(false).await {
+            tracing::warn!(%error, "a proof waits, because no checkpoint could be published");
+        }
+    }
+    for entry in &mut record.entries {
+        match api.archive.inclusion(entry.index, as_of).await? {
+            Some(inclusion) => entry.proof = Some(inclusion.proof.to_string()),
+            None => entry.proof_in_seconds = Some(NEXT_CHECKPOINT),
+        }
+    }
+    let first = record.entries.iter().find(|entry| entry.index == record.summary.index());
+    record.proof = first.and_then(|entry| entry.proof.clone());
+    Ok(())
 }
 
 /// The content of one entry; none when it was disposed of or cannot be read, which the row then says.
@@ -173,12 +221,7 @@ async fn open(api: &Api, entry: &Entry, row: &mut RecordRow) -> Result<Option<Co
     Ok(content)
 }
 
-async fn assemble(
-    api: &Api,
-    row: RecordRow,
-    entries: &[(Entry, Option<Content>)],
-    proof: bool,
-) -> Result<Record, Problem> {
+fn assemble(row: RecordRow, entries: &[(Entry, Option<Content>)]) -> Result<Record, Problem> {
     let missing = || Problem::new(ProblemKind::Unreadable);
     let (first, content) = entries.iter().find(|(entry, _)| entry.index() == row.index).ok_or_else(missing)?;
     let outcome = entries.iter().rev().find(|(entry, _)| entry.entry_type() == EntryType::Outcome);
@@ -198,9 +241,9 @@ async fn assemble(
         source_index: first.source_index(),
     };
     let communications = readable.map(|c| communication::all(id, &row.kinds, c, answered)).unwrap_or_default();
-    let proof = if proof { Some(api.proof_text(first).await?) } else { None };
     let entries = entries.iter().map(|(entry, content)| record_entry(id, entry, content.as_ref())).collect();
-    Ok(Record { summary: row.into(), communications, exchange_as_kept, provenance, entries, proof })
+    let summary = row.into();
+    Ok(Record { summary, communications, exchange_as_kept, provenance, entries, proof: None, as_of: None })
 }
 
 fn record_entry(record: Uuid, entry: &Entry, content: Option<&Content>) -> RecordEntry {
@@ -232,6 +275,8 @@ fn record_entry(record: Uuid, entry: &Entry, content: Option<&Content>) -> Recor
         leaf: entry.leaf().to_string(),
         detail: Value::Object(entry.detail().clone()),
         fields,
+        proof: None,
+        proof_in_seconds: None,
     }
 }
 

@@ -4,6 +4,7 @@ pub(in crate::api) mod attachment;
 mod bytes;
 mod communication;
 mod explain;
+pub(in crate::api) mod facets;
 pub(in crate::api) mod field;
 pub(in crate::api) mod filter;
 pub(in crate::api) mod get;

@@ -74,6 +74,13 @@ pub(in crate::api) struct OutcomeSummary {
     entry: Option<Uuid>,
 }
 
+impl RecordSummary {
+    /// Its place in the ledger.
+    pub(super) const fn index(&self) -> u64 {
+        self.index
+    }
+}
+
 impl From<RecordRow> for RecordSummary {
     fn from(row: RecordRow) -> Self {
         let outcome = row.outcome.map(EntryId::uuid);
