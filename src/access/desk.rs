@@ -60,6 +60,10 @@ impl Admission {
     }
 }
 
+/// A long look that is on record, and goes on.
+#[derive(Debug)]
+pub struct Begun(Admission);
+
 /// What the look concerns.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
@@ -159,6 +163,24 @@ impl Desk {
     pub async fn show<T>(&self, admission: Admission, seen: &Seen, withheld: Withheld<T>) -> Result<T, AccessError> {
         self.note(&admission, seen, true).await?;
         Ok(withheld.0)
+    }
+
+    /// Writes down that a long look begins. Only then may anything of it be shown; [`Self::end`] says how far it came.
+    ///
+    /// # Errors
+    /// When the entry cannot be made durable: then nobody sees anything.
+    pub async fn begin(&self, admission: Admission, seen: &Seen) -> Result<Begun, AccessError> {
+        self.note(&admission, seen, true).await?;
+        Ok(Begun(admission))
+    }
+
+    /// Writes down how far a long look came. It was on record before it began; this says more.
+    ///
+    /// # Errors
+    /// When the entry cannot be made durable.
+    pub async fn end(&self, begun: Begun, seen: &Seen) -> Result<(), AccessError> {
+        let Begun(admission) = begun;
+        self.note(&Admission { operation: Operation::RecordsExported, ..admission }, seen, true).await
     }
 
     async fn note(&self, admission: &Admission, seen: &Seen, allowed: bool) -> Result<(), AccessError> {

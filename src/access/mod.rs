@@ -12,7 +12,7 @@ mod scope;
 mod token;
 
 pub(crate) use desk::look_by_command;
-pub use desk::{Admission, Desk, Officer, Seen, Withheld};
+pub use desk::{Admission, Begun, Desk, Officer, Seen, Withheld};
 pub use error::AccessError;
 pub use operation::Operation;
 pub use purpose::{Purpose, PurposeError};

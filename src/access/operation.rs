@@ -44,6 +44,14 @@ operations! {
     FacetsSearch = "facets.search", ReadContent, true;
     /// One record with its content.
     RecordsGet = "records.get", ReadContent, true;
+    /// What a record speaks of, before and after each change.
+    RecordsVersions = "records.versions", ReadContent, true;
+    /// The conversation around a record.
+    RecordsThread = "records.thread", ReadContent, true;
+    /// Everything a search finds, with content: it may begin.
+    RecordsExport = "records.export", ReadContent, true;
+    /// An export has ended: how far it came. Written by the service for the officer, and never asked for.
+    RecordsExported = "records.exported", ReadContent, true;
     /// The bytes of one field of a record: an attachment, a raw exchange.
     FieldsGet = "fields.get", ReadContent, true;
     /// One entry's exact bytes.

@@ -89,6 +89,7 @@ fn constrain(parameter: &mut RefOr<Parameter>) {
         "direction" => text.enum_values(Some(Direction::ALL.iter().map(|direction| direction.as_str()))),
         "operation" => text.enum_values(Some(Access::ALL.iter().map(|operation| operation.as_str()))),
         "outcome" => text.enum_values(Some(OutcomeWord::ALL.iter().copied())),
+        "format" => text.enum_values(Some(["jsonl", "csv"])),
         "content" => text.enum_values(Some(ContentWord::ALL.iter().copied())),
         "Muniment-Purpose" => text.min_length(Some(3)).max_length(Some(500)),
         _ => return,

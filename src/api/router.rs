@@ -24,7 +24,10 @@ fn routes() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         // Officers: each of these needs a permission, and writes down that somebody looked.
         .routes(routes!(v1::records::list::list))
         .routes(routes!(v1::records::facets::facets))
+        .routes(routes!(v1::records::export::export))
         .routes(routes!(v1::records::get::get))
+        .routes(routes!(v1::records::versions::versions))
+        .routes(routes!(v1::records::thread::thread))
         .routes(routes!(v1::records::field::get))
         .routes(routes!(v1::records::attachment::get))
         .routes(routes!(v1::entries::get::get))

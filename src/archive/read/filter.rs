@@ -3,6 +3,8 @@
 //! Invariant: a question as of a size sees what entries below that size say, and what was disposed of since as disposed of. So its
 //! answer is the same whenever it is asked, but for that.
 
+use std::ops::Range;
+
 use sqlx::{Postgres, QueryBuilder};
 
 use super::lists::{MOST, Slice};
@@ -86,6 +88,17 @@ impl RecordFilter {
     /// What to read from, as `r`.
     pub(super) fn push_source(&self, query: &mut Question) {
         push_source(query, self.as_of);
+    }
+
+    /// The question for records between two places, oldest first.
+    pub(super) fn within(&self, range: &Range<u64>, limit: u32) -> Question {
+        let after = range.start.checked_sub(1);
+        let mut query = QueryBuilder::new("select r.* from ");
+        self.push_source(&mut query);
+        self.push_where(&mut query, &Slice { after, newest_first: false, limit });
+        query.push(" and r.entry_index < ").push_bind(number(range.end));
+        query.push(" order by r.entry_index limit ").push_bind(i64::from(limit.min(MOST)));
+        query
     }
 
     /// The question for a run of records, in ledger order.

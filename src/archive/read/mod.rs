@@ -12,6 +12,7 @@ mod people;
 mod recall;
 mod recent;
 mod records;
+mod thread;
 mod verifications;
 
 pub use content::{Content, Field};
@@ -27,4 +28,5 @@ pub use people::{AccountRow, AdvisorRow, DeviceRow, IdentityRow, OfficerRow};
 pub use recall::{ItemPlace, OpenCapture, OwnedAccount};
 pub use recent::RecentCapture;
 pub use records::{CommunicationRow, RecordRow};
+pub use thread::{Links, Versions};
 pub use verifications::VerificationRow;

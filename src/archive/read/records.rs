@@ -1,5 +1,8 @@
 //! Records, by filter; and one record with its communications and its history.
 
+use std::collections::HashMap;
+use std::ops::Range;
+
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 use sqlx::{QueryBuilder, Row as _};
@@ -54,6 +57,10 @@ pub struct RecordRow {
     pub advisors: Vec<AdvisorId>,
     /// The capture it repeats.
     pub retry_of: Option<EntryId>,
+    /// The entry that this one is a newer recognition of.
+    pub derived_from: Option<EntryId>,
+    /// The entry of the version seen before.
+    pub previous_version: Option<EntryId>,
     /// The outcome entry.
     pub outcome: Option<EntryId>,
     /// `accepted`, `refused` or `unknown`.
@@ -140,6 +147,8 @@ pub(super) fn record(row: &PgRow) -> Result<RecordRow, ArchiveError> {
         device: row.try_get::<Option<Uuid>, _>("device")?.map(DeviceId::new),
         advisors: advisors(row)?,
         retry_of: entry("retry_of")?,
+        derived_from: entry("derived_from")?,
+        previous_version: entry("previous_version")?,
         outcome: entry("outcome")?,
         state: row.try_get("state")?,
         status: counted(row, "status")?,
@@ -202,6 +211,36 @@ impl Archive {
         // Planned for these values each time: which index is good depends on them.
         let rows = filter.query(&slice).build().persistent(false).fetch_all(&self.parts.reader).await?;
         rows.iter().map(record).collect()
+    }
+
+    /// Records of a range of places that fit the filter, oldest first.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn records_within(
+        &self,
+        filter: &RecordFilter,
+        range: Range<u64>,
+        limit: u32,
+    ) -> Result<Vec<RecordRow>, ArchiveError> {
+        let rows = filter.within(&range, limit).build().persistent(false).fetch_all(&self.parts.reader).await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// Bytes of what these records say, so that it can be read in parts that fit into memory.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn text_sizes(&self, records: &[RecordId]) -> Result<HashMap<RecordId, u64>, ArchiveError> {
+        let rows = sqlx::query(
+            "select record, sum(coalesce(octet_length(text), 0) + coalesce(octet_length(attachments), 0)
+                                + coalesce(octet_length(recipients), 0) + 1000)::bigint as size
+               from projection.communications where record = any ($1) group by record",
+        )
+        .bind(records.iter().map(|record| record.uuid()).collect::<Vec<Uuid>>())
+        .fetch_all(&self.parts.reader)
+        .await?;
+        rows.iter().map(|row| Ok((RecordId::new(row.try_get("record")?), count(row.try_get("size")?)))).collect()
     }
 
     /// One record.

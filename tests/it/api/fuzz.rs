@@ -47,6 +47,7 @@ fn name() -> impl Strategy<Value = String> {
         "content",
         "proof",
         "as_of",
+        "format",
         "author",
         "gap",
         "index",

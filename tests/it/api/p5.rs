@@ -26,6 +26,11 @@ async fn opened(world: &World, entry: &Entry, field: &str) -> Option<String> {
 
 async fn the_look(world: &World, from: u64, officer: &Officer, operation: &str) -> Entry {
     let mut entries = since(world, from).await;
+    if operation == "records.export" && entries.first().is_some_and(|entry| entry.detail()["allowed"] == true) {
+        // A long look has two: that it began, and how far it came.
+        super::export::ended(world, from).await;
+        entries.truncate(1);
+    }
     assert_eq!(entries.len(), 1, "{operation}: one look, one entry");
     let entry = entries.pop().unwrap();
     assert_eq!(entry.entry_type(), EntryType::Access);
@@ -59,6 +64,9 @@ async fn p5_every_operation_that_shows_or_searches_is_in_the_ledger() {
                 "records.list" | "records.search" | "records.get" | "fields.get" | "entries.get" => {
                     assert_eq!(records, Value::Array(vec![id]), "{path} says whose content was shown");
                     assert_eq!(entry.detail()["count"], 1);
+                }
+                "records.versions" | "records.thread" => {
+                    assert_eq!(records, Value::Array(vec![id]), "{path} says whose content was shown");
                 }
                 _ => assert!(entry.detail()["count"].as_u64().unwrap() <= 2, "{path}"),
             }

@@ -63,6 +63,32 @@ async fn a_wrong_parameter_is_named_with_what_would_be_right() {
 }
 
 #[tokio::test]
+async fn a_wrong_parameter_of_an_export_or_a_thread_is_named_too() {
+    let world = World::new().await;
+    let shown = Shown::new(&world).await;
+    let officer = world.officer(&["compliance"]).await;
+    let before = world.test.archive.head_size().await.unwrap();
+    let thread = format!("/v1/records/{}/thread", shown.kept.id());
+    for (path, query, parameter, hint) in [
+        ("/v1/records/export", "format=xml", "format", "jsonl or csv"),
+        ("/v1/records/export", "after=12", "after", "`cursor`"),
+        ("/v1/records/export", "after=12@3", "after", "`cursor`"),
+        ("/v1/records/export", "after=-1@3", "after", "`cursor`"),
+        ("/v1/records/export", "after=1@3&as_of=4", "after", "another export"),
+        ("/v1/records/export", "limit=5", "query", "known here"),
+        ("/v1/records/facets", "after=5", "query", "known here"),
+        (thread.as_str(), "limit=0", "limit", "1 to 500"),
+        (thread.as_str(), "after=-1", "after", "`next`"),
+        (thread.as_str(), "as_of=x", "as_of", "/v1/checkpoints"),
+    ] {
+        let answer = world.get(&format!("{path}?{query}")).officer(&officer).send().await;
+        let detail = answer.wrong(parameter);
+        assert!(detail.contains(hint), "{path}?{query}: {detail}");
+    }
+    assert_eq!(world.test.archive.head_size().await.unwrap(), before, "nobody looked at anything");
+}
+
+#[tokio::test]
 async fn odd_texts_are_looked_for_and_not_obeyed() {
     let world = World::new().await;
     let shown = Shown::new(&world).await;

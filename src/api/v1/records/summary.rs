@@ -11,55 +11,55 @@ use crate::record::{AdvisorId, DeviceId, EntryId, Timestamp};
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct RecordSummary {
     /// Which.
-    id: Uuid,
+    pub(super) id: Uuid,
     /// Index of its capture or observation: its place in the ledger.
-    index: u64,
+    pub(super) index: u64,
     /// Id of that entry.
-    entry: Uuid,
+    pub(super) entry: Uuid,
     /// `capture` (sent through the proxy) or `observation` (seen in a read).
     #[serde(rename = "type")]
-    kind: String,
+    pub(super) kind: String,
     /// When it got its place.
     #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
-    at: Timestamp,
+    pub(super) at: Timestamp,
     /// When it was seen, by the clock of whoever saw it.
     #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
-    captured_at: Timestamp,
+    pub(super) captured_at: Timestamp,
     /// The network, by the name of its rules.
     #[schema(example = "mastodon")]
-    network: String,
+    pub(super) network: String,
     /// `http`, `websocket` or `sse`.
-    transport: String,
+    pub(super) transport: String,
     /// `outbound` or `inbound`, seen from the advisor.
-    direction: String,
+    pub(super) direction: String,
     /// What its communications are: `post`, `reply`, `message`…
     #[schema(example = json!(["post"]))]
-    kinds: Vec<String>,
+    pub(super) kinds: Vec<String>,
     /// What else must be known: `redacted`, `off_channel`…
-    flags: Vec<String>,
+    pub(super) flags: Vec<String>,
     /// The rule that recognised it; none when it is kept raw.
-    rule: Option<String>,
+    pub(super) rule: Option<String>,
     /// Class of the HTTP method.
-    method: Option<String>,
+    pub(super) method: Option<String>,
     /// The exchange it came in.
-    exchange: Uuid,
+    pub(super) exchange: Uuid,
     /// Bytes of the request body, message or fragment.
-    size: u64,
+    pub(super) size: u64,
     /// How many attachments.
-    attachments: u64,
+    pub(super) attachments: u64,
     /// The device it came through.
-    device: Option<Uuid>,
+    pub(super) device: Option<Uuid>,
     /// Whose record it is. More than one where a message belongs to several advisors.
-    advisors: Vec<Uuid>,
+    pub(super) advisors: Vec<Uuid>,
     /// The capture that this one repeats: the device tried again.
-    retry_of: Option<Uuid>,
+    pub(super) retry_of: Option<Uuid>,
     /// What the origin said; none until it did.
-    outcome: Option<OutcomeSummary>,
+    pub(super) outcome: Option<OutcomeSummary>,
     /// Index of the entry that disposed of its content.
-    disposed: Option<u64>,
+    pub(super) disposed: Option<u64>,
     /// What became of what was sealed: `none` (nothing was), `readable`, `unreadable`, `disposed`.
     #[schema(example = "readable")]
-    content: String,
+    pub(super) content: String,
 }
 
 /// What the origin said.
@@ -67,11 +67,11 @@ pub(in crate::api) struct RecordSummary {
 pub(in crate::api) struct OutcomeSummary {
     /// `accepted`, `refused` or `unknown`.
     #[schema(example = "accepted")]
-    state: String,
+    pub(super) state: String,
     /// HTTP status.
-    status: Option<u64>,
+    pub(super) status: Option<u64>,
     /// Id of the outcome entry.
-    entry: Option<Uuid>,
+    pub(super) entry: Option<Uuid>,
 }
 
 impl RecordSummary {
