@@ -185,10 +185,11 @@ async fn find(api: &Api, id: RecordId, query: &RecordQuery) -> Result<Record, Pr
 /// when to ask again.
 async fn prove(api: &Api, record: &mut Record, as_of: Option<u64>) -> Result<(), Problem> {
     let newest = record.entries.iter().map(|entry| entry.index).max().unwrap_or_default();
-    if as_of.is_none() && api.archive.checkpoint(Some(newest.saturating_add(1))).await?.is_none() {
-        if let Err(error) = api.archive.publish(false).await {
-            tracing::warn!(%error, "a proof waits, because no checkpoint could be published");
-        }
+    if as_of.is_none()
+        && api.archive.checkpoint(Some(newest.saturating_add(1))).await?.is_none()
+        && let Err(error) = api.archive.publish(false).await
+    {
+        tracing::warn!(%error, "a proof waits, because no checkpoint could be published");
     }
     for entry in &mut record.entries {
         match api.archive.inclusion(entry.index, as_of).await? {
