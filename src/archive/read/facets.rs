@@ -70,6 +70,7 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`]; a statement that takes too long is ended by the database.
     pub async fn facets(&self, filter: &RecordFilter) -> Result<Facets, ArchiveError> {
+        let acting = self.acting(filter).await?;
         let mut query = QueryBuilder::new("with account as (");
         match filter.as_of {
             None => drop(query.push("select account, network, network_id, handle from projection.accounts")),
@@ -87,13 +88,13 @@ impl Archive {
         filter.push_content(&mut query);
         query.push(" as content from ");
         filter.push_source(&mut query);
-        filter.push_where(&mut query, &Slice { after: None, newest_first: false, limit: 0 });
+        filter.push_where(&mut query, &Slice { after: None, newest_first: false, limit: 0 }, acting.as_ref());
         query.push(
             "), said as (
                  select c.record, r.network, c.kind, c.account_id, c.account_handle
                    from hit r join projection.communications c on c.record = r.record where true",
         );
-        filter.push_part(&mut query);
+        filter.push_part(&mut query, acting.as_ref());
         query
             .push(COUNTS)
             .push(if filter.is_of_parts() { KINDS_OF_PARTS } else { KINDS })

@@ -5,10 +5,13 @@
 
 use std::ops::Range;
 
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::postgres::PgRow;
+use sqlx::{Postgres, QueryBuilder, Row as _};
 
 use super::lists::{MOST, Slice};
 use super::records::CommunicationRow;
+use crate::archive::ArchiveError;
+use crate::archive::open::Archive;
 use crate::archive::row::number;
 use crate::archive::words::{self, Match, WordQuery};
 use crate::record::{AccountId, AdvisorId, DeviceId, RecordId, Timestamp};
@@ -58,28 +61,16 @@ pub struct RecordFilter {
     pub as_of: Option<u64>,
 }
 
-/// Records as they stood: `all_advisors` are those of now. Where nothing came since, the row itself says it.
-const AS_OF: [&str; 4] = [
-    "(select s.record, s.entry_index, s.entry, s.last_index, s.type, s.at, s.captured_at, s.network, s.transport,
-             s.direction, s.kinds, s.flags, s.rule, s.method, s.exchange, s.size, s.attachments, s.device, s.retry_of,
-             s.derived_from, s.previous_version, s.disposed, s.content, s.advisors as all_advisors,
-             case when s.last_index < ",
-    " then s.advisors else
-                  (select coalesce(array_agg(a order by a), '{}') from unnest(s.advisors) a
-                    where not exists (select from projection.attributions t
-                                       where t.record = s.record and t.advisor = a and t.entry_index >= ",
-    ")) end as advisors,
-             case when o.is_now then s.outcome else o.entry end as outcome,
-             case when o.is_now then s.state else o.state end as state,
-             case when o.is_now then s.status else o.status end as status
-        from projection.records s
-        left join lateral (
-             select true as is_now, null::uuid as entry, null::text as state, null::bigint as status where s.last_index < ",
-    "
-             union all
-             (select false, a.entry, a.state, a.status from projection.outcomes a
-               where s.last_index >= ",
-];
+/// What of a record may have been otherwise, and where to read how it was.
+const CHANGING: [(&str, &str); 3] = [("outcome", "entry"), ("state", "state"), ("status", "status")];
+
+/// Who an account is to its network.
+#[derive(Debug)]
+pub(super) struct Acting {
+    network: String,
+    network_id: Option<String>,
+    handle: Option<String>,
+}
 
 /// A query in the making.
 pub(super) type Question = QueryBuilder<Postgres>;
@@ -91,21 +82,21 @@ impl RecordFilter {
     }
 
     /// The question for records between two places, oldest first.
-    pub(super) fn within(&self, range: &Range<u64>, limit: u32) -> Question {
+    pub(super) fn within(&self, range: &Range<u64>, limit: u32, acting: Option<&Acting>) -> Question {
         let after = range.start.checked_sub(1);
         let mut query = QueryBuilder::new("select r.* from ");
         self.push_source(&mut query);
-        self.push_where(&mut query, &Slice { after, newest_first: false, limit });
+        self.push_where(&mut query, &Slice { after, newest_first: false, limit }, acting);
         query.push(" and r.entry_index < ").push_bind(number(range.end));
         query.push(" order by r.entry_index limit ").push_bind(i64::from(limit.min(MOST)));
         query
     }
 
     /// The question for a run of records, in ledger order.
-    pub(super) fn query(&self, slice: &Slice) -> Question {
+    pub(super) fn query(&self, slice: &Slice, acting: Option<&Acting>) -> Question {
         let mut query = QueryBuilder::new("select r.* from ");
         self.push_source(&mut query);
-        self.push_where(&mut query, slice);
+        self.push_where(&mut query, slice, acting);
         query.push(" order by ");
         if let Some(words) = self.words.as_ref().filter(|_words| self.by_relevance) {
             // Cover density, so that words close to each other count for more, over the logarithm of the length.
@@ -118,7 +109,7 @@ impl RecordFilter {
     }
 
     /// All conditions.
-    pub(super) fn push_where(&self, query: &mut Question, slice: &Slice) {
+    pub(super) fn push_where(&self, query: &mut Question, slice: &Slice, acting: Option<&Acting>) {
         let (lower, upper) = slice.bounds();
         let upper = self.as_of.map_or(upper, |size| upper.min(number(size)));
         query.push(" where r.entry_index > ").push_bind(lower).push(" and r.entry_index < ").push_bind(upper);
@@ -131,7 +122,8 @@ impl RecordFilter {
             query.push("coalesce((select b.entry_index from projection.records b where b.at >= ");
             query.push_bind(time.date_time()).push(" order by b.at, b.entry_index limit 1), 9223372036854775807)");
         }
-        self.push_parts(query);
+        self.push_bearing(query);
+        self.push_parts(query, acting);
     }
 
     fn push_facts(&self, query: &mut Question) {
@@ -206,37 +198,35 @@ impl RecordFilter {
     }
 
     /// Conditions on communications are one `exists`, so that they hold of the same communication.
-    fn push_parts(&self, query: &mut Question) {
+    fn push_parts(&self, query: &mut Question, acting: Option<&Acting>) {
         if self.is_of_parts() {
             query.push(" and exists (select from projection.communications c where c.record = r.record");
-            self.push_part(query);
+            self.push_part(query, acting);
             query.push(")");
         }
     }
 
     /// What must hold of a communication `c` of a record `r`.
-    pub(super) fn push_part(&self, query: &mut Question) {
+    pub(super) fn push_part(&self, query: &mut Question, acting: Option<&Acting>) {
         if let Some(kind) = &self.kind {
             query.push(" and c.kind = ").push_bind(clean(kind));
         }
-        if let Some(account) = self.account {
+        if let Some(acting) = acting {
+            query.push(" and r.network = ").push_bind(acting.network.clone());
             // The handle decides only where the network's id is not known: a handle can move to another account.
-            query.push(" and exists (select from ");
-            match self.as_of {
-                None => drop(query.push("projection.accounts a")),
-                Some(size) => {
-                    query.push("(select v.* from projection.account_versions v where v.account = ");
-                    query.push_bind(account.uuid()).push(" and v.entry_index < ").push_bind(number(size));
-                    query.push(" order by v.entry_index desc limit 1) a");
+            match (&acting.network_id, &acting.handle) {
+                (Some(id), _) => drop(query.push(" and c.account_id = ").push_bind(id.clone())),
+                (None, Some(handle)) => {
+                    query
+                        .push(" and lower(ltrim(c.account_handle, '@')) = lower(ltrim(")
+                        .push_bind(handle.clone())
+                        .push(", '@'))");
                 }
+                (None, None) => drop(query.push(" and false")),
             }
-            query.push(
-                " where a.network = r.network
-                    and (a.network_id = c.account_id
-                         or a.network_id is null and lower(ltrim(a.handle, '@')) = lower(ltrim(c.account_handle, '@')))
-                    and a.account = ",
-            );
-            query.push_bind(account.uuid()).push(")");
+        } else if self.account.is_some() {
+            // Nobody was known by it.
+            query.push(" and false");
         }
         if let Some(author) = &self.author {
             push_author(query, &clean(author));
@@ -258,33 +248,62 @@ impl RecordFilter {
         }
     }
 
+    /// As of then: first those that bear the item now or ever did, each by an index.
+    fn push_bearing(&self, query: &mut Question) {
+        let Some((item, _size)) = self.item.as_ref().zip(self.as_of) else { return };
+        query
+            .push(" and r.record in (select b.record from projection.communications b where b.item = ")
+            .push_bind(clean(item));
+        query
+            .push(" union all select b.record from projection.communications b where b.edited_from = ")
+            .push_bind(clean(item));
+        query
+            .push(" union all select m.record from projection.made m where m.item = ")
+            .push_bind(clean(item))
+            .push(")");
+    }
+
     fn push_item(&self, query: &mut Question, item: &str) {
         let Some(size) = self.as_of else {
             query.push(" and (c.item = ").push_bind(item.to_owned());
             query.push(" or c.edited_from = ").push_bind(item.to_owned()).push(")");
             return;
         };
-        // Those that bear it now or ever did, and of them those that bore it then.
-        query.push(" and (c.item = ").push_bind(item.to_owned());
-        query.push(" or c.edited_from = ").push_bind(item.to_owned());
-        query.push(" or c.record in (select m.record from projection.made m where m.item = ");
-        query.push_bind(item.to_owned()).push(")) and (c.edited_from = ").push_bind(item.to_owned()).push(" or ");
+        query.push(" and (c.edited_from = ").push_bind(item.to_owned()).push(" or ");
         push_made(query, "item", size);
         query.push(" = ").push_bind(item.to_owned()).push(")");
     }
 }
 
-/// Records as they are, or as they stood.
+/// Records as they are, or as they stood; `all_advisors` are those of now. Where nothing came since, the row itself says it.
 pub(super) fn push_source(query: &mut Question, as_of: Option<u64>) {
     let Some(size) = as_of else {
         query.push("projection.records r");
         return;
     };
-    for text in AS_OF {
-        query.push(text).push_bind(number(size));
+    let size = number(size);
+    query.push(
+        "(select s.record, s.entry_index, s.entry, s.last_index, s.type, s.at, s.captured_at, s.network, s.transport,
+                 s.direction, s.kinds, s.flags, s.rule, s.method, s.exchange, s.size, s.attachments, s.device, s.retry_of,
+                 s.derived_from, s.previous_version, s.disposed, s.content, s.advisors as all_advisors,
+                 case when s.last_index < ",
+    );
+    query.push_bind(size).push(
+        " then s.advisors else
+                 (select coalesce(array_agg(a order by a), '{}') from unnest(s.advisors) a
+                   where not exists (select from projection.attributions t
+                                      where t.record = s.record and t.advisor = a and t.entry_index >= ",
+    );
+    query.push_bind(size).push(")) end as advisors");
+    for (column, then) in CHANGING {
+        query.push(", case when s.last_index < ").push_bind(size).push(" then s.").push(column);
+        query
+            .push(" else (select a.")
+            .push(then)
+            .push(" from projection.outcomes a where a.capture = s.entry and a.entry_index < ");
+        query.push_bind(size).push(" order by a.entry_index desc limit 1) end as ").push(column);
     }
-    query.push(" and a.capture = s.entry and a.entry_index < ").push_bind(number(size));
-    query.push(" order by a.entry_index desc limit 1)) o on true) r");
+    query.push(" from projection.records s) r");
 }
 
 /// What was known of a communication `c` at a size: where an answer said something, the newest word below that size.
@@ -353,6 +372,31 @@ pub enum Within {
     Text,
     /// In names and descriptions of what is attached.
     Attachments,
+}
+
+impl Archive {
+    /// Who the account of a filter is to its network, or was: asked first, so that the question itself names what an index has.
+    pub(super) async fn acting(&self, filter: &RecordFilter) -> Result<Option<Acting>, ArchiveError> {
+        let Some(account) = filter.account else { return Ok(None) };
+        let row = sqlx::query(
+            "select network, network_id, handle from projection.accounts where account = $1 and $2::bigint is null and network is not null
+             union all
+             (select network, network_id, handle from projection.account_versions
+               where account = $1 and entry_index < $2 and network is not null order by entry_index desc limit 1)",
+        )
+        .bind(account.uuid())
+        .bind(filter.as_of.map(number))
+        .fetch_optional(&self.parts.reader)
+        .await?;
+        let read = |row: &PgRow| {
+            Ok(Acting {
+                network: row.try_get("network")?,
+                network_id: row.try_get("network_id")?,
+                handle: row.try_get("handle")?,
+            })
+        };
+        row.as_ref().map(read).transpose()
+    }
 }
 
 /// One record.

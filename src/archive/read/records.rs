@@ -209,7 +209,9 @@ impl Archive {
     /// See [`ArchiveError`].
     pub async fn records(&self, filter: &RecordFilter, slice: Slice) -> Result<Vec<RecordRow>, ArchiveError> {
         // Planned for these values each time: which index is good depends on them.
-        let rows = filter.query(&slice).build().persistent(false).fetch_all(&self.parts.reader).await?;
+        let acting = self.acting(filter).await?;
+        let rows =
+            filter.query(&slice, acting.as_ref()).build().persistent(false).fetch_all(&self.parts.reader).await?;
         rows.iter().map(record).collect()
     }
 
@@ -223,7 +225,13 @@ impl Archive {
         range: Range<u64>,
         limit: u32,
     ) -> Result<Vec<RecordRow>, ArchiveError> {
-        let rows = filter.within(&range, limit).build().persistent(false).fetch_all(&self.parts.reader).await?;
+        let acting = self.acting(filter).await?;
+        let rows = filter
+            .within(&range, limit, acting.as_ref())
+            .build()
+            .persistent(false)
+            .fetch_all(&self.parts.reader)
+            .await?;
         rows.iter().map(record).collect()
     }
 
