@@ -39,6 +39,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
             // Set twice only if a handler asked twice: the same answer.
             let _same = asked.0.set(officer.id);
         }
+        api.rates.token(officer.id)?;
         let purpose = single(parts, PURPOSE)?.map(|value| {
             let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
             Purpose::new(text).map_err(|error| Problem::parameter("Muniment-Purpose", error.to_string()))

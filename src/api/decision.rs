@@ -91,6 +91,11 @@ impl Decision {
         self.unwritten.is_none() && self.written.is_empty()
     }
 
+    /// Whether it says nothing about anybody, whatever is asked: then its length tells nothing either.
+    pub(super) const fn is_unwritten(&self) -> bool {
+        self.written.is_empty()
+    }
+
     /// Whether it asks why, always or for some parameters.
     pub(super) fn needs_purpose(&self) -> bool {
         self.written.iter().any(|operation| operation.shows_content())

@@ -117,6 +117,8 @@ fn problems(operation: &mut Operation, decision: Option<&Decision>) {
         by_status.entry(kind.status().as_u16()).or_default().push(kind.name());
     }
     let said = &mut operation.responses.responses;
+    let unchanged = || ResponseBuilder::new().description("What `If-None-Match` names is unchanged").build();
+    said.entry("304".to_owned()).or_insert_with(|| RefOr::T(unchanged()));
     // An operation names a status with a problem of its own by a description alone.
     for (status, response) in said.iter_mut().filter(|(status, _)| status.starts_with(['4', '5'])) {
         if let RefOr::T(response) = response {

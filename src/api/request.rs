@@ -20,22 +20,37 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
+use tower_http::compression::Predicate;
 
+use super::accept::Offers;
 use super::decision::Decision;
 use super::problem::{Problem, ProblemKind};
+use super::serve::Arrival;
 use super::state::{Api, Asked};
+use super::unchanged;
 
 /// The outermost layer.
-pub(super) async fn envelope(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn envelope(
+    State((api, offers)): State<(Arc<Api>, Arc<Offers>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let asked = Asked::default();
     request.extensions_mut().insert(asked.clone());
     let id = api.ids.fresh();
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| Api::route(path.as_str())).unwrap_or("unknown");
-    let mut response = if Decision::on(route).is_some_and(Decision::is_open) {
+    let decision = Decision::on(route);
+    let arrival = request.extensions().get::<Arrival>().copied();
+    let mut response = if !offers.suit(route, request.headers()) {
+        let detail = format!("there is {}", offers.text(route));
+        Problem::new(ProblemKind::NotAcceptable).detail(detail).into_response()
+    } else if decision.is_some_and(Decision::is_open) {
         // Answered however busy it is, and takes no slot from others: these say that it is busy.
         bounded(&api, request, next).await
+    } else if let Some(Err(too_often)) = arrival.map(|arrival| api.rates.address(arrival.peer.ip())) {
+        too_often.into_response()
     } else if let Ok(slot) = Arc::clone(&api.slots).try_acquire_owned() {
         bounded(&api, request, next).await.map(|body| Body::new(Held { body, _slot: slot }))
     } else {
@@ -53,8 +68,27 @@ pub(super) async fn envelope(State(api): State<Arc<Api>>, mut request: Request, 
     // What is answered is evidence or about people: no cache keeps it, no browser guesses what it is.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if decision.is_some_and(Decision::is_unwritten) {
+        response.extensions_mut().insert(Compressible);
+    }
     note(&api, id, &method, route, response.status(), started, &asked);
     response
+}
+
+/// On an answer that may be compressed: it says nothing about anybody, so its length tells nothing (docs/API.md).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compressible;
+
+/// Compresses what is marked, where it is worth it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WhereSafe;
+
+impl Predicate for WhereSafe {
+    fn should_compress<B: http_body::Body>(&self, response: &axum::http::Response<B>) -> bool {
+        const LEAST: u64 = 512;
+        let worth_it = response.body().size_hint().exact().is_none_or(|size| size >= LEAST);
+        worth_it && response.extensions().get::<Compressible>().is_some()
+    }
 }
 
 /// A body that keeps its request's slot until it has ended: an answer that is still being sent is still work.
@@ -84,7 +118,13 @@ impl http_body::Body for Held {
 }
 
 async fn bounded(api: &Api, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(api.timeout, next.run(request)).await {
+    let reads = request.method() == Method::GET;
+    let known = unchanged::known(request.headers());
+    let answered = async {
+        let response = next.run(request).await;
+        if reads { unchanged::tagged(response, &known).await } else { response }
+    };
+    match tokio::time::timeout(api.timeout, answered).await {
         Ok(response) => response,
         Err(_elapsed) => Problem::new(ProblemKind::TimedOut).into_response(),
     }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::accept::Offers;
 use super::document::{Document, complete};
-use super::request::{envelope, method_not_allowed, not_found};
+use super::request::{WhereSafe, envelope, method_not_allowed, not_found};
 use super::{Api, problem, service, v1};
 
 /// Every route with its description.
@@ -65,10 +67,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// Builds the router.
 pub fn router(api: Arc<Api>) -> Router {
     let (routes, document) = routes();
+    let document = complete(document);
+    let offers = Arc::new(Offers::of(&document));
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(axum::Extension(Arc::new(complete(document))))
-        .layer(from_fn_with_state(Arc::clone(&api), envelope))
+        .layer(axum::Extension(Arc::new(document)))
+        .layer(from_fn_with_state((Arc::clone(&api), offers), envelope))
+        .layer(CompressionLayer::new().compress_when(WhereSafe))
         .with_state(api)
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::installed::Installed;
 use super::problem::{Problem, ProblemKind};
+use super::rate::RateLimits;
 use crate::access::{Admission, Desk, Officer, Role, Scope, Seen, Token, Withheld};
 use crate::archive::{Archive, Content};
 use crate::capture::spool::Spool;
@@ -36,6 +37,8 @@ pub struct Api {
     pub installed: Installed,
     /// Time for one request.
     pub timeout: Duration,
+    /// How often one token, and one address, may ask.
+    pub rates: RateLimits,
     /// Requests served at once, until the last byte of the answer is on its way.
     pub slots: Arc<Semaphore>,
     /// Cancelled once the service takes nothing new.

@@ -21,7 +21,7 @@ use super::join::{ArchiveBlobs, ArchiveDevices, ArchiveRecall};
 use super::lifecycle::Alarm;
 use super::{AppError, in_force, recognition, tasks, tls};
 use crate::access::Desk;
-use crate::api::{self, Api, Installed, Listening, Patience};
+use crate::api::{self, Api, Installed, Listening, Patience, RateLimits};
 use crate::archive::{Append, Archive, Background, Schedule};
 use crate::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use crate::capture::{Blobs, Capture, CaptureParts, Pace, Recorder, Workers};
@@ -164,6 +164,7 @@ impl Service {
             metrics: Arc::clone(&context.metrics),
             plain_networks: settings.api.plain_networks.clone(),
             installed,
+            rates: RateLimits::new(settings.api.rate_per_token, settings.api.rate_per_address),
             timeout: settings.api.timeout,
             slots: Arc::new(Semaphore::new(settings.api.requests)),
             draining: draining.clone(),

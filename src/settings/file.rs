@@ -160,6 +160,10 @@ pub struct Api {
     pub timeout: Span,
     /// Requests served at once; more are answered 503.
     pub requests: u32,
+    /// Requests a second that one token may send, five times as many at once; 0 for no limit. Beyond that they are answered 429.
+    pub rate_per_token: u32,
+    /// The same for one address. Behind a reverse proxy everybody has one address: 0 there.
+    pub rate_per_address: u32,
     /// How long an officer's token is taken, unless `officer add --expires` says otherwise.
     pub token_lifetime: Span,
 }
@@ -172,6 +176,8 @@ impl Default for Api {
             tls: None,
             timeout: Span::seconds(30),
             requests: 256,
+            rate_per_token: 200,
+            rate_per_address: 1_000,
             token_lifetime: Span::seconds(365 * 86_400),
         }
     }

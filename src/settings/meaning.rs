@@ -120,6 +120,10 @@ pub struct Api {
     pub timeout: Duration,
     /// Requests served at once.
     pub requests: usize,
+    /// Requests a second of one token; 0 for no limit.
+    pub rate_per_token: u32,
+    /// Requests a second of one address; 0 for no limit.
+    pub rate_per_address: u32,
     /// How long a token is taken.
     pub token_lifetime: Duration,
 }
@@ -243,6 +247,8 @@ impl Settings {
                 tls: file.api.tls.clone(),
                 timeout: file.api.timeout.0,
                 requests: usize::try_from(file.api.requests).unwrap_or(usize::MAX),
+                rate_per_token: file.api.rate_per_token,
+                rate_per_address: file.api.rate_per_address,
                 token_lifetime: file.api.token_lifetime.0,
             },
             upstream: Upstream {

@@ -82,6 +82,12 @@ that is wrong; a backup may still have it.";
     /// `as_of` names a size that was never signed.
     NoSuchCheckpoint = "no-such-checkpoint", NOT_FOUND, "No checkpoint of this size was published",
         "`as_of` takes the size of a published checkpoint, so that what the answer covers can be proved. /v1/checkpoints lists them.";
+    /// None of what there is would be accepted.
+    NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "There is nothing here that you accept",
+        "The header `Accept` leaves nothing: `detail` says what there is. Nobody has looked at anything.";
+    /// One token, or one address, asks too often.
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS, "You ask too often",
+        "Come back after `Retry-After` seconds. `api.rate_per_token` and `api.rate_per_address` set how often is too often.";
     /// More is asked at once than is served.
     Busy = "busy", SERVICE_UNAVAILABLE, "Too much is asked at once", "Try again after `Retry-After` seconds.";
     /// The archive does not answer.
@@ -99,16 +105,16 @@ impl ProblemKind {
     /// Whether any request may meet it; `open` is a route that needs no token.
     pub(in crate::api) const fn is_common(self, open: bool) -> bool {
         match self {
-            Self::ParameterInvalid | Self::Internal | Self::TimedOut => true,
+            Self::ParameterInvalid | Self::NotAcceptable | Self::Internal | Self::TimedOut => true,
             Self::NotAuthenticated | Self::TokenRevoked | Self::TokenExpired => !open,
             Self::PlainConnection | Self::RoleMissing | Self::OutOfScope => !open,
-            Self::Busy | Self::ArchiveUnavailable => !open,
+            Self::Busy | Self::ArchiveUnavailable | Self::RateLimited => !open,
             _ => false,
         }
     }
 
     /// Whether it goes away by itself, so that `Retry-After` makes sense.
     pub(super) const fn passes(self) -> bool {
-        matches!(self, Self::Busy | Self::ArchiveUnavailable | Self::TimedOut | Self::NotPublished)
+        matches!(self, Self::Busy | Self::ArchiveUnavailable | Self::TimedOut | Self::NotPublished | Self::RateLimited)
     }
 }

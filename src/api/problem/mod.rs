@@ -6,6 +6,8 @@
 mod from;
 mod kind;
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,11 +18,16 @@ use super::path::Path;
 
 pub use kind::ProblemKind;
 
+/// Seconds to wait where nothing is known about how long it lasts.
+const PAUSE: u8 = 2;
+
 /// A refusal.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
     kind: ProblemKind,
     facts: Facts,
+    /// Seconds after which it makes sense to ask again, where it says so.
+    after: u8,
 }
 
 /// What is particular to one refusal.
@@ -73,21 +80,30 @@ pub(super) struct ProblemBody {
 
 impl Problem {
     pub(super) fn new(kind: ProblemKind) -> Self {
-        Self { kind, facts: Facts::default() }
+        Self { kind, facts: Facts::default(), after: PAUSE }
     }
 
     pub(super) fn parameter(name: &'static str, detail: impl Into<String>) -> Self {
         let facts = Facts { parameter: Some(name), detail: Some(detail.into()), ..Facts::default() };
-        Self { kind: ProblemKind::ParameterInvalid, facts }
+        Self { kind: ProblemKind::ParameterInvalid, facts, after: PAUSE }
     }
 
     pub(super) fn disposed(index: u64) -> Self {
-        Self { kind: ProblemKind::Disposed, facts: Facts { disposal: Some(index), ..Facts::default() } }
+        Self { facts: Facts { disposal: Some(index), ..Facts::default() }, ..Self::new(ProblemKind::Disposed) }
     }
 
     /// A range outside of a value of this size.
     pub(super) fn outside(size: u64) -> Self {
-        Self { kind: ProblemKind::RangeNotSatisfiable, facts: Facts { size: Some(size), ..Facts::default() } }
+        Self { facts: Facts { size: Some(size), ..Facts::default() }, ..Self::new(ProblemKind::RangeNotSatisfiable) }
+    }
+
+    /// Too many of one token, or one address.
+    pub(super) fn rate_limited(whose: &'static str, wait: Duration) -> Self {
+        // Rounded up: whoever comes back in time is not refused again.
+        let after = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+        let after = u8::try_from(after).unwrap_or(u8::MAX);
+        let detail = format!("this {whose} asks more often than is served; come back in {after} s");
+        Self { after, ..Self::new(ProblemKind::RateLimited).detail(detail) }
     }
 
     #[must_use]
@@ -120,7 +136,7 @@ impl Problem {
         }
         headers.extend(range.map(|range| (header::CONTENT_RANGE, range)));
         if self.kind.passes() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(u16::from(self.after)));
         }
         response
     }

@@ -10,6 +10,7 @@ mod export;
 mod facets;
 mod filters;
 mod fuzz;
+mod http;
 mod kept;
 mod limits;
 mod listener;

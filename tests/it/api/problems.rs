@@ -20,6 +20,7 @@ async fn every_problem_has_a_stable_type_that_explains_itself() {
         "internal",
         "method-not-allowed",
         "no-such-checkpoint",
+        "not-acceptable",
         "not-authenticated",
         "not-found",
         "not-published",
@@ -28,6 +29,7 @@ async fn every_problem_has_a_stable_type_that_explains_itself() {
         "plain-connection",
         "purpose-required",
         "range-not-satisfiable",
+        "rate-limited",
         "role-missing",
         "timed-out",
         "token-expired",
@@ -104,10 +106,13 @@ async fn a_head_request_is_a_look_without_a_body() {
 }
 
 #[tokio::test]
-async fn what_is_answered_does_not_depend_on_what_would_be_preferred() {
+async fn what_is_accepted_decides_whether_there_is_an_answer_and_never_which() {
     let world = World::new().await;
     let officer = world.officer(&["compliance"]).await;
-    for accept in ["application/xml", "text/html", "*/*;q=0", "image/png, text/css", "nonsense", ""] {
+    for accept in ["application/xml", "text/html", "*/*;q=0", "image/png, text/css"] {
+        world.get("/v1/records").officer(&officer).header("accept", accept).send().await.problem(406, "not-acceptable");
+    }
+    for accept in ["application/json;q=0.1, text/html", "*/*", "nonsense", ""] {
         let answer = world.get("/v1/records").officer(&officer).header("accept", accept).send().await;
         assert_eq!(answer.header("content-type"), Some("application/json"), "{accept}");
         answer.json(200);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muniment::access::{Desk, Token};
-use muniment::api::{Api, Installed, Listening, Patience};
+use muniment::api::{Api, Installed, Listening, Patience, RateLimits};
 use muniment::archive::{Append, Archive, BlobDigest, BlobStore, Limits, Options};
 use muniment::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use muniment::capture::{BlobWriter, Blobs, SystemEntropy};
@@ -31,6 +31,8 @@ pub(super) struct Setting {
     pub(super) append_timeout: Duration,
     pub(super) patience: Patience,
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
+    /// Requests a second of one token and one address; 0 for no limit.
+    pub(super) rates: (u32, u32),
     /// With a relay between archive and Postgres that can be cut.
     pub(super) relay: bool,
 }
@@ -39,7 +41,15 @@ impl Default for Setting {
     fn default() -> Self {
         let timeout = Duration::from_secs(30);
         let append_timeout = Duration::from_secs(10);
-        Self { slots: 64, timeout, append_timeout, patience: Patience::beside(timeout), tls: None, relay: false }
+        Self {
+            slots: 64,
+            timeout,
+            append_timeout,
+            patience: Patience::beside(timeout),
+            tls: None,
+            rates: (0, 0),
+            relay: false,
+        }
     }
 }
 
@@ -142,6 +152,7 @@ impl Instance {
             metrics: Arc::clone(&metrics),
             plain_networks: Vec::new(),
             installed: Installed::default(),
+            rates: RateLimits::new(setting.rates.0, setting.rates.1),
             timeout: setting.timeout,
             slots: Arc::clone(&slots),
             draining: draining.clone(),
