@@ -72,6 +72,8 @@ operations! {
     OfficersList = "officers.list", ReadPeople, false;
     /// The accounts.
     AccountsList = "accounts.list", ReadPeople, false;
+    /// Records, outcomes, gaps and alarms as they come, without content.
+    EventsFollow = "events.follow", ListRecords, false;
     /// The gaps.
     GapsList = "gaps.list", ReadIntegrity, false;
     /// What was covered of each device.

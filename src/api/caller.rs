@@ -10,6 +10,7 @@ use super::problem::{Problem, ProblemKind};
 use super::serve::Arrival;
 use super::state::{Api, Asked};
 use crate::access::{Admission, Officer, Operation, Permission, Purpose, Seen, Token};
+use crate::record::OfficerId;
 use crate::settings::{Cidr, is_trusted_plain};
 
 /// The header that says why somebody looks.
@@ -17,6 +18,7 @@ const PURPOSE: &str = "muniment-purpose";
 
 /// An officer whose token was shown, with the purpose stated.
 pub(super) struct Caller {
+    token: Token,
     officer: Officer,
     purpose: Option<Purpose>,
 }
@@ -44,7 +46,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
             let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
             Purpose::new(text).map_err(|error| Problem::parameter("Muniment-Purpose", error.to_string()))
         });
-        Ok(Self { officer, purpose: purpose.transpose()? })
+        Ok(Self { token, officer, purpose: purpose.transpose()? })
     }
 }
 
@@ -72,6 +74,21 @@ impl Caller {
     pub(super) async fn admit(&self, api: &Api, operation: Operation, asked: &Seen) -> Result<Admission, Problem> {
         let admission = api.desk.admit(&self.officer, operation, self.purpose.clone(), asked).await?;
         api.within_scope(admission, asked).await
+    }
+
+    /// Who it is.
+    pub(super) const fn officer(&self) -> OfficerId {
+        self.officer.id
+    }
+
+    /// For what takes long: does the token still let its officer in, in a role that may do it?
+    pub(super) async fn ask_again(&mut self, api: &Api, operation: Operation) -> Result<(), Problem> {
+        let officer = api.officer(&self.token).await?;
+        if !officer.may(operation) {
+            return Err(Problem::role_missing(operation.permission()));
+        }
+        self.officer = officer;
+        Ok(())
     }
 
     /// For what says nothing about anybody, and so is not written down: the permission alone.

@@ -57,6 +57,8 @@ pub(super) const DECISIONS: &[Decision] = &[
     written("/v1/accounts", &[Operation::AccountsList]),
     written("/v1/accounts/{id}", &[Operation::AccountsGet]),
     written("/v1/officers", &[Operation::OfficersList]),
+    // An entry when it begins, one before each run of events is shown, one when it ends.
+    written("/v1/events", &[Operation::EventsFollow]),
     written("/v1/gaps", &[Operation::GapsList]),
     written("/v1/coverage", &[Operation::CoverageList]),
     written("/v1/settings", &[Operation::SettingsList]),

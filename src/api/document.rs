@@ -12,6 +12,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Sch
 use super::decision::Decision;
 use super::page::Order;
 use super::problem::{ProblemBody, ProblemKind};
+use super::v1::events::event::Event;
 use super::v1::records::filter::{ContentWord, OutcomeWord};
 use crate::access::Operation as Access;
 use crate::record::{Direction, Kind};
@@ -32,9 +33,10 @@ or content write an `access` entry before they answer (`x-muniment-access` says 
         (name = "access", description = "Who looked at what, when and why"),
         (name = "integrity", description = "What is missing, and whether what is there holds"),
         (name = "system", description = "What it consists of, and how it is set"),
+        (name = "live", description = "What happens, as it happens"),
         (name = "service", description = "Health, metrics, this document"),
     ),
-    components(schemas(ProblemBody, Order)),
+    components(schemas(ProblemBody, Order, Event)),
     modifiers(&Token)
 )]
 pub(super) struct Document;

@@ -20,6 +20,7 @@ mod serve;
 mod service;
 mod stall;
 mod state;
+mod streams;
 mod unchanged;
 mod v1;
 
@@ -29,3 +30,4 @@ pub use rate::RateLimits;
 pub use router::{document, router};
 pub use serve::{Listening, Patience};
 pub use state::Api;
+pub use streams::{StreamBounds, Streams};

@@ -27,6 +27,7 @@ use super::decision::Decision;
 use super::problem::{Problem, ProblemKind};
 use super::serve::Arrival;
 use super::state::{Api, Asked};
+use super::streams::Streaming;
 use super::unchanged;
 
 /// The outermost layer.
@@ -52,7 +53,13 @@ pub(super) async fn envelope(
     } else if let Some(Err(too_often)) = arrival.map(|arrival| api.rates.address(arrival.peer.ip())) {
         too_often.into_response()
     } else if let Ok(slot) = Arc::clone(&api.slots).try_acquire_owned() {
-        bounded(&api, request, next).await.map(|body| Body::new(Held { body, _slot: slot }))
+        let response = bounded(&api, request, next).await;
+        // A stream waits far more than it works, and has a place of its own.
+        if response.extensions().get::<Streaming>().is_some() {
+            response
+        } else {
+            response.map(|body| Body::new(Held { body, _slot: slot }))
+        }
     } else {
         Problem::new(ProblemKind::Busy).into_response()
     };

@@ -44,6 +44,7 @@ fn routes() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(v1::access::list::list))
         .routes(routes!(v1::coverage::list::list))
         .routes(routes!(v1::settings::list::list))
+        .routes(routes!(v1::events::follow::follow))
         .routes(routes!(v1::tiles::get::get))
         // Officers too, but these say nothing about anybody: digests, sizes, counts.
         .routes(routes!(v1::tiles::checkpoint::checkpoint))

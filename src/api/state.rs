@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::installed::Installed;
 use super::problem::{Problem, ProblemKind};
 use super::rate::RateLimits;
+use super::streams::Streams;
 use crate::access::{Admission, Desk, Officer, Role, Scope, Seen, Token, Withheld};
 use crate::archive::{Archive, Content};
 use crate::capture::spool::Spool;
@@ -41,6 +42,8 @@ pub struct Api {
     pub rates: RateLimits,
     /// Requests served at once, until the last byte of the answer is on its way.
     pub slots: Arc<Semaphore>,
+    /// Event streams that are open.
+    pub streams: Streams,
     /// Cancelled once the service takes nothing new.
     pub draining: CancellationToken,
 }

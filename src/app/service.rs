@@ -21,7 +21,7 @@ use super::join::{ArchiveBlobs, ArchiveDevices, ArchiveRecall};
 use super::lifecycle::Alarm;
 use super::{AppError, in_force, recognition, tasks, tls};
 use crate::access::Desk;
-use crate::api::{self, Api, Installed, Listening, Patience, RateLimits};
+use crate::api::{self, Api, Installed, Listening, Patience, RateLimits, StreamBounds, Streams};
 use crate::archive::{Append, Archive, Background, Schedule};
 use crate::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use crate::capture::{Blobs, Capture, CaptureParts, Pace, Recorder, Workers};
@@ -142,6 +142,7 @@ impl Service {
         let stop = || background.stop.clone();
         let schedule = Schedule { checkpoint: settings.archive.checkpoint_every, verify: settings.verify_every };
         let beside = Background::start(archive, schedule, tasks::on_archive_alarm(alarm.clone()));
+        let followed = beside.followed();
         background.tasks.spawn(beside.run(stop()));
         background.tasks.spawn(tasks::watch(archive.clone(), alarm.clone(), stop()));
         background.tasks.spawn(Arc::clone(&devices).watch(stop()));
@@ -155,6 +156,7 @@ impl Service {
             context.master.clone(),
             blobs,
         );
+        let (api_task, proxy_task) = (Part::default(), Part::default());
         let api = Arc::new(Api {
             archive: archive.clone(),
             spool,
@@ -167,6 +169,7 @@ impl Service {
             rates: RateLimits::new(settings.api.rate_per_token, settings.api.rate_per_address),
             timeout: settings.api.timeout,
             slots: Arc::new(Semaphore::new(settings.api.requests)),
+            streams: Streams::new(StreamBounds::default(), followed, api_task.tasks.clone()),
             draining: draining.clone(),
         });
         let api_address = listening.address();
@@ -190,7 +193,6 @@ impl Service {
         .await?;
         let proxy_address = proxy.address();
         let patience = Patience::beside(settings.api.timeout);
-        let (api_task, proxy_task) = (Part::default(), Part::default());
         api_task.tasks.spawn(listening.serve(api::router(api), api_tls, patience, api_task.stop.clone()));
         let stop = proxy_task.stop.clone();
         proxy_task.tasks.spawn(async move {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::open::{Archive, service_word};
 use super::submission::{Append as _, Submission};
 use super::verify::{Finding, Verification};
-use super::{ArchiveError, Follower, Inconsistency};
+use super::{ArchiveError, Followed, Follower, Inconsistency};
 use crate::ledger::{Actor, EntryType};
 
 /// Files of disposed records are looked for this often.
@@ -48,6 +49,7 @@ pub type OnAlarm = Arc<dyn Fn(Alarm) + Send + Sync>;
 pub struct Background {
     stopping: CancellationToken,
     tasks: JoinSet<()>,
+    followed: watch::Receiver<Followed>,
 }
 
 impl fmt::Debug for Background {
@@ -69,10 +71,18 @@ impl Background {
         let stopping = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(publish(archive.clone(), schedule.checkpoint, Arc::clone(&alarm), stopping.clone()));
-        tasks.spawn(project(archive.clone(), stopping.clone()));
+        let follower = Follower::start(archive);
+        let followed = follower.followed();
+        tasks.spawn(project(follower, stopping.clone()));
         tasks.spawn(sweep(archive.clone(), stopping.clone()));
         tasks.spawn(verify(archive.clone(), schedule.verify, alarm, stopping.clone()));
-        Self { stopping, tasks }
+        Self { stopping, tasks, followed }
+    }
+
+    /// How far the projections are; changes as they follow.
+    #[must_use]
+    pub fn followed(&self) -> watch::Receiver<Followed> {
+        self.followed.clone()
     }
 
     /// Runs until told to stop, then waits for all parts.
@@ -121,8 +131,7 @@ async fn publish(archive: Archive, every: Duration, alarm: OnAlarm, stopping: Ca
 }
 
 /// Keeps the projections up with the ledger.
-async fn project(archive: Archive, stopping: CancellationToken) {
-    let follower = Follower::start(&archive);
+async fn project(follower: Follower, stopping: CancellationToken) {
     stopping.cancelled().await;
     follower.stop().await;
 }

@@ -36,9 +36,10 @@ pub use people::{Directory, KnownDevice, Limits, Password, PasswordError, Regist
 pub use project::{Comparison, Deviation, Difference, Followed, Follower, Rebuilt, rebuild};
 pub use publish::{Consistency, Guard, Inclusion, Published};
 pub use read::{
-    AccountRow, AdvisorRow, CommunicationRow, Content, CoverageRow, DeviceRow, FacetCount, Facets, Field, GapOf,
-    GapRow, IdentityRow, Inventory, ItemPlace, Links, LookFilter, LookRow, OfficerRow, OpenCapture, OwnedAccount,
-    RecentCapture, RecordFilter, RecordRow, RulesRow, SettingsRow, Slice, SourceRow, VerificationRow, Versions, Within,
+    AccountRow, AdvisorRow, CommunicationRow, Content, CoverageRow, DeviceRow, EventFilter, EventPage, EventRow,
+    FacetCount, Facets, Field, GapOf, GapRow, Happened, IdentityRow, Inventory, ItemPlace, Links, LookFilter, LookRow,
+    OfficerRow, OpenCapture, OwnedAccount, RecentCapture, RecordFilter, RecordRow, RulesRow, SettingsRow, Slice,
+    SourceRow, VerificationRow, Versions, Within,
 };
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
 pub use verify::{Finding, Progress, Scope, Verification, Verifier};

@@ -88,6 +88,9 @@ that is wrong; a backup may still have it.";
     /// One token, or one address, asks too often.
     RateLimited = "rate-limited", TOO_MANY_REQUESTS, "You ask too often",
         "Come back after `Retry-After` seconds. `api.rate_per_token` and `api.rate_per_address` set how often is too often.";
+    /// The officer follows events in more places than are served.
+    TooManyStreams = "too-many-streams", TOO_MANY_REQUESTS, "Too many event streams are open",
+        "End one that is open, or try again after `Retry-After` seconds: one that was left is noticed within seconds.";
     /// More is asked at once than is served.
     Busy = "busy", SERVICE_UNAVAILABLE, "Too much is asked at once", "Try again after `Retry-After` seconds.";
     /// The archive does not answer.
@@ -115,6 +118,7 @@ impl ProblemKind {
 
     /// Whether it goes away by itself, so that `Retry-After` makes sense.
     pub(super) const fn passes(self) -> bool {
-        matches!(self, Self::Busy | Self::ArchiveUnavailable | Self::TimedOut | Self::NotPublished | Self::RateLimited)
+        use ProblemKind::{ArchiveUnavailable, Busy, NotPublished, RateLimited, TimedOut, TooManyStreams};
+        matches!(self, Busy | ArchiveUnavailable | TimedOut | NotPublished | RateLimited | TooManyStreams)
     }
 }

@@ -7,6 +7,7 @@ pub(super) mod checkpoints;
 pub(super) mod coverage;
 pub(super) mod devices;
 pub(super) mod entries;
+pub(super) mod events;
 pub(super) mod gaps;
 pub(super) mod history;
 pub(super) mod integrity;

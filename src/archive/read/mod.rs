@@ -3,6 +3,7 @@
 mod content;
 mod coverage;
 mod entries;
+mod events;
 mod facets;
 mod filter;
 mod inventory;
@@ -18,6 +19,7 @@ mod verifications;
 pub use content::{Content, Field};
 pub(super) use content::{SealedRow, check_listed, field_name, open_blob, open_fields, parse_key, unwrap};
 pub use coverage::{CoverageRow, GapOf};
+pub use events::{EventFilter, EventPage, EventRow, Happened};
 pub use facets::{FacetCount, Facets};
 pub use filter::{RecordFilter, Within};
 pub use inventory::{Inventory, RulesRow, SettingsRow, SourceRow};

@@ -160,6 +160,7 @@ async fn every_operation_is_described_with_its_parameters() {
         let mut headers = named("header");
         // Bytes can be asked for in parts.
         let conditions = ["Range", "If-Range", "If-None-Match"];
+        headers.retain(|name| name != "Last-Event-ID" || route.template != "/v1/events");
         let parts = headers.iter().filter(|name| conditions.contains(&name.as_str())).count();
         assert_eq!(parts, if route.written == ["fields.get"] { 3 } else { 0 }, "{}", route.template);
         headers.retain(|name| !conditions.contains(&name.as_str()));

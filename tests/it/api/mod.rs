@@ -6,6 +6,7 @@ mod attachments;
 mod call;
 mod desk;
 mod document;
+mod events;
 mod export;
 mod facets;
 mod filters;

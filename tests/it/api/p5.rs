@@ -31,6 +31,11 @@ async fn the_look(world: &World, from: u64, officer: &Officer, operation: &str) 
         super::export::ended(world, from).await;
         entries.truncate(1);
     }
+    if operation == "events.follow" && entries.len() == 3 {
+        // A stream that showed one run: that it begins, the run, that it ended.
+        entries.swap(0, 1);
+        entries.truncate(1);
+    }
     assert_eq!(entries.len(), 1, "{operation}: one look, one entry");
     let entry = entries.pop().unwrap();
     assert_eq!(entry.entry_type(), EntryType::Access);
@@ -68,6 +73,7 @@ async fn p5_every_operation_that_shows_or_searches_is_in_the_ledger() {
                 "records.versions" | "records.thread" => {
                     assert_eq!(records, Value::Array(vec![id]), "{path} says whose content was shown");
                 }
+                "events.follow" => assert_eq!(records, Value::Array(vec![id]), "{path} says whose record was named"),
                 _ => assert!(entry.detail()["count"].as_u64().unwrap() <= 2, "{path}"),
             }
             let query = opened(&world, &entry, "query").await;

@@ -34,6 +34,7 @@ async fn every_problem_has_a_stable_type_that_explains_itself() {
         "timed-out",
         "token-expired",
         "token-revoked",
+        "too-many-streams",
         "unreadable",
     ];
     assert_eq!(names, BTreeSet::from(known));

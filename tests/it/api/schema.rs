@@ -40,7 +40,13 @@ fn gather(document: &Value, schema: &Value, into: &mut Map<String, Value>, free:
 fn shape(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     let schema = resolve(document, schema)?;
     for part in schema["allOf"].as_array().into_iter().flatten() {
-        shape(document, part, value, at)?;
+        let part = resolve(document, part)?;
+        // Of a whole that has other parts: what no part describes is found by whoever has gathered them all.
+        match part["oneOf"].as_array() {
+            Some(choices) if choices.iter().any(|choice| shape(document, choice, value, at).is_ok()) => {}
+            Some(_) => return Err(format!("{at}: {value} fits no part of {part}")),
+            None => shape(document, part, value, at)?,
+        }
     }
     if let Some(choices) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
         let fits = choices.iter().filter(|choice| check(document, choice, value, at).is_ok()).count();

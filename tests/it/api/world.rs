@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muniment::access::{Desk, Token};
-use muniment::api::{Api, Installed, Listening, Patience, RateLimits};
-use muniment::archive::{Append, Archive, BlobDigest, BlobStore, Limits, Options};
+use muniment::api::{Api, Installed, Listening, Patience, RateLimits, StreamBounds, Streams};
+use muniment::archive::{Append, Archive, BlobDigest, BlobStore, Followed, Follower, Limits, Options};
 use muniment::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use muniment::capture::{BlobWriter, Blobs, SystemEntropy};
 use muniment::ledger::Actor;
@@ -16,8 +16,9 @@ use muniment::record::OfficerId;
 use muniment::settings::WhenUnavailable;
 use muniment::telemetry::Metrics;
 use tempfile::TempDir;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::call::Call;
 use crate::support::archive::{TestArchive, master};
@@ -35,6 +36,9 @@ pub(super) struct Setting {
     pub(super) rates: (u32, u32),
     /// With a relay between archive and Postgres that can be cut.
     pub(super) relay: bool,
+    /// With projections that follow the ledger by themselves.
+    pub(super) follow: bool,
+    pub(super) streams: StreamBounds,
 }
 
 impl Default for Setting {
@@ -49,6 +53,8 @@ impl Default for Setting {
             tls: None,
             rates: (0, 0),
             relay: false,
+            follow: false,
+            streams: StreamBounds::default(),
         }
     }
 }
@@ -68,6 +74,8 @@ pub(super) struct Instance {
     pub(super) spool: Arc<Spool>,
     pub(super) stop: CancellationToken,
     pub(super) serving: tokio::task::JoinHandle<()>,
+    pub(super) streaming: TaskTracker,
+    _follower: Option<Follower>,
     _spool: TempDir,
 }
 
@@ -100,8 +108,13 @@ impl World {
 
     /// The API once more, on the same database, with a data directory of its own.
     pub(super) async fn second(&self, data_dir: &Path) -> Instance {
+        self.second_with(data_dir, &Setting::default()).await
+    }
+
+    /// The same with another setting.
+    pub(super) async fn second_with(&self, data_dir: &Path, setting: &Setting) -> Instance {
         let archive = self.test.open_again(data_dir).await.unwrap();
-        Instance::start(&self.test, archive, Arc::new(Metrics::new()), &Setting::default()).await
+        Instance::start(&self.test, archive, Arc::new(Metrics::new()), setting).await
     }
 
     /// An officer in these roles.
@@ -143,6 +156,9 @@ impl Instance {
         let (slots, draining, stop) =
             (Arc::new(Semaphore::new(setting.slots)), CancellationToken::new(), CancellationToken::new());
         let spool = spool(test, &archive, dir.path(), &metrics);
+        let follower = setting.follow.then(|| Follower::start(&archive));
+        let followed = follower.as_ref().map_or_else(|| watch::channel(Followed::default()).1, Follower::followed);
+        let streaming = TaskTracker::new();
         let api = Api {
             spool: Arc::clone(&spool),
             desk: desk(test, Arc::new(archive.clone())),
@@ -155,6 +171,7 @@ impl Instance {
             rates: RateLimits::new(setting.rates.0, setting.rates.1),
             timeout: setting.timeout,
             slots: Arc::clone(&slots),
+            streams: Streams::new(setting.streams, followed, streaming.clone()),
             draining: draining.clone(),
         };
         let listening = Listening::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
@@ -165,7 +182,7 @@ impl Instance {
             setting.patience,
             stop.clone(),
         ));
-        Self { address, slots, draining, spool, stop, serving, _spool: dir }
+        Self { address, slots, draining, spool, stop, serving, streaming, _follower: follower, _spool: dir }
     }
 }
 

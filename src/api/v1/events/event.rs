@@ -1,0 +1,176 @@
+//! One event, as it is sent: ids, kinds and facts that lists show, and nothing of what was said.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::archive::{EventFilter, EventRow, Happened};
+use crate::record::{AdvisorId, DeviceId, EntryId, RecordId, Timestamp};
+
+/// What events are about: names for `events`, and the `event` field of each.
+pub(super) const NAMES: [&str; 5] = ["record", "outcome", "attribution", "gap", "alarm"];
+
+/// Something that happened: the `data` of a server-sent event. Its `event` is sent as a field of its own too, and its index as `id`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct Event {
+    /// Index of its entry: its place in the ledger.
+    index: u64,
+    /// When it got its place; absent where only the entry says so.
+    #[schema(value_type = Option<String>, example = "2026-11-21T20:00:00.000000Z")]
+    at: Option<Timestamp>,
+    /// The record concerned.
+    record: Option<Uuid>,
+    /// The network, where known.
+    #[schema(example = "mastodon")]
+    network: Option<String>,
+    /// The device, where known.
+    device: Option<Uuid>,
+    /// Whose it is, as far as is known now.
+    advisors: Vec<Uuid>,
+    /// What happened.
+    #[serde(flatten)]
+    what: What,
+}
+
+/// What happened, by `event`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum What {
+    /// Something was kept.
+    Record {
+        /// `capture` (sent through the proxy) or `observation` (seen in a read).
+        r#type: String,
+        /// `http`, `websocket` or `sse`.
+        transport: String,
+        /// `outbound` or `inbound`.
+        direction: String,
+        /// What its communications are.
+        kinds: Vec<String>,
+        /// What else must be known.
+        flags: Vec<String>,
+        /// Bytes.
+        size: u64,
+        /// How many attachments.
+        attachments: u64,
+        /// The capture it repeats.
+        retry_of: Option<Uuid>,
+    },
+    /// An origin answered, or will not.
+    Outcome {
+        /// Id of the capture that it closes.
+        capture: Uuid,
+        /// `accepted`, `refused` or `unknown`.
+        state: String,
+        /// HTTP status.
+        status: Option<u64>,
+        /// Why it is unknown.
+        cause: Option<String>,
+    },
+    /// A record turned out to be an advisor's.
+    Attribution {},
+    /// Something could not be kept, or not be read.
+    Gap {
+        /// Why: a word of a closed list, explained in docs/FORMAT.md.
+        cause: String,
+        /// How many times.
+        count: u64,
+        /// The first moment concerned.
+        #[schema(value_type = String)]
+        since: Timestamp,
+        /// The last moment concerned.
+        #[schema(value_type = String)]
+        until: Timestamp,
+    },
+    /// Something is wrong with the archive: somebody has to look.
+    Alarm {
+        /// `verification_failed` or `entry_damaged`.
+        alarm: &'static str,
+        /// How much was verified.
+        scope: Option<String>,
+        /// How many failures.
+        failures: Option<u64>,
+        /// The first index that failed.
+        first_failure: Option<u64>,
+        /// What is wrong with the entry, as a word.
+        problem: Option<String>,
+    },
+}
+
+impl Event {
+    pub(super) const fn name(&self) -> &'static str {
+        match self.what {
+            What::Record { .. } => "record",
+            What::Outcome { .. } => "outcome",
+            What::Attribution {} => "attribution",
+            What::Gap { .. } => "gap",
+            What::Alarm { .. } => "alarm",
+        }
+    }
+
+    /// As it goes over the wire. JSON has no line ends in it, so one line is all of it.
+    pub(super) fn write(&self, into: &mut String) -> Result<(), serde_json::Error> {
+        let data = serde_json::to_string(self)?;
+        into.push_str(&format!("id: {}\nevent: {}\ndata: {data}\n\n", self.index, self.name()));
+        Ok(())
+    }
+}
+
+/// The filter for these names; none where one of them is not known.
+pub(super) fn filter(names: &str) -> Option<EventFilter> {
+    let mut filter = EventFilter::default();
+    for name in names.split(',') {
+        match name {
+            "record" => filter.records = true,
+            "outcome" => filter.outcomes = true,
+            "attribution" => filter.attributions = true,
+            "gap" => filter.gaps = true,
+            "alarm" => filter.alarms = true,
+            _ => return None,
+        }
+    }
+    Some(filter)
+}
+
+impl From<EventRow> for Event {
+    fn from(row: EventRow) -> Self {
+        Self {
+            index: row.index,
+            at: row.at,
+            record: row.record.map(RecordId::uuid),
+            network: row.network,
+            device: row.device.map(DeviceId::uuid),
+            advisors: row.advisors.into_iter().map(AdvisorId::uuid).collect(),
+            what: row.what.into(),
+        }
+    }
+}
+
+impl From<Happened> for What {
+    fn from(what: Happened) -> Self {
+        match what {
+            Happened::Record { entry_type, transport, direction, kinds, flags, size, attachments, retry_of } => {
+                let retry_of = retry_of.map(EntryId::uuid);
+                Self::Record { r#type: entry_type, transport, direction, kinds, flags, size, attachments, retry_of }
+            }
+            Happened::Outcome { capture, state, status, cause } => {
+                Self::Outcome { capture: capture.uuid(), state, status, cause }
+            }
+            Happened::Attribution => Self::Attribution {},
+            Happened::Gap { cause, count, since, until } => Self::Gap { cause, count, since, until },
+            Happened::VerificationFailed { scope, failures, first_failure } => Self::Alarm {
+                alarm: "verification_failed",
+                scope: Some(scope),
+                failures: Some(failures),
+                first_failure,
+                problem: None,
+            },
+            Happened::EntryDamaged { problem } => Self::Alarm {
+                alarm: "entry_damaged",
+                scope: None,
+                failures: None,
+                first_failure: None,
+                problem: Some(problem),
+            },
+        }
+    }
+}

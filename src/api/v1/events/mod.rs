@@ -1,0 +1,5 @@
+//! What happens, as it happens.
+
+pub(in crate::api) mod event;
+pub(in crate::api) mod follow;
+mod stream;
