@@ -73,6 +73,12 @@ impl<'de> Deserialize<'de> for Cidr {
     }
 }
 
+/// Whether a plain connection from this address may carry a credential.
+#[must_use]
+pub fn is_trusted_plain(address: IpAddr, networks: &[Cidr]) -> bool {
+    address.to_canonical().is_loopback() || networks.iter().any(|network| network.contains(address))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,15 +15,13 @@ mod load;
 mod meaning;
 mod quantity;
 
-pub use cidr::{Cidr, CidrError};
+pub use cidr::{Cidr, CidrError, is_trusted_plain};
 pub use environment::{Environment, Process};
 pub use error::{Place, SettingsError};
 pub use file::WhenUnavailable;
 pub use host::{HostError, HostName, ParentProxy, ParentProxyError};
 pub use load::load;
-pub use meaning::{
-    Api, Archive, Log, MasterKey, Postgres, Proxy, ProxyLimits, Recognition, Settings, Upstream, is_trusted_plain,
-};
+pub use meaning::{Api, Archive, Log, MasterKey, Postgres, Proxy, ProxyLimits, Recognition, Settings, Upstream};
 pub use quantity::{QuantityError, Size, Span};
 
 /// The environment variables muniment reads, each with what it is for. There are no others.

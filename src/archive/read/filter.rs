@@ -6,15 +6,15 @@
 use std::ops::Range;
 
 use sqlx::postgres::PgRow;
-use sqlx::{Postgres, QueryBuilder, Row as _};
+use sqlx::{QueryBuilder, Row as _};
 
+use super::as_of::{Question, push_made, push_source};
 use super::lists::{MOST, Slice};
-use super::records::CommunicationRow;
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::number;
-use crate::archive::words::{self, Match, WordQuery};
-use crate::record::{AccountId, AdvisorId, DeviceId, RecordId, Timestamp};
+use crate::archive::words::{self, WordQuery};
+use crate::record::{AccountId, AdvisorId, DeviceId, Timestamp};
 
 /// Which records. Everything that is given must hold.
 #[derive(Debug, Clone, Default)]
@@ -61,9 +61,6 @@ pub struct RecordFilter {
     pub as_of: Option<u64>,
 }
 
-/// What of a record may have been otherwise, and where to read how it was.
-const CHANGING: [(&str, &str); 3] = [("outcome", "entry"), ("state", "state"), ("status", "status")];
-
 /// Who an account is to its network.
 #[derive(Debug)]
 pub(super) struct Acting {
@@ -71,9 +68,6 @@ pub(super) struct Acting {
     network_id: Option<String>,
     handle: Option<String>,
 }
-
-/// A query in the making.
-pub(super) type Question = QueryBuilder<Postgres>;
 
 impl RecordFilter {
     /// What to read from, as `r`.
@@ -275,50 +269,6 @@ impl RecordFilter {
     }
 }
 
-/// Records as they are, or as they stood; `all_advisors` are those of now. Where nothing came since, the row itself says it.
-pub(super) fn push_source(query: &mut Question, as_of: Option<u64>) {
-    let Some(size) = as_of else {
-        query.push("projection.records r");
-        return;
-    };
-    let size = number(size);
-    query.push(
-        "(select s.record, s.entry_index, s.entry, s.last_index, s.type, s.at, s.captured_at, s.network, s.transport,
-                 s.direction, s.kinds, s.flags, s.rule, s.method, s.exchange, s.size, s.attachments, s.device, s.retry_of,
-                 s.derived_from, s.previous_version, s.disposed, s.content, s.advisors as all_advisors,
-                 case when s.last_index < ",
-    );
-    query.push_bind(size).push(
-        " then s.advisors else
-                 (select coalesce(array_agg(a order by a), '{}') from unnest(s.advisors) a
-                   where not exists (select from projection.attributions t
-                                      where t.record = s.record and t.advisor = a and t.entry_index >= ",
-    );
-    query.push_bind(size).push(")) end as advisors");
-    for (column, then) in CHANGING {
-        query.push(", case when s.last_index < ").push_bind(size).push(" then s.").push(column);
-        query
-            .push(" else (select a.")
-            .push(then)
-            .push(" from projection.outcomes a where a.capture = s.entry and a.entry_index < ");
-        query.push_bind(size).push(" order by a.entry_index desc limit 1) end as ").push(column);
-    }
-    query.push(" from projection.records s) r");
-}
-
-/// What was known of a communication `c` at a size: where an answer said something, the newest word below that size.
-pub(super) fn push_made(query: &mut Question, column: &'static str, size: u64) {
-    query.push(
-        "case when exists (select from projection.made m where m.record = c.record and m.number = c.number) then ",
-    );
-    query
-        .push("(select m.")
-        .push(column)
-        .push(" from projection.made m where m.record = c.record and m.number = c.number and m.");
-    query.push(column).push(" is not null and m.entry_index < ").push_bind(number(size));
-    query.push(" order by m.entry_index desc limit 1) else c.").push(column).push(" end");
-}
-
 fn push_author(query: &mut Question, author: &str) {
     for (begin, id, handle, and) in [
         (" and (", "c.author_id", "c.author_handle", ""),
@@ -350,30 +300,6 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
-impl RecordFilter {
-    /// Why the filter finds a communication: where its text, or what is attached to it, holds what is looked for.
-    #[must_use]
-    pub fn explain(&self, communication: &CommunicationRow) -> Vec<(Within, Match)> {
-        let within = [(Within::Text, &communication.text), (Within::Attachments, &communication.attached)];
-        let texts = within.into_iter().filter_map(|(within, text)| Some((within, text.as_deref()?)));
-        let matches = texts.flat_map(|(within, text)| {
-            let words = self.words.iter().flat_map(|words| words.explain(text));
-            let characters = self.text.iter().flat_map(|typed| words::substrings(text, typed));
-            words.chain(characters).map(|found| (within, found)).collect::<Vec<_>>()
-        });
-        matches.collect()
-    }
-}
-
-/// Where in a communication something was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Within {
-    /// In what it says.
-    Text,
-    /// In names and descriptions of what is attached.
-    Attachments,
-}
-
 impl Archive {
     /// Who the account of a filter is to its network, or was: asked first, so that the question itself names what an index has.
     pub(super) async fn acting(&self, filter: &RecordFilter) -> Result<Option<Acting>, ArchiveError> {
@@ -397,17 +323,6 @@ impl Archive {
         };
         row.as_ref().map(read).transpose()
     }
-}
-
-/// One record.
-pub(super) fn one(record: RecordId, as_of: Option<u64>) -> Question {
-    let mut query = QueryBuilder::new("select r.* from ");
-    push_source(&mut query, as_of);
-    query.push(" where r.record = ").push_bind(record.uuid());
-    if let Some(size) = as_of {
-        query.push(" and r.entry_index < ").push_bind(number(size));
-    }
-    query
 }
 
 #[cfg(test)]

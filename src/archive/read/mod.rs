@@ -1,5 +1,6 @@
 //! Reading: entries as they are, their content opened with the master key, and lists from the projections.
 
+mod as_of;
 mod content;
 mod coverage;
 mod entries;
@@ -15,13 +16,14 @@ mod recent;
 mod records;
 mod thread;
 mod verifications;
+mod why;
 
 pub use content::{Content, Field};
 pub(super) use content::{SealedRow, check_listed, field_name, open_blob, open_fields, parse_key, unwrap};
 pub use coverage::{CoverageRow, GapOf};
 pub use events::{EventFilter, EventPage, EventRow, Happened};
 pub use facets::{FacetCount, Facets};
-pub use filter::{RecordFilter, Within};
+pub use filter::RecordFilter;
 pub use inventory::{Inventory, RulesRow, SettingsRow, SourceRow};
 pub use lists::{GapRow, Slice};
 pub(super) use lists::{Ordered, ordered};
@@ -32,3 +34,4 @@ pub use recent::RecentCapture;
 pub use records::{CommunicationRow, RecordRow};
 pub use thread::{Links, Versions};
 pub use verifications::VerificationRow;
+pub use why::Within;

@@ -7,7 +7,8 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
 use sqlx::{QueryBuilder, Row as _};
 
-use super::filter::{self, RecordFilter, push_made};
+use super::as_of::{Question, one, push_made};
+use super::filter::RecordFilter;
 use super::lists::{Slice, advisors, counted, time};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
@@ -158,7 +159,7 @@ pub(super) fn record(row: &PgRow) -> Result<RecordRow, ArchiveError> {
 }
 
 /// The columns of a communication `c`, as they are or as they stood.
-pub(super) fn push_communication(query: &mut filter::Question, size: Option<u64>) {
+pub(super) fn push_communication(query: &mut Question, size: Option<u64>) {
     query.push(
         "c.record, c.entry_index, c.number, c.kind, c.direction, c.text, c.author_id, c.author_handle, c.author_name,
          c.account_id, c.account_handle, c.parent, c.root, c.conversation, c.edited_from, c.visibility, c.attachments,
@@ -264,7 +265,7 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn record_as_of(&self, id: RecordId, size: Option<u64>) -> Result<Option<RecordRow>, ArchiveError> {
-        let row = filter::one(id, size).build().fetch_optional(&self.parts.reader).await?;
+        let row = one(id, size).build().fetch_optional(&self.parts.reader).await?;
         row.as_ref().map(record).transpose()
     }
 

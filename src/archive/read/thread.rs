@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use sqlx::types::Uuid;
 use sqlx::{QueryBuilder, Row as _};
 
-use super::filter::{Question, push_made, push_source};
+use super::as_of::{Question, push_made, push_source};
 use super::lists::Slice;
 use super::records::{CommunicationRow, RecordRow, communication, push_communication, record};
 use crate::archive::ArchiveError;
