@@ -303,10 +303,13 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn are_records_of(&self, records: &[RecordId], advisors: &[AdvisorId]) -> Result<bool, ArchiveError> {
+        if records.is_empty() {
+            return Ok(true);
+        }
         let records: Vec<Uuid> = records.iter().map(|record| record.uuid()).collect();
         let advisors: Vec<Uuid> = advisors.iter().map(|advisor| advisor.uuid()).collect();
         let all: bool = sqlx::query_scalar(
-            "select coalesce(bool_and(exists (select from projection.records p where p.record = r.record and p.advisors && $2)), true)
+            "select bool_and(exists (select from projection.records p where p.record = r.record and p.advisors && $2))
                from unnest($1) r (record)",
         )
         .bind(records)

@@ -118,6 +118,9 @@ fn told(text: &str, term: &str, range: Range<usize>, how: How) -> Option<Match> 
 /// Where in the text these characters stand, folded; at most ten places.
 pub(in crate::archive) fn substrings(text: &str, typed: &str) -> Vec<Match> {
     let wanted = folded(typed);
+    if wanted.is_empty() {
+        return Vec::new();
+    }
     // Each folded character with the byte of the text it comes from.
     let (mut plain, mut from) = (String::new(), Vec::new());
     for (at, c) in text.char_indices().filter(|(_at, c)| !is_hidden(*c)) {
@@ -125,9 +128,6 @@ pub(in crate::archive) fn substrings(text: &str, typed: &str) -> Vec<Match> {
             plain.push(folded);
             from.extend(std::iter::repeat_n(at..at + c.len_utf8(), folded.len_utf8()));
         }
-    }
-    if wanted.is_empty() {
-        return Vec::new();
     }
     let places = plain.match_indices(&wanted).filter_map(|(start, found)| {
         let range = from.get(start)?.start..from.get(start + found.len() - 1)?.end;

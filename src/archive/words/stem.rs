@@ -70,7 +70,9 @@ pub(super) fn stems(word: &str) -> BTreeSet<(Language, String)> {
     let plain = folded(word);
     for language in languages(word) {
         let stemmer = Stemmer::new(language.algorithm());
-        for form in [word, &plain] {
+        // Most words have no diacritics.
+        let other = Some(plain.as_str()).filter(|plain| *plain != word);
+        for form in std::iter::once(word).chain(other) {
             let stem = folded(&stemmer.stem(form));
             if !stem.is_empty() {
                 stems.insert((*language, stem));
