@@ -42,8 +42,8 @@ select l.entry_index, l.at, l.officer, l.operation, l.allowed, l.count, l.adviso
                   where a.advisor is not null), '{}'),
        coalesce((select array_agg(distinct a.account order by a.account)
                    from records r join communications c using (record)
-                        cross join lateral (values (left(r.network || ' #' || c.account_id, 300)),
-                                                   (left(r.network || ' @' || lower(ltrim(c.account_handle, '@')), 300))) a (account)
+                        cross join lateral (values (ledger.account_key(r.network, c.account_id, null)),
+                                                   (ledger.account_key(r.network, null, c.account_handle))) a (account)
                   where r.record = any (l.records) and a.account is not null), '{}'),
        l.subjects
   from jsonb_populate_recordset(null::looks, $1) l";
@@ -112,8 +112,8 @@ const DISPOSED: &[&str] = &[
     "update looks l
         set accounts = coalesce((select array_agg(distinct a.account order by a.account)
                    from records r join communications c using (record)
-                        cross join lateral (values (left(r.network || ' #' || c.account_id, 300)),
-                                                   (left(r.network || ' @' || lower(ltrim(c.account_handle, '@')), 300))) a (account)
+                        cross join lateral (values (ledger.account_key(r.network, c.account_id, null)),
+                                                   (ledger.account_key(r.network, null, c.account_handle))) a (account)
                   where r.record = any (l.records) and a.account is not null), '{}')
       where l.records && $1 and $2 >= 0",
     "update account_versions set handle = null, network_id = null where record = any ($1) and $2 >= 0",

@@ -108,8 +108,7 @@ impl LookFilter {
             // The handle decides only where the network's id is not known: a handle can move to another account.
             query.push(
                 " and (l.accounts && array(
-                     select left(a.network || case when a.network_id is null then ' @' || lower(ltrim(a.handle, '@')) else ' #' || a.network_id end, 300)
-                       from projection.accounts a where a.account = ",
+                     select ledger.account_key(a.network, a.network_id, a.handle) from projection.accounts a where a.account = ",
             );
             query.push_bind(account.uuid()).push(") or l.subjects @> array[").push_bind(account.uuid()).push("])");
         }

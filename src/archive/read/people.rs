@@ -24,7 +24,7 @@ macro_rules! accounts_where {
                      order by c.entry_index limit 1)
                     union all
                    (select r.at from projection.communications c join projection.records r using (record)
-                     where a.network_id is null and c.account_handle = a.handle and r.network = a.network
+                     where a.network_id is null and lower(ltrim(c.account_handle, '@')) = lower(ltrim(a.handle, '@')) and r.network = a.network
                      order by c.entry_index limit 1)) first on true
               left join lateral (
                    (select r.at from projection.communications c join projection.records r using (record)
@@ -32,7 +32,7 @@ macro_rules! accounts_where {
                      order by c.entry_index desc limit 1)
                     union all
                    (select r.at from projection.communications c join projection.records r using (record)
-                     where a.network_id is null and c.account_handle = a.handle and r.network = a.network
+                     where a.network_id is null and lower(ltrim(c.account_handle, '@')) = lower(ltrim(a.handle, '@')) and r.network = a.network
                      order by c.entry_index desc limit 1)) last on true ",
             $condition
         )

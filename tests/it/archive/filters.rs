@@ -145,6 +145,37 @@ async fn an_account_has_its_records_and_says_when_it_was_first_and_last_seen() {
 }
 
 #[tokio::test]
+async fn an_account_known_by_its_handle_alone_is_found_however_the_handle_was_written() {
+    let test = TestArchive::new().await;
+    let account = AccountId::new(test.ids.fresh());
+    let facts = json!({ "subject": "account", "change": "added", "id": account.to_string(),
+                        "advisor": advisor(1).to_string(), "network": "bluesky" });
+    let record = NewRecord::new(&test);
+    let identity = sealed(&test, &record, EntryType::Identity, detail(facts), &[advisor(1)], &[("handle", b"@Ada")]);
+    test.archive.append(Submission { key: Some(record.wrapped()), ..identity }).await.unwrap();
+    let (first, _) = capture(&test, &[], &[("0.account", br#"{"id":"did:plc:ada","handle":"ADA"}"#)]).await;
+    let (last, _) = capture(&test, &[], &[("0.account", br#"{"id":"","handle":"@ada"}"#)]).await;
+    capture(&test, &[], &[("0.account", br#"{"id":"","handle":"@adam"}"#)]).await;
+    project(&test).await;
+    let filter = RecordFilter { account: Some(account), ..RecordFilter::default() };
+    assert_eq!(found(&test, filter).await, [first.id, last.id]);
+    let at = async |record: RecordId| Some(test.archive.record(record).await.unwrap().unwrap().at);
+    let row = test.archive.account(account).await.unwrap().unwrap();
+    assert_eq!((row.first_seen_at, row.last_seen_at), (at(first.id).await, at(last.id).await));
+    // Both are begun at by an index, in the order of their places.
+    let mut connection = test.database.superuser().await;
+    let plan: Vec<String> = sqlx::query_scalar(
+        "explain select c.record from projection.communications c
+          where lower(ltrim(c.account_handle, '@')) = 'ada' order by c.entry_index limit 1",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("Index Scan") && !plan.contains("Sort"), "{plan}");
+}
+
+#[tokio::test]
 async fn an_item_is_found_by_its_id_whether_sent_answered_or_edited() {
     let test = TestArchive::new().await;
     let answered = NewRecord::new(&test);
