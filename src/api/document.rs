@@ -1,10 +1,16 @@
 //! The OpenAPI document: what every route has in common is put in here once, the rest stands at its handler.
 
+mod choice;
+mod headers;
+mod links;
+mod parameters;
+
 use std::collections::BTreeMap;
 
+use headers::Answers;
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;
-use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
@@ -13,9 +19,6 @@ use super::decision::Decision;
 use super::page::Order;
 use super::problem::{ProblemBody, ProblemKind};
 use super::v1::events::event::Event;
-use super::v1::records::filter::{ContentWord, OutcomeWord};
-use crate::access::Operation as Access;
-use crate::record::{Direction, Kind};
 
 /// The document, but for the paths.
 #[derive(OpenApi)]
@@ -53,19 +56,31 @@ impl utoipa::Modify for Token {
 
 /// Adds the decision on each route, and the problems that any request can meet.
 pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    if let Some(components) = &mut document.components {
+        choice::write_out(components, "Event");
+    }
     let paths = std::mem::take(&mut document.paths.paths);
     for (template, mut item) in paths {
         let decision = Decision::on(&template);
-        for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch] {
+        let methods = [
+            ("", &mut item.get),
+            ("put_", &mut item.put),
+            ("post_", &mut item.post),
+            ("delete_", &mut item.delete),
+            ("patch_", &mut item.patch),
+        ];
+        for (method, operation) in methods {
             let Some(operation) = operation else { continue };
             if let Some(decision) = decision {
                 let access = ExtensionsBuilder::new().add("x-muniment-access", decision.describe()).build();
                 operation.extensions.get_or_insert_default().merge(access);
             }
-            operation.operation_id = Some(operation_id(&template));
-            operation.parameters.iter_mut().flatten().for_each(constrain);
+            operation.operation_id = Some(format!("{method}{}", operation_id(&template)));
+            operation.parameters.iter_mut().flatten().for_each(parameters::constrain);
             operation.responses.responses.values_mut().for_each(binary);
             problems(operation, decision);
+            describe(operation, decision);
+            links::add(operation);
         }
         document.paths.paths.insert(Decision::documented(&template), item);
     }
@@ -80,23 +95,6 @@ fn operation_id(template: &str) -> String {
         None => part.replace(['.', '-'], "_"),
     });
     named.collect::<Vec<_>>().join("_")
-}
-
-/// Says what a parameter may be, where its type in the code does not.
-fn constrain(parameter: &mut RefOr<Parameter>) {
-    let RefOr::T(parameter) = parameter else { return };
-    let text = ObjectBuilder::new().schema_type(Type::String);
-    let text = match parameter.name.as_str() {
-        "kind" => text.enum_values(Some(Kind::ALL.iter().map(|kind| kind.as_str()))),
-        "direction" => text.enum_values(Some(Direction::ALL.iter().map(|direction| direction.as_str()))),
-        "operation" => text.enum_values(Some(Access::ALL.iter().map(|operation| operation.as_str()))),
-        "outcome" => text.enum_values(Some(OutcomeWord::ALL.iter().copied())),
-        "format" => text.enum_values(Some(["jsonl", "csv"])),
-        "content" => text.enum_values(Some(ContentWord::ALL.iter().copied())),
-        "Muniment-Purpose" => text.min_length(Some(3)).max_length(Some(500)),
-        _ => return,
-    };
-    parameter.schema = Some(RefOr::T(Schema::from(text)));
 }
 
 /// Bytes are bytes, and not a list of numbers.
@@ -135,6 +133,21 @@ fn problems(operation: &mut Operation, decision: Option<&Decision>) {
         let response = ResponseBuilder::new().description(names.join(", "));
         let response = response.content("application/problem+json", problem_content()).build();
         said.insert(status.to_string(), RefOr::T(response));
+    }
+}
+
+/// Says of each answer what it is, where its handler does not, and which headers it bears.
+fn describe(operation: &mut Operation, decision: Option<&Decision>) {
+    let summary = operation.summary.clone().unwrap_or_default();
+    let responses = &mut operation.responses.responses;
+    let answers =
+        Answers { compressible: decision.is_some_and(Decision::is_unwritten), ranged: responses.contains_key("206") };
+    for (status, response) in responses {
+        let RefOr::T(response) = response else { continue };
+        if response.description.is_empty() {
+            response.description.clone_from(&summary);
+        }
+        headers::describe(status, response, answers);
     }
 }
 

@@ -18,7 +18,7 @@ pub(in crate::api) struct Change {
     /// Index of its entry.
     index: u64,
     /// When it took effect.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     at: Timestamp,
     /// `added`, `changed` or `revoked`.
     #[schema(example = "added")]

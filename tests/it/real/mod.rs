@@ -3,6 +3,7 @@
 //! The servers and clients are in `tests/real`; `./dev setup test` installs them.
 
 mod archive;
+mod audit;
 mod bluesky;
 mod browser;
 mod mastodon;

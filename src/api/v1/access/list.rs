@@ -28,7 +28,7 @@ pub(in crate::api) struct Look {
     /// Index of its entry.
     index: u64,
     /// When.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     at: Timestamp,
     /// Who; none for a command on the firm's own machine.
     officer: Option<Uuid>,

@@ -33,18 +33,18 @@ pub(in crate::api) struct AccountDetail {
     /// Its display name there.
     name: Option<String>,
     /// Since when it is known as the advisor's.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     from: Timestamp,
     /// Until when; none while it lasts.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// Index of the entry that first named it.
     index: u64,
     /// Its first record; none when there is none yet.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     first_seen_at: Option<Timestamp>,
     /// Its newest record.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     last_seen_at: Option<Timestamp>,
     /// What changed when, oldest first.
     history: Vec<Change>,

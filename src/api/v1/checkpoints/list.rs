@@ -27,7 +27,7 @@ pub(in crate::api) struct Checkpoint {
     #[schema(value_type = String)]
     root: Digest,
     /// When it was published, by our clock.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     at: Timestamp,
     /// The signed note, verbatim.
     note: String,

@@ -30,10 +30,10 @@ const GAPS: u32 = 500;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub(in crate::api) struct Period {
     /// Its first moment.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     from: Timestamp,
     /// The moment after it.
-    #[schema(value_type = String, example = "2026-11-22T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-22T20:00:00.000000Z")]
     until: Timestamp,
 }
 
@@ -47,10 +47,10 @@ pub(in crate::api) struct DeviceGap {
     /// How many times.
     count: u64,
     /// The first moment concerned.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
     /// The last moment concerned.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
 }
 
@@ -66,10 +66,10 @@ pub(in crate::api) struct DeviceCoverage {
     /// From when until when it was let in, as far as that was asked about; none where that is not at all.
     period: Option<Period>,
     /// Its first record in that period.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     first_record_at: Option<Timestamp>,
     /// Its last record in that period.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     last_record_at: Option<Timestamp>,
     /// The periods without a gap.
     covered: Vec<Period>,

@@ -27,10 +27,10 @@ pub(in crate::api) struct DeviceDetail {
     /// What it is called; none once that was disposed of.
     name: Option<String>,
     /// Since when it is let in.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     from: Timestamp,
     /// Until when; none while it lasts.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// Index of the entry that registered it.
     index: u64,

@@ -18,7 +18,8 @@ use crate::api::state::Api;
 /// `sha256(00 || body)` is its leaf, the next entry's `previous`, and what proofs are about. Nothing in it is anybody's words.
 #[utoipa::path(get, path = "/v1/entries/{index}", tag = "ledger", security(("token" = [])),
     params(("index" = u64, Path, description = "Position in the ledger, from 0")),
-    responses((status = 200, description = "The entry's bytes (RFC 8785 JSON); its leaf in the header `muniment-leaf`", body = Object), (status = 404, description = "`not-found`")))]
+    responses((status = 200, description = "The entry's bytes (RFC 8785 JSON); its leaf in the header `muniment-leaf`", body = Object,
+        headers(("muniment-leaf" = String, description = "Its leaf, in hex"))), (status = 404, description = "`not-found`")))]
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
     caller: Caller,

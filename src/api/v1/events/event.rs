@@ -8,7 +8,7 @@ use crate::archive::{EventFilter, EventRow, Happened};
 use crate::record::{AdvisorId, DeviceId, EntryId, RecordId, Timestamp};
 
 /// What events are about: names for `events`, and the `event` field of each.
-pub(super) const NAMES: [&str; 5] = ["record", "outcome", "attribution", "gap", "alarm"];
+pub(in crate::api) const NAMES: [&str; 5] = ["record", "outcome", "attribution", "gap", "alarm"];
 
 /// Something that happened: the `data` of a server-sent event. Its `event` is sent as a field of its own too, and its index as `id`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,7 +16,7 @@ pub(in crate::api) struct Event {
     /// Index of its entry: its place in the ledger.
     index: u64,
     /// When it got its place; absent where only the entry says so.
-    #[schema(value_type = Option<String>, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     at: Option<Timestamp>,
     /// The record concerned.
     record: Option<Uuid>,
@@ -75,10 +75,10 @@ enum What {
         /// How many times.
         count: u64,
         /// The first moment concerned.
-        #[schema(value_type = String)]
+        #[schema(value_type = String, format = DateTime)]
         since: Timestamp,
         /// The last moment concerned.
-        #[schema(value_type = String)]
+        #[schema(value_type = String, format = DateTime)]
         until: Timestamp,
     },
     /// Something is wrong with the archive: somebody has to look.

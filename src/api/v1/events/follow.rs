@@ -80,7 +80,8 @@ fn last_event(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 /// cursor come when nothing happens. The look is in the ledger when the stream begins, before each run of events is sent, and when it ends.
 #[utoipa::path(get, path = "/v1/events", tag = "live", security(("token" = [])), params(EventsQuery,
     ("Last-Event-ID" = Option<u64>, Header, description = "Go on after this event; counts for more than `after`")),
-    responses((status = 200, body = String, content_type = "text/event-stream", description = "`data` of each event is an `Event`"),
+    responses((status = 200, body = String, content_type = "text/event-stream", description = "`data` of each event is an `Event`",
+            headers(("x-accel-buffering" = String, description = "For what stands in front: pass events on as they come"))),
         (status = 429, description = "`too-many-streams`")))]
 pub(in crate::api) async fn follow(
     State(api): State<Arc<Api>>,

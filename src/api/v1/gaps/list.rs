@@ -22,17 +22,17 @@ pub(in crate::api) struct Gap {
     /// Index of its entry.
     index: u64,
     /// When it went on record.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     at: Timestamp,
     /// Why: a word of a closed list, explained in docs/FORMAT.md.
     cause: String,
     /// How many times.
     count: u64,
     /// The first moment concerned.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
     /// The last moment concerned.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     until: Timestamp,
     /// The network, where known.
     network: Option<String>,

@@ -26,7 +26,7 @@ pub(in crate::api) struct Integrity {
     /// Entries under a signed checkpoint: published.
     published: u64,
     /// When the newest checkpoint was published.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     published_at: Option<Timestamp>,
     /// Entries in the projections that lists and search read.
     projected: u64,
@@ -42,7 +42,7 @@ pub(in crate::api) struct Verification {
     /// Index of its entry.
     index: u64,
     /// When it went on record.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
     /// What was looked at: `all`, `entries`, `checkpoints`, `content`, `projections`.
     scope: String,

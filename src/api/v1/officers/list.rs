@@ -31,10 +31,10 @@ pub(in crate::api) struct Officer {
     #[schema(example = "active")]
     state: &'static str,
     /// Since when the token is taken.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     from: Timestamp,
     /// From when on it is refused by itself; none where it was given without an end.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
     /// Operations and permissions that it reaches; all that the roles allow where this is empty.
     operations: Vec<String>,

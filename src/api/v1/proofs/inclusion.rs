@@ -43,7 +43,8 @@ impl FromParameters for InclusionQuery {
 /// A C2SP tlog-proof: the entry's index, the sibling hashes, and the signed checkpoint they lead to. `sha256(00 || entry)` is the leaf,
 /// also in the header `muniment-leaf`.
 #[utoipa::path(get, path = "/v1/proofs/inclusion", tag = "ledger", security(("token" = [])), params(InclusionQuery),
-    responses((status = 200, description = "The proof", body = String, content_type = "text/plain"), (status = 404, description = "`not-found`"),
+    responses((status = 200, description = "The proof", body = String, content_type = "text/plain",
+            headers(("muniment-leaf" = String, description = "The leaf that it is about, in hex"))), (status = 404, description = "`not-found`"),
         (status = 409, description = "`not-published`")))]
 pub(in crate::api) async fn inclusion(
     State(api): State<Arc<Api>>,

@@ -108,7 +108,8 @@ impl FromParameters for ExportQuery {
 /// before the first byte, and one with how far it came.
 #[utoipa::path(get, path = "/v1/records/export", tag = "records", security(("token" = [])),
     params(Filters, ExportParameters, ("Muniment-Purpose" = String, Header, description = "Why you look: 3 to 500 characters")),
-    responses((status = 200, description = "The records", content((String = "application/jsonl"), (String = "text/csv"))),
+    responses((status = 200, description = "The records", content((String = "application/jsonl"), (String = "text/csv")),
+            headers(("content-disposition" = String, description = "A file name with the size of the ledger that it is of"))),
         (status = 404, description = "`no-such-checkpoint`"), (status = 409, description = "`not-published`")))]
 pub(in crate::api) async fn export(
     State(api): State<Arc<Api>>,

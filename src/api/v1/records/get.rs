@@ -87,7 +87,7 @@ pub(in crate::api) struct RecordEntry {
     #[serde(rename = "type")]
     kind: &'static str,
     /// When it got its place.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     at: Timestamp,
     /// Its leaf hash.
     leaf: String,

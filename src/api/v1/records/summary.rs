@@ -20,10 +20,10 @@ pub(in crate::api) struct RecordSummary {
     #[serde(rename = "type")]
     pub(super) kind: String,
     /// When it got its place.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     pub(super) at: Timestamp,
     /// When it was seen, by the clock of whoever saw it.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     pub(super) captured_at: Timestamp,
     /// The network, by the name of its rules.
     #[schema(example = "mastodon")]

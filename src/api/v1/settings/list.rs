@@ -27,7 +27,7 @@ pub(in crate::api) struct SettingsEntry {
     /// Index of the entry that says so.
     index: u64,
     /// From when on.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     at: Timestamp,
     /// What changed.
     #[schema(example = "in_force")]

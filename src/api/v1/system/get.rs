@@ -20,7 +20,7 @@ use crate::record::{Digest, Timestamp};
 #[derive(Serialize, ToSchema)]
 pub(in crate::api) struct System {
     /// When this was found out.
-    #[schema(value_type = String, example = "2026-11-21T20:00:00.000000Z")]
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
     at: Timestamp,
     /// What it consists of.
     components: Components,
@@ -66,7 +66,7 @@ pub(in crate::api) struct Keys {
     #[schema(value_type = Option<String>)]
     ca_issuing: Option<Digest>,
     /// Until when that one issues.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     ca_issuing_until: Option<Timestamp>,
 }
 
@@ -91,7 +91,7 @@ pub(in crate::api) struct RulesInForce {
     /// Index of the first entry that says so.
     since_index: u64,
     /// When that was.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
     /// Index of the newest entry that says so.
     last_index: u64,
@@ -120,7 +120,7 @@ pub(in crate::api) struct SourceSeen {
     /// Index of its last entry.
     last_index: u64,
     /// When that was.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     last_at: Timestamp,
 }
 

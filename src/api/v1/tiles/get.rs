@@ -20,7 +20,7 @@ use crate::ledger::{TILE_WIDTH, Tile, TilePath, bundle_bytes, tile_bytes};
 /// hashes say nothing about anybody.
 #[utoipa::path(get, path = "/v1/tile/{*path}", tag = "ledger", security(("token" = [])),
     params(("path" = String, Path, description = "Such as 0/000, entries/x001/234.p/7", example = "0/000",
-        pattern = r"^(entries|[0-9]|[1-5][0-9]|6[0-3])/(x[0-9]{3}/)*[0-9]{3}(\.p/([1-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$")),
+        pattern = r"^(entries|[0-9]|[1-5][0-9]|6[0-3])/(x([1-9][0-9]{2}|0[1-9][0-9]|00[1-9])/(x[0-9]{3}/){0,4})?[0-9]{3}(\.p/([1-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$")),
     responses((status = 200, description = "The tile", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 404, description = "`not-found`")))]
 pub(in crate::api) async fn get(
