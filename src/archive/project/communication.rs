@@ -39,6 +39,8 @@ pub(super) struct Communication {
     pub(super) attachments: Option<String>,
     pub(super) version: Option<String>,
     pub(super) recipients: Option<String>,
+    /// By what the recipients are found.
+    addressed: Option<Vec<String>>,
     pub(super) followers: Option<u64>,
     pub(super) detail: Option<String>,
     /// Set by [`super::attachment`].
@@ -77,6 +79,29 @@ impl Party {
     fn id(&self) -> Option<String> {
         Some(clean(&self.id)).filter(|id| !id.is_empty())
     }
+}
+
+/// Recipients of one communication that are found at most.
+const MOST_RECIPIENTS: usize = 1_000;
+
+/// By what somebody is found whom something was sent to: as given, and as a handle, which is the same in any case and with or without `@`.
+pub(in crate::archive) fn addressed(party: &str) -> [String; 2] {
+    [party.to_owned(), format!("@{}", party.trim_start_matches('@').to_lowercase())]
+}
+
+/// A list of parties as they were sealed; what is none is nobody.
+fn addressed_to(recipients: &str) -> Vec<String> {
+    let parties: Vec<Party> = serde_json::from_str(recipients).unwrap_or_default();
+    let mut all = Vec::new();
+    for party in parties.into_iter().take(MOST_RECIPIENTS) {
+        all.extend(party.id());
+        all.extend(
+            party.handle.as_deref().map(|handle| addressed(&clean(handle))).into_iter().map(|[_, handle]| handle),
+        );
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Postgres text holds no zero byte.
@@ -119,6 +144,7 @@ pub(super) fn communications(
         let mut fields = parts.remove(&number).unwrap_or_default();
         let mut take = |part: Part| fields.remove(part.as_str());
         let party = |text: Option<String>| text.as_deref().map(Party::read).unwrap_or_default();
+        let recipients = take(Part::Recipients);
         let (author, account) = (party(take(Part::Author)), party(take(Part::Account)));
         Communication {
             record,
@@ -132,7 +158,8 @@ pub(super) fn communications(
             author_name: author.name.as_deref().map(clean),
             account_id: account.id(),
             account_handle: account.handle.as_deref().map(clean),
-            recipients: take(Part::Recipients),
+            addressed: recipients.as_deref().map(addressed_to),
+            recipients,
             followers: take(Part::Followers)
                 .and_then(|text| text.parse().ok())
                 .filter(|count| *count <= MOST_FOLLOWERS),

@@ -176,11 +176,18 @@ async fn differences(
     let index = match table {
         "progress" => return Ok(()),
         "advisors" | "devices" | "accounts" | "officers" => "added_index",
+        // Counts are of many entries: the first of them stands for the run.
+        "counts" => "of_run * ledger.counted_run()",
         _ => "entry_index",
     };
     // Content that is gone by a disposal which is not projected yet: the rows still have it, and rightly so.
     let settled = match table {
         "faults" | "verifications" => "$1::bigint is not null",
+        // Counts of a run are compared when every disposal of its records is projected.
+        "counts" => {
+            "of_run not in (select r.entry_index / ledger.counted_run() from projection.records r
+                              join content.disposals d on d.record = r.record where d.entry_index >= $1)"
+        }
         // A look also says which accounts the records belong to that it showed.
         "looks" => {
             "(record is null or record not in (select d.record from content.disposals d where d.entry_index >= $1))

@@ -7,6 +7,7 @@
 mod attachment;
 mod communication;
 mod compare;
+mod counts;
 mod facts;
 mod follow;
 mod people;
@@ -24,8 +25,10 @@ use super::open::Archive;
 use super::row::{count, number};
 use crate::record::MasterKey;
 
+pub(super) use communication::addressed;
 pub(super) use compare::compare;
 pub use compare::{Comparison, Deviation, Difference};
+pub(super) use counts::{COUNTED, KINDS, changed};
 pub use follow::{Followed, Follower};
 use read::{Item, Problem};
 pub use rebuild::{Rebuilt, rebuild};
@@ -46,15 +49,17 @@ impl Projector {
     /// projections are then.
     pub(super) async fn step(&self, connection: &mut PgConnection, until: u64) -> Result<u64, ArchiveError> {
         let mut transaction = connection.begin().await?;
-        let row = sqlx::query("select next_index from progress for update").fetch_optional(&mut *transaction).await?;
-        let from = match row {
-            Some(row) => count(row.try_get("next_index")?),
-            // A backup that leaves the rows out leaves this one out too. Two that see so meet in the primary key.
-            None => {
-                sqlx::query("insert into progress (next_index) values (0)").execute(&mut *transaction).await?;
-                0
-            }
+        // A backup that leaves the rows out leaves this one out too. Two that see so meet in the primary key.
+        const PROGRESS: &str = "select next_index, ledger.counted_run() as run from progress for update";
+        const BEGIN: &str =
+            "insert into progress (next_index) values (0) returning next_index, ledger.counted_run() as run";
+        let row = match sqlx::query(PROGRESS).fetch_optional(&mut *transaction).await? {
+            Some(row) => row,
+            None => sqlx::query(BEGIN).fetch_one(&mut *transaction).await?,
         };
+        let (from, run) = (count(row.try_get("next_index")?), count(row.try_get("run")?).max(1));
+        // Where a run of counts ends, so does a step.
+        let until = until.min((from / run).saturating_add(1).saturating_mul(run));
         // The ledger may not be as long as we were told; the projections are never ahead of it.
         let end = until.min(from.saturating_add(CHUNK)).min(ledger_size(&mut transaction).await?);
         if from >= end {
@@ -71,6 +76,7 @@ impl Projector {
                 one(&mut transaction, item).await?;
             }
         }
+        counts::complete(&mut transaction, end, run).await?;
         sqlx::query("update progress set next_index = $1, people = greatest(people, $2)")
             .bind(number(end))
             .bind(people)

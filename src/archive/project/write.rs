@@ -4,6 +4,7 @@ use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 
+use super::counts;
 use super::rows::{Attributed, Rows};
 use crate::archive::row::number;
 
@@ -13,11 +14,11 @@ insert into records select * from jsonb_populate_recordset(null::records, $1) on
 const COMMUNICATIONS: &str = "
 insert into communications (record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
                             account_id, account_handle, item, parent, root, conversation, permalink, occurred_at,
-                            edited_from, visibility, attachments, version, recipients, followers, detail, attached,
-                            words, folded)
+                            edited_from, visibility, attachments, version, recipients, addressed, followers, detail,
+                            attached, words, folded)
 select record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
        account_id, account_handle, item, parent, root, conversation, permalink, occurred_at, edited_from, visibility,
-       attachments, version, recipients, followers, detail, attached, words, folded
+       attachments, version, recipients, addressed, followers, detail, attached, words, folded
   from jsonb_populate_recordset(null::communications, $1) on conflict (record, number) do nothing";
 const ATTACHMENTS: &str = "
 insert into attachments select * from jsonb_populate_recordset(null::attachments, $1)
@@ -98,7 +99,7 @@ const DISPOSED: &[&str] = &[
     "update communications
         set text = null, author_id = null, author_handle = null, author_name = null, account_id = null,
             account_handle = null, item = null, parent = null, root = null, conversation = null, permalink = null,
-            occurred_at = null, edited_from = null, visibility = null, attachments = null, recipients = null,
+            occurred_at = null, edited_from = null, visibility = null, attachments = null, recipients = null, addressed = null,
             followers = null, version = null, detail = null, attached = null, words = null, folded = null
       where record = any ($1) and $2 >= 0",
     "update gaps set host = null where record = any ($1) and $2 >= 0",
@@ -160,6 +161,7 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(
         identity.write(connection).await?;
     }
     for (records, index) in &rows.disposed {
+        counts::forget(connection, records).await?;
         for statement in DISPOSED {
             sqlx::query(*statement).bind(records).bind(number(*index)).execute(&mut *connection).await?;
         }

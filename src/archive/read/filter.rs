@@ -12,6 +12,7 @@ use super::as_of::{Question, push_made, push_source};
 use super::lists::{MOST, Slice};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
+use crate::archive::project::addressed;
 use crate::archive::row::number;
 use crate::archive::words::{self, WordQuery};
 use crate::record::{AccountId, AdvisorId, DeviceId, Timestamp};
@@ -33,6 +34,8 @@ pub struct RecordFilter {
     pub account: Option<AccountId>,
     /// Written by this party: its handle, or its id on the network. Where no author is named, the acting account wrote it.
     pub author: Option<String>,
+    /// Sent to this party: its handle, or its id on the network.
+    pub recipient: Option<String>,
     /// In this conversation, as the network has it.
     pub conversation: Option<String>,
     /// About this item, as the network has it.
@@ -187,7 +190,7 @@ impl RecordFilter {
 
     /// Whether something is asked of a communication, and not of its record.
     pub(super) fn is_of_parts(&self) -> bool {
-        let of_content = [&self.author, &self.conversation, &self.item, &self.text];
+        let of_content = [&self.author, &self.recipient, &self.conversation, &self.item, &self.text];
         self.account.is_some() || self.words.is_some() || of_content.iter().any(|condition| condition.is_some())
     }
 
@@ -224,6 +227,9 @@ impl RecordFilter {
         }
         if let Some(author) = &self.author {
             push_author(query, &clean(author));
+        }
+        if let Some(recipient) = &self.recipient {
+            query.push(" and c.addressed && ").push_bind(addressed(&clean(recipient)));
         }
         if let Some(conversation) = &self.conversation {
             query.push(" and c.conversation = ").push_bind(clean(conversation));

@@ -33,7 +33,12 @@ async fn each_filter_shows_what_it_says_and_nothing_else() {
         test,
         &[advisor(1), advisor(2)],
         &[("network", json!("mastodon")), ("kinds", json!(["reply"])), ("flags", json!(["redacted"]))],
-        &[("0.text", b"buy low, sell high"), ("0.account", b"{\"id\":\"42\"}"), ("0.conversation", b"talk/7?a=b&c")],
+        &[
+            ("0.text", b"buy low, sell high"),
+            ("0.account", b"{\"id\":\"42\"}"),
+            ("0.conversation", b"talk/7?a=b&c"),
+            ("0.recipients", br#"[{"id":"did:plc:eve"},{"id":"77","handle":"@Bea.Example"}]"#),
+        ],
     )
     .await;
     let seen = NewRecord::new(test);
@@ -63,6 +68,12 @@ async fn each_filter_shows_what_it_says_and_nothing_else() {
         (&format!("account={account}"), vec![reply]),
         ("conversation=talk%2F7%3Fa%3Db%26c", vec![reply]),
         ("conversation=talk%2F7", vec![]),
+        ("recipient=77", vec![reply]),
+        ("recipient=bea.example", vec![reply]),
+        ("recipient=%40BEA.example&account=ACCOUNT".replace("ACCOUNT", &account.to_string()).as_str(), vec![reply]),
+        ("recipient=did%3Aplc%3Aeve&kind=reply", vec![reply]),
+        ("recipient=bea.example&kind=post", vec![]),
+        ("recipient=bea", vec![]),
         ("item=at%3A%2F%2Fitem%2F1", vec![seen]),
         ("outcome=accepted", vec![post]),
         ("outcome=refused", vec![]),

@@ -36,6 +36,7 @@ fn name() -> impl Strategy<Value = String> {
         "advisor",
         "device",
         "account",
+        "recipient",
         "conversation",
         "item",
         "from",

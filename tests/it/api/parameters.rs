@@ -108,7 +108,7 @@ async fn odd_texts_are_looked_for_and_not_obeyed() {
         "or+or",
         "%E2%80%AE",
     ] {
-        for name in ["network", "author", "conversation", "item", "text", "words"] {
+        for name in ["network", "author", "recipient", "conversation", "item", "text", "words"] {
             let answer = world.get(&format!("/v1/records?{name}={odd}")).officer(&officer).send().await;
             // Signs are no words, and are said not to be.
             if name == "words" && answer.status == 400 {

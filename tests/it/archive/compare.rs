@@ -32,6 +32,7 @@ fn named(compared: &Comparison) -> Vec<(u64, &str)> {
 /// An archive with something in every table. The index of each thing is fixed: the tests below name them.
 async fn furnished() -> TestArchive {
     let test = TestArchive::new().await;
+    test.count_runs_of(4).await;
     let ada = test.archive.add_advisor(by(), "Ada").await.unwrap().id; // 1
     test.archive.add_device(by(), ada, "laptop", Password::fresh().unwrap()).await.unwrap(); // 2
     test.archive.add_officer(by(), "Olga", &["legal", "auditor"], Digest::of(&[b"t"])).await.unwrap(); // 3, 4
@@ -121,6 +122,9 @@ async fn whatever_is_changed_in_a_projection_is_named_by_table_and_entry() {
         ("delete from projection.looks", &[(10, "looks")]),
         ("update projection.verifications set failures = 1", &[(11, "verifications")]),
         ("delete from projection.record_entries where entry_index = 9", &[(9, "record_entries")]),
+        ("update projection.counts set n = n + 1 where of_run = 1 and facet = 'network'", &[(4, "counts")]),
+        ("delete from projection.counts where of_run = 1 and by_run = 2", &[(4, "counts")]),
+        ("insert into projection.counts values (2, 2, 'network', 'nowhere', 1)", &[(8, "counts")]),
         ("insert into projection.faults values (6, 'key_missing')", &[(6, "faults")]),
         ("insert into projection.faults values (4711, 'key_missing')", &[(4711, "faults")]),
         (

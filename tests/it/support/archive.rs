@@ -70,6 +70,14 @@ impl TestArchive {
         Self { archive, clock, ids, dir, database }
     }
 
+    /// Counts are kept for runs of so many entries; before anything is projected.
+    pub(crate) async fn count_runs_of(&self, entries: u32) {
+        let text = format!(
+            "create or replace function ledger.counted_run() returns bigint language sql immutable parallel safe return {entries}"
+        );
+        self.database.tamper(&text).await;
+    }
+
     /// The same archive in a copy of its database; this one must have been closed.
     pub(crate) async fn copy(&self) -> Self {
         let database = Database::copy_of(self.database.name()).await;

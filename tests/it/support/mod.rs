@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod clock;
+pub(crate) mod large;
 pub(crate) mod postgres;
 pub(crate) mod relay;
 pub(crate) mod sound;

@@ -27,7 +27,8 @@ pub(in crate::api) struct FacetValue {
     count: u64,
 }
 
-/// Exact counts. The most frequent values first; a record that has several values of a facet counts once for each.
+/// Counts, exact where `complete` is true. The most frequent values first; a record that has several values of a facet counts once for
+/// each.
 #[derive(Serialize, ToSchema)]
 pub(in crate::api) struct RecordFacets {
     /// Records found.
@@ -54,6 +55,10 @@ pub(in crate::api) struct RecordFacets {
     /// For a facet with more than 1,000 values: how many of them are not shown.
     #[schema(value_type = Object)]
     others: BTreeMap<String, u64>,
+    /// Everything that the filter finds was counted. Otherwise it finds more than 50,000, and the newest 50,000 were counted.
+    complete: bool,
+    /// The place of the oldest record that was counted, where older ones were not.
+    counted_from: Option<u64>,
     /// The size of the ledger that was asked about; none where it is how things stand now.
     as_of: Option<u64>,
 }
@@ -79,6 +84,8 @@ impl RecordFacets {
             month: by("month"),
             total: facets.total,
             others: facets.others,
+            complete: facets.counted_from.is_none(),
+            counted_from: facets.counted_from,
             as_of,
         }
     }
@@ -97,8 +104,9 @@ impl FromParameters for FacetsQuery {
 
 /// Count records by filter
 ///
-/// Takes the filters of /v1/records and counts everything they find, exactly: in all, and by what they may be narrowed by. Over a large
-/// archive this reads much; what takes longer than a statement may is `timed-out`: narrow it, by time first.
+/// Takes the filters of /v1/records and counts what they find: in all, and by what they may be narrowed by. All records, and those of
+/// a span of time (`from`, `to`, `as_of`), are counted exactly however many they are. Of what any other filter finds the newest 50,000 are
+/// counted, and `complete` is false where there are more: narrow it, by time first.
 #[utoipa::path(get, path = "/v1/records/facets", tag = "records", security(("token" = [])),
     params(Filters, ("Muniment-Purpose" = Option<String>, Header, description = "Why; required with `text` and `words`")),
     responses((status = 200, body = RecordFacets), (status = 404, description = "`no-such-checkpoint`")))]

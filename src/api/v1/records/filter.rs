@@ -42,6 +42,9 @@ pub(in crate::api) struct Filters {
     /// Written by this party: its handle, or its id on the network. Where nobody is named as the author, the account that acted
     #[param(max_length = 2000, example = "ada.example")]
     pub(super) author: Option<String>,
+    /// Sent to this party: its handle, or its id on the network, as the network was told whom it is for
+    #[param(max_length = 2000, example = "client.example")]
+    pub(super) recipient: Option<String>,
     /// In this conversation, by the network's own id
     #[param(max_length = 2000)]
     pub(super) conversation: Option<String>,
@@ -124,8 +127,8 @@ impl Showing {
 macro_rules! names {
     ($($more:literal),*) => {
         &[
-            "network", "kind", "direction", "advisor", "device", "account", "author", "conversation", "item", "from", "to",
-            "outcome", "flag", "gap", "content", "text", "words", "diacritics", "as_of", $($more),*
+            "network", "kind", "direction", "advisor", "device", "account", "author", "recipient", "conversation", "item",
+            "from", "to", "outcome", "flag", "gap", "content", "text", "words", "diacritics", "as_of", $($more),*
         ]
     };
 }
@@ -143,6 +146,7 @@ impl Filters {
             device: parameters.take_as("device", UUID)?,
             account: parameters.take_as("account", UUID)?,
             author: parameters.take_text("author", NETWORK_ID, "a handle, or the network's id of an account")?,
+            recipient: parameters.take_text("recipient", NETWORK_ID, "a handle, or the network's id of an account")?,
             conversation: parameters.take_text("conversation", NETWORK_ID, "the network's id of a conversation")?,
             item: parameters.take_text("item", NETWORK_ID, "the network's id of an item")?,
             from: parameters.take("from")?,
@@ -194,6 +198,7 @@ impl From<&Filters> for RecordFilter {
             direction: query.direction.map(|direction| direction.as_str().to_owned()),
             account: query.account.map(crate::record::AccountId::new),
             author: query.author.clone(),
+            recipient: query.recipient.clone(),
             gap: query.gap.as_ref().map(|cause| cause.as_str().to_owned()),
             as_of: query.as_of,
             conversation: query.conversation.clone(),
