@@ -79,6 +79,8 @@ pub(super) struct Parts {
     pub(super) source: SourceId,
     /// The limits of officers' tokens, by the entry that registered them.
     pub(super) limits: Mutex<HashMap<u64, Limits>>,
+    /// Held by whoever changes a webhook.
+    pub(super) webhooks: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Archive {
@@ -116,6 +118,7 @@ impl Archive {
                 blobs,
                 source,
                 limits: Mutex::default(),
+                webhooks: tokio::sync::Mutex::default(),
                 options,
             }),
         };

@@ -64,6 +64,8 @@ pub struct Metrics {
     recognitions_killed: Counter,
     api_requests: Family<Request, Counter>,
     api_seconds: Histogram,
+    webhook_deliveries: Family<Reason, Counter>,
+    webhooks_disabled: Family<Cause, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -112,6 +114,8 @@ impl Metrics {
             recognitions_killed: Counter::default(),
             api_requests: Family::default(),
             api_seconds: seconds(),
+            webhook_deliveries: Family::default(),
+            webhooks_disabled: Family::default(),
         };
         metrics.register();
         metrics
@@ -142,6 +146,8 @@ impl Metrics {
         r.register("recognitions_killed", "Rule runs stopped at their limit", self.recognitions_killed.clone());
         r.register("api_requests", "API requests, by route and status", self.api_requests.clone());
         r.register("api_request_seconds", "Time to answer an API request", self.api_seconds.clone());
+        r.register("webhook_deliveries", "Attempts at webhooks, by what came of them", self.webhook_deliveries.clone());
+        r.register("webhooks_disabled", "Webhooks the service disabled, by cause", self.webhooks_disabled.clone());
     }
 
     /// A gap was noted.
@@ -245,6 +251,16 @@ impl Metrics {
     pub fn api_request(&self, route: &'static str, status: u16, took: Duration) {
         self.api_requests.get_or_create(&Request { route, status }).inc();
         self.api_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A webhook was tried: `delivered`, `failed` or `dead`.
+    pub fn webhook_delivery(&self, reason: &'static str) {
+        self.webhook_deliveries.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// The service disabled a webhook.
+    pub fn webhook_disabled(&self, cause: &'static str) {
+        self.webhooks_disabled.get_or_create(&Cause { cause }).inc();
     }
 
     /// The OpenMetrics text, with ages as of `now`.
