@@ -23,6 +23,7 @@ mod roles;
 mod row;
 mod source;
 mod submission;
+mod turn;
 mod verify;
 mod webhook;
 mod words;

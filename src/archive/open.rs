@@ -98,6 +98,7 @@ impl Archive {
         connect::check(&options.service, options.durable).await?;
         let blobs = BlobStore::open(&options.blobs)?;
         let source = source::load_or_make(&options.data_dir, &*options.ids)?;
+        options.metrics.node(source);
         let setting = Setting {
             login: options.service.clone(),
             source,
