@@ -1,5 +1,6 @@
 //! Makes the projections again, by the same code, beside the old ones, and swaps them when they are complete. Lists and logins
-//! go on reading the old rows until then.
+//! go on reading the old rows until then. Indexes that only readers need are made when the rows are there, which takes a fraction of
+//! the time that keeping them takes.
 
 use std::ops::ControlFlow;
 
@@ -37,7 +38,10 @@ pub async fn rebuild(
     sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut connection).await?;
     let text = "drop schema if exists projection_next cascade; create schema projection_next";
     sqlx::raw_sql(text).execute(&mut connection).await?;
+    // Each step is kept when the last one is, which waits for the disk.
+    sqlx::raw_sql("set synchronous_commit = off").execute(&mut connection).await?;
     make_tables(&mut connection).await?;
+    let indexes = take_indexes(&mut connection).await?;
     let projector = Projector { master, blobs };
     let row = sqlx::query("select size from ledger.head").fetch_one(&mut connection).await?;
     let until = count(row.try_get("size")?);
@@ -46,10 +50,21 @@ pub async fn rebuild(
         ControlFlow::Continue(())
     })
     .await?;
+    sqlx::raw_sql("set maintenance_work_mem = '256MB'").execute(&mut connection).await?;
+    for index in indexes {
+        // What the database itself wrote down of it.
+        sqlx::raw_sql(AssertSqlSafe(index)).execute(&mut connection).await?;
+    }
+    // So that the first questions are planned for what is there.
+    for table in schema_tables(&mut connection).await? {
+        let text = format!("analyze projection_next.\"{table}\"");
+        sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut connection).await?;
+    }
 
     // What was appended since is caught up while the old projector is held still.
     let mut transaction = connection.begin().await?;
-    sqlx::raw_sql("lock table projection.progress in access exclusive mode").execute(&mut *transaction).await?;
+    let text = "set local synchronous_commit = on; lock table projection.progress in access exclusive mode";
+    sqlx::raw_sql(text).execute(&mut *transaction).await?;
     let mut entries = reached;
     loop {
         let next = projector.step(&mut transaction, u64::MAX).await?;
@@ -86,6 +101,26 @@ async fn make_tables(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     }
     sqlx::raw_sql("insert into projection_next.progress (next_index) values (0)").execute(connection).await?;
     Ok(())
+}
+
+/// Takes the indexes away that no projector needs, from the tables with most rows; answers with what makes them again.
+async fn take_indexes(connection: &mut PgConnection) -> Result<Vec<String>, ArchiveError> {
+    let rows = sqlx::query(
+        "select i.indexrelid::regclass::text as name, pg_get_indexdef(i.indexrelid) as made
+           from pg_index i join pg_class c on c.oid = i.indrelid
+          where c.relnamespace = 'projection_next'::regnamespace and c.relname in ('records', 'communications')
+            and not i.indisunique and pg_get_indexdef(i.indexrelid) !~ ' \\(entry\\)$'
+          order by i.indexrelid",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut made = Vec::with_capacity(rows.len());
+    for row in rows {
+        let text = format!("drop index {}", row.try_get::<String, _>("name")?);
+        sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *connection).await?;
+        made.push(row.try_get("made")?);
+    }
+    Ok(made)
 }
 
 /// Fills empty tables up to an index; answers with how far they are.
