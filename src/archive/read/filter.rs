@@ -146,17 +146,25 @@ impl RecordFilter {
             }
         }
         if let Some(word) = &self.content {
+            if word != "readable" {
+                // So that an index finds the few; of those that are disposed of by now, some were readable then.
+                query.push(" and r.content <> 'readable'");
+            }
             query.push(" and ");
             self.push_content(query);
             query.push(" = ").push_bind(clean(word));
         }
         if let Some(cause) = &self.gap {
-            for (column, place) in [("r.entry", "capture"), ("r.exchange", "exchange")] {
-                query.push(if place == "capture" { " and (" } else { " or " }).push(column);
-                query.push(" in (select g.").push(place).push(" from projection.gaps g where g.cause = ");
-                query.push_bind(clean(cause)).push(" and g.entry_index < ");
-                query.push_bind(self.as_of.map_or(i64::MAX, number));
-                query.push(" and g.").push(place).push(" is not null)");
+            // From the gaps, each way by an index: there are fewer of them than of records.
+            for (begin, column, place) in
+                [(" and r.record in (", "b.entry", "capture"), (" union all ", "b.exchange", "exchange")]
+            {
+                query
+                    .push(begin)
+                    .push("select b.record from projection.gaps g join projection.records b on ")
+                    .push(column);
+                query.push(" = g.").push(place).push(" where g.cause = ").push_bind(clean(cause));
+                query.push(" and g.entry_index < ").push_bind(self.as_of.map_or(i64::MAX, number));
             }
             query.push(")");
         }
