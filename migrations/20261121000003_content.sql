@@ -115,6 +115,71 @@ begin
 end
 $$;
 
+-- A key comes with its entry, in one transaction, and is of the record that the entry names: so nobody can lay anything under an
+-- index where no entry is, or to an entry that is there already. Nor may a record that was disposed of have one again, which would
+-- undo the disposal. As with the ledger, rows are looked up one by one, whatever the tables looked like when the plan was made.
+create function content.check_keys() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+declare
+    bad record;
+begin
+    select c.* into bad
+      from (select a.entry_index,
+                   (select d.record from content.disposals d where d.record = a.record) is not null as disposed,
+                   coalesce((select e.xmin = pg_current_xact_id()::xid
+                                and position(convert_to('"record":"' || a.record || '","source":"', 'UTF8') in e.body) > 0
+                               from ledger.entries e where e.index = a.entry_index), false) as with_entry
+              from added a offset 0) c
+     where c.disposed or not c.with_entry
+     order by c.disposed desc, c.entry_index
+     limit 1;
+    if found and bad.disposed then
+        raise exception 'the record was disposed of' using errcode = 'restrict_violation';
+    elsif found then
+        raise exception 'what is to be stored did not come with entry %, or is of another record', bad.entry_index
+            using errcode = 'restrict_violation';
+    end if;
+    return null;
+end
+$$;
+create trigger keys_come_with_their_entry after insert on content.keys
+    referencing new table as added for each statement execute function content.check_keys();
+
+-- Content without its record's key could never be read: refused, so that it cannot happen by mistake. A record that was
+-- disposed of has no key any more, so nothing can be added to it either. A key that came in this transaction with the same entry has
+-- been looked at with that entry already (above); for any other, the entry is looked up here.
+create function content.refuse_keyless() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+declare
+    bad record;
+begin
+    select c.entry_index, c.with_key is null as keyless into bad
+      from (select a.entry_index, a.record,
+                   (select k.entry_index = a.entry_index and k.xmin = pg_current_xact_id()::xid
+                      from content.keys k where k.record = a.record) as with_key
+              from added a offset 0) c
+     where case when c.with_key then false
+                when c.with_key is null then true
+                else not coalesce((select e.xmin = pg_current_xact_id()::xid
+                            and position(convert_to('"record":"' || c.record || '","source":"', 'UTF8') in e.body) > 0
+                           from ledger.entries e where e.index = c.entry_index), false) end
+     order by c.with_key is null desc, c.entry_index
+     limit 1;
+    if found and bad.keyless then
+        raise exception 'the record has no key' using errcode = 'restrict_violation';
+    elsif found then
+        raise exception 'what is to be stored did not come with entry %, or is of another record', bad.entry_index
+            using errcode = 'restrict_violation';
+    end if;
+    return null;
+end
+$$;
+create trigger content_has_its_key after insert on content.sealed
+    referencing new table as added for each statement execute function content.refuse_keyless();
+create trigger content_has_its_key after insert on content.blobs
+    referencing new table as added for each statement execute function content.refuse_keyless();
+
 grant select on content.keys, content.sealed, content.blobs, content.disposals, content.sweeps, content.retention,
                 content.retention_changes
     to muniment_append, muniment_project;
+grant insert on content.keys, content.sealed, content.blobs to muniment_append;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Supervises: sees records, content, people, coverage; decides where events are sent.
+    /// Supervises: sees records, content, people, coverage.
     Compliance,
     /// Answers regulators and courts: sees records and content, and proofs.
     Legal,
@@ -87,8 +87,6 @@ pub enum Permission {
     ReadIntegrity,
     /// Read who looked at what, and why.
     ReadAccess,
-    /// Set up where events are sent by themselves.
-    ManageWebhooks,
 }
 
 impl Permission {
@@ -100,7 +98,6 @@ impl Permission {
         Self::ReadPeople,
         Self::ReadIntegrity,
         Self::ReadAccess,
-        Self::ManageWebhooks,
     ];
 
     /// The word as written in problems and documents.
@@ -113,7 +110,6 @@ impl Permission {
             Self::ReadPeople => "read-people",
             Self::ReadIntegrity => "read-integrity",
             Self::ReadAccess => "read-access",
-            Self::ManageWebhooks => "manage-webhooks",
         }
     }
 }

@@ -18,4 +18,3 @@ pub(super) mod settings;
 pub(super) mod system;
 pub(super) mod tiles;
 pub(super) mod verifications;
-pub(super) mod webhooks;

@@ -14,7 +14,6 @@ mod people;
 mod read;
 mod rebuild;
 mod rows;
-mod webhook;
 mod write;
 
 use sqlx::postgres::PgConnection;

@@ -3,13 +3,13 @@
 use muniment::archive::RecordFilter;
 
 use crate::support::archive::{TestArchive, master};
-use crate::support::large::{Firm, fill};
+use crate::support::large::{Firm, fill, project};
 use crate::support::postgres::Database;
 use crate::support::sound::verify;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_made_at_once_is_sound_and_its_projections_are_what_was_meant() {
-    let firm = Firm { records: 2_500, advisors: 5, ..Firm::large() };
+    let firm = Firm { advisors: 5, ..Firm::large(2_500) };
     let database = Database::fresh().await;
     let size = fill(&database.owner(), &master(), firm).await;
     let test = TestArchive::on(database, |options| options).await;
@@ -38,4 +38,19 @@ async fn an_archive_made_at_once_is_sound_and_its_projections_are_what_was_meant
         let counted = facets.by["outcome"].iter().find(|counted| counted.value == state).map_or(0, |found| found.count);
         assert_eq!(counted, meant as u64, "{state}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn projections_that_were_repeated_in_bulk_are_what_the_program_makes() {
+    let firm = Firm { advisors: 5, ..Firm::periodic(4, 2_300, 4_096) };
+    let database = Database::fresh().await;
+    let size = fill(&database.owner(), &master(), firm).await;
+    assert_eq!(size, 5 * 4_096, "the people, and four periods");
+    let test = TestArchive::on(database, |options| options).await;
+    test.count_runs_of(4_096).await;
+    project(&test.archive, &test.database.owner(), firm).await;
+    test.archive.catch_up().await.unwrap();
+    let compared = test.archive.compare_projections(|_, _| std::ops::ControlFlow::Continue(())).await.unwrap().unwrap();
+    assert_eq!((&compared.differences[..], compared.entries), (&[][..], size + 1));
+    assert_eq!(test.archive.facets(&RecordFilter::default()).await.unwrap().total, firm.records);
 }

@@ -11,7 +11,6 @@ mod embedded;
 mod faults;
 mod filters;
 mod follow;
-mod forged;
 mod large;
 mod live;
 mod orders;

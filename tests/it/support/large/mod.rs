@@ -4,6 +4,7 @@
 //! What each record is follows from its number alone ([`Firm::spec`]), so a test knows what must be found without having kept it.
 //! Shared with `benches/search.rs`.
 
+mod bulk;
 mod copy;
 mod said;
 mod spec;
@@ -19,8 +20,9 @@ use serde_json::{Map, Value, json};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
+pub(crate) use bulk::project;
 use copy::Tables;
-pub(crate) use spec::{Firm, NETWORKS};
+pub(crate) use spec::{Firm, NETWORKS, Spec, account_handle};
 
 /// Entries that go to the database together.
 const BATCH: u64 = 5_000;
@@ -33,13 +35,19 @@ pub(crate) async fn fill(owner: &PgConnectOptions, master: &MasterKey, firm: Fir
     let making = tokio::task::spawn_blocking(move || {
         let mut writer = Writer::new(master);
         writer.people(&firm);
+        writer.fill_up(&firm);
         for number in 0..firm.records {
             writer.record(&firm, number);
+            if (number + 1) % firm.period == 0 {
+                writer.fill_up(&firm);
+            }
             if writer.batched >= BATCH {
                 sender.blocking_send(writer.take()).unwrap();
             }
         }
-        sender.blocking_send(writer.take()).unwrap();
+        if writer.batched > 0 {
+            sender.blocking_send(writer.take()).unwrap();
+        }
         (writer.index, writer.previous, writer.at)
     });
     let mut connection: PgConnection = owner.connect().await.unwrap();
@@ -156,28 +164,44 @@ impl Writer {
         let id = |number| EntryId::new(spec::id(firm.from, spec::Of::Person, number));
         self.entry((id(0), firm.from, EntryType::Identity), by("archive"), None, &[], source, &[]);
         let mut number = 1;
-        let mut person = |writer: &mut Self, of: &[AdvisorId], facts: Value, fields: &[(FieldName, &[u8])]| {
-            let record = RecordId::new(spec::id(firm.from, spec::Of::Record, u64::MAX - number));
-            let key = RecordKey::new(spec::secret(u64::MAX - number));
-            writer.entry(
-                (id(number), firm.from, EntryType::Identity),
-                by("cli"),
-                Some(Kept { record, key: &key, is_new: true }),
-                of,
-                detail(facts),
-                fields,
-            );
-            number += 1;
-        };
+        let mut person =
+            |writer: &mut Self, of: &[AdvisorId], entry_type, facts: Value, fields: &[(FieldName, &[u8])]| {
+                let record = RecordId::new(spec::id(firm.from, spec::Of::Record, u64::MAX - number));
+                let key = RecordKey::new(spec::secret(u64::MAX - number));
+                writer.entry(
+                    (id(number), firm.from, entry_type),
+                    by("cli"),
+                    Some(Kept { record, key: &key, is_new: true }),
+                    of,
+                    detail(facts),
+                    fields,
+                );
+                number += 1;
+            };
+        let settings = json!({ "change": "in_force", "rules": Digest::ZERO.to_string(), "software": "muniment-0.1.0" });
+        person(
+            self,
+            &[],
+            EntryType::Settings,
+            settings,
+            &[("settings".parse().unwrap(), b"{\"archive.retention\":\"6y\"}")],
+        );
         for of in 0..firm.advisors {
             let advisor = firm.advisor(of);
             let facts = |subject: &str, id: String| json!({ "subject": subject, "change": "added", "id": id, "advisor": advisor.to_string() });
             let name = format!("Advisor {of}");
-            person(self, &[advisor], facts("advisor", advisor.to_string()), &[(FieldName::NAME, name.as_bytes())]);
+            let identity = EntryType::Identity;
+            person(
+                self,
+                &[advisor],
+                identity,
+                facts("advisor", advisor.to_string()),
+                &[(FieldName::NAME, name.as_bytes())],
+            );
             for device in firm.devices(of) {
                 let mut facts = facts("device", device.to_string());
                 facts["digest"] = json!(Digest::of(&[device.uuid().as_bytes()]).to_string());
-                person(self, &[advisor], facts, &[(FieldName::NAME, b"a device")]);
+                person(self, &[advisor], identity, facts, &[(FieldName::NAME, b"a device")]);
             }
             for network in NETWORKS {
                 let mut facts = facts("account", firm.account(of, network).to_string());
@@ -185,7 +209,20 @@ impl Writer {
                 let (known, handle) = (spec::account_id(of), spec::account_handle(of, network));
                 let fields: [(FieldName, &[u8]); 2] =
                     [("handle".parse().unwrap(), handle.as_bytes()), ("id".parse().unwrap(), known.as_bytes())];
-                person(self, &[advisor], facts, &fields);
+                person(self, &[advisor], identity, facts, &fields);
+            }
+        }
+    }
+
+    /// Entries that are of no record and in no list, up to the end of the run.
+    fn fill_up(&mut self, firm: &Firm) {
+        let Some(run) = firm.run else { return };
+        loop {
+            let id = EntryId::new(spec::id(self.at, spec::Of::Filler, self.index));
+            let at = self.at.max(firm.from);
+            self.entry((id, at, EntryType::Review), by("archive"), None, &[], Map::new(), &[]);
+            if self.index.is_multiple_of(run) {
+                return;
             }
         }
     }

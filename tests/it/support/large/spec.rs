@@ -16,7 +16,15 @@ pub(crate) struct Firm {
     /// The first and the last moment, in microseconds since 1970.
     pub(crate) from: i64,
     pub(crate) until: i64,
+    /// Records that say everything there is to say; after them it is said again, at other times and under other ids.
+    pub(crate) period: u64,
+    /// Entries of such a period, where it is filled up to so many; the people before it, too.
+    pub(crate) run: Option<u64>,
 }
+
+/// A gap in so many records, and the first of them.
+pub(super) const GAPS: u64 = 2_000;
+pub(super) const FIRST_GAP: u64 = 1_234;
 
 /// One record.
 #[derive(Debug, Clone)]
@@ -54,6 +62,7 @@ pub(super) enum Of {
     Outcome,
     Gap,
     Exchange,
+    Filler,
 }
 
 /// A UUIDv7.
@@ -104,34 +113,47 @@ impl Firm {
         AccountId::new(id(self.from, Of::Account, advisor * NETWORKS.len() as u64 + network))
     }
 
-    /// A million records of two hundred advisors in three years.
-    pub(crate) const fn large() -> Self {
-        Self { records: 1_000_000, advisors: 200, from: 1_700_000_000_000_000, until: 1_794_700_000_000_000 }
+    /// Records of two hundred advisors in three years, each another one.
+    pub(crate) const fn large(records: u64) -> Self {
+        let (from, until) = (1_700_000_000_000_000, 1_794_700_000_000_000);
+        Self { records, advisors: 200, from, until, period: records, run: None }
+    }
+
+    /// The same in periods as long as the runs that are counted.
+    pub(crate) const fn periodic(periods: u64, period: u64, run: u64) -> Self {
+        Self { period, run: Some(run), ..Self::large(periods * period) }
+    }
+
+    /// When the record of a number was made.
+    pub(crate) fn at(&self, number: u64) -> i64 {
+        let span = u128::from(self.until.abs_diff(self.from));
+        self.from + i64::try_from(span * u128::from(number + 1) / u128::from(self.records + 1)).unwrap()
     }
 
     /// The record of a number.
     pub(crate) fn spec(&self, number: u64) -> Spec {
-        let chance = mix(number);
+        let first = number % self.period;
+        let chance = mix(first);
         let share = |bits: u32, of: u64| (chance >> bits) % of;
-        let span = u128::from(self.until.abs_diff(self.from));
-        let since = span * u128::from(number + 1) / u128::from(self.records + 1);
-        let at = self.from + i64::try_from(since).unwrap();
+        let at = self.at(number);
         let (mut advisor, mut network) = (share(0, self.advisors), NETWORKS[[0, 0, 1, 2, 3][share(20, 5) as usize]]);
         let (kind, outbound) = match share(24, 100) {
-            0..24 => ("message", true),
-            24..42 => ("post", true),
-            42..57 => ("reply", true),
-            57 => ("edit", true),
-            58..60 => ("reaction", true),
-            60..84 => ("message", false),
-            84..98 => ("reply", false),
+            0..20 => ("message", true),
+            20..35 => ("post", true),
+            35..45 => ("reply", true),
+            45 => ("edit", true),
+            46..48 => ("reaction", true),
+            48..78 => ("message", false),
+            78..98 => ("reply", false),
             _ => ("comment", false),
         };
         let mut edits = None;
-        if kind == "edit" && number > 1_000 {
-            let before = self.spec(number - 1 - share(32, 999));
-            if before.state == Some("accepted") && before.kind == "post" {
-                (advisor, network, edits) = (before.advisor, before.network, Some(before.number));
+        if kind == "edit" && first > 1_000 {
+            // The last post before some earlier place.
+            let before = (0..100).map(|step| self.spec(first - 1 - share(32, 899) - step));
+            let before = before.into_iter().find(|spec| spec.state == Some("accepted") && spec.kind == "post");
+            if let Some(before) = before {
+                (advisor, network, edits) = (before.advisor, before.network, Some(number - first + before.number));
             }
         }
         // Each advisor speaks with forty people, most of them with others, too.
@@ -142,7 +164,7 @@ impl Firm {
             8 => None,
             _ => Some("accepted"),
         });
-        let gap = (number % 2_000 == 1_234).then(|| ["read_capped", "pinned_app", "outage"][share(52, 3) as usize]);
+        let gap = (first % GAPS == FIRST_GAP).then(|| ["read_capped", "pinned_app", "outage"][share(52, 3) as usize]);
         Spec {
             number,
             at,
@@ -163,17 +185,18 @@ impl Firm {
 
     /// How many records are between two that a planted word is in.
     pub(crate) fn every(&self) -> u64 {
-        (self.records / 20).max(25)
+        (self.period / 20).max(25)
     }
 
-    /// What a record says: planted words stand in twenty records of any archive, however large.
+    /// What a record says: planted words stand in twenty records of any archive that does not repeat itself, however large.
     pub(crate) fn text(&self, number: u64) -> String {
-        let mut text = said::text(mix(number ^ 0x5eed));
-        let planted = match number % self.every() {
+        let first = number % self.period;
+        let mut text = said::text(mix(first ^ 0x5eed));
+        let planted = match first % self.every() {
             7 => " zanzibar",
             11 => " quiet harbour",
             19 => " ref ZX81-4471",
-            _ => match number % 1_000 {
+            _ => match first % 1_000 {
                 13 => " quiet",
                 17 => " harbour",
                 _ => "",
