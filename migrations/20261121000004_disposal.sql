@@ -78,15 +78,15 @@ begin
         raise exception 'record % is under a hold', culprit using errcode = 'restrict_violation';
     end if;
 
-    with moved as (
-        update ledger.head set size = last.size + 1, leaf = entry_leaf, at = (said ->> 'at')::timestamptz
-    ), appended as (
-        insert into ledger.entries (index, id, leaf, body) values (last.size, entry_id, entry_leaf, entry_body)
-    ), streamed as (
-        insert into ledger.stream_entries (stream, stream_index, entry_index)
-        select (s ->> 'id')::uuid, (s ->> 'index')::bigint, last.size from json_array_elements(said -> 'streams') s
-    )
-    insert into ledger.sources (source, next_index, entry_index) values (entry_source, entry_source_next, last.size);
+    perform ledger.add(
+        true, last.size, last.leaf, (said ->> 'at')::timestamptz, entry_source, entry_source_next,
+        array[entry_id], array[entry_leaf], array[entry_body], array[said ->> 'actor'], array['disposal'],
+        array[(said ->> 'record')::uuid], '{}',
+        array[json_array_length(said -> 'streams')],
+        array(select (s ->> 'id')::uuid from json_array_elements(said -> 'streams') with ordinality e (s, k) order by k),
+        array(select (s ->> 'index')::bigint from json_array_elements(said -> 'streams') with ordinality e (s, k) order by k),
+        array_fill(1, array[json_array_length(said -> 'streams')]),
+        '{}', '{}', '{}', '{}', '{}', '{}', '{}');
 
     perform set_config('muniment.disposing', txid_current()::text, true);
     insert into content.sweeps (digest, entry_index) select digest, last.size from content.blobs where record = any (doomed);

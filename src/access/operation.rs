@@ -78,6 +78,26 @@ operations! {
     GapsList = "gaps.list", ReadIntegrity, false;
     /// What was covered of each device.
     CoverageList = "coverage.list", ReadIntegrity, false;
+    /// The webhooks.
+    WebhooksList = "webhooks.list", ReadIntegrity, false;
+    /// One webhook.
+    WebhooksGet = "webhooks.get", ReadIntegrity, false;
+    /// What a webhook has delivered, and has not.
+    WebhooksDeliveries = "webhooks.deliveries", ReadIntegrity, false;
+    /// A webhook is set up.
+    WebhooksCreate = "webhooks.create", ManageWebhooks, false;
+    /// A webhook is changed, disabled or enabled.
+    WebhooksUpdate = "webhooks.update", ManageWebhooks, false;
+    /// A webhook is removed.
+    WebhooksDelete = "webhooks.delete", ManageWebhooks, false;
+    /// A webhook is given another secret.
+    WebhooksRotate = "webhooks.rotate", ManageWebhooks, false;
+    /// A webhook is tested.
+    WebhooksPing = "webhooks.ping", ManageWebhooks, false;
+    /// Dead letters are tried again.
+    WebhooksReplay = "webhooks.replay", ManageWebhooks, false;
+    /// A webhook delivers: a look of its owner's. Written by the service for the officer, and never asked for.
+    WebhooksDeliver = "webhooks.deliver", ListRecords, false;
     /// The settings in force, and before.
     SettingsList = "settings.list", ReadIntegrity, false;
     /// Who looked at what, and why.

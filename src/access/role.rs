@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Supervises: sees records, content, people, coverage.
+    /// Supervises: sees records, content, people, coverage; decides where events are sent.
     Compliance,
     /// Answers regulators and courts: sees records and content, and proofs.
     Legal,
@@ -87,6 +87,8 @@ pub enum Permission {
     ReadIntegrity,
     /// Read who looked at what, and why.
     ReadAccess,
+    /// Set up where events are sent by themselves.
+    ManageWebhooks,
 }
 
 impl Permission {
@@ -98,6 +100,7 @@ impl Permission {
         Self::ReadPeople,
         Self::ReadIntegrity,
         Self::ReadAccess,
+        Self::ManageWebhooks,
     ];
 
     /// The word as written in problems and documents.
@@ -110,6 +113,7 @@ impl Permission {
             Self::ReadPeople => "read-people",
             Self::ReadIntegrity => "read-integrity",
             Self::ReadAccess => "read-access",
+            Self::ManageWebhooks => "manage-webhooks",
         }
     }
 }

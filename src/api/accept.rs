@@ -16,8 +16,9 @@ impl Offers {
     pub(super) fn of(document: &OpenApi) -> Self {
         let offers = DECISIONS.iter().filter_map(|decision| {
             let item = document.paths.paths.get(&Decision::documented(decision.path))?;
-            let responses = &item.get.as_ref()?.responses.responses;
-            let good = responses.iter().filter(|(status, _)| status.starts_with('2'));
+            let operations = [&item.get, &item.post, &item.patch, &item.delete].into_iter().flatten();
+            let responses = operations.flat_map(|operation| &operation.responses.responses);
+            let good = responses.filter(|(status, _)| status.starts_with('2'));
             let types = good.filter_map(|(_, response)| match response {
                 RefOr::T(response) => Some(response.content.keys().cloned()),
                 RefOr::Ref(_) => None,

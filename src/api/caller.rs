@@ -76,6 +76,18 @@ impl Caller {
         api.within_scope(admission, asked).await
     }
 
+    /// Whether the officer, and the token, may do something that is going to be done on their behalf.
+    pub(super) fn vouches(&self, operation: Operation) -> Result<(), Problem> {
+        if !self.officer.holds(operation.permission()) {
+            return Err(Problem::role_missing(operation.permission()));
+        }
+        if !self.officer.may(operation) {
+            let detail = format!("the token was not given for {}", operation.as_str());
+            return Err(Problem::new(ProblemKind::OutOfScope).detail(detail));
+        }
+        Ok(())
+    }
+
     /// Who it is.
     pub(super) const fn officer(&self) -> OfficerId {
         self.officer.id

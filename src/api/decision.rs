@@ -4,6 +4,7 @@
 //! as. One that is not written down is here because somebody decided so. Tests compare this list with the document, with what the
 //! handlers do for every role, and with what turns up in the ledger.
 
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use crate::access::{Operation, Permission};
@@ -13,25 +14,34 @@ use crate::access::{Operation, Permission};
 pub(super) struct Decision {
     /// The path template.
     pub(super) path: &'static str,
+    /// The method, as the document writes it; `get` answers HEAD too.
+    pub(super) method: &'static str,
     /// For what is not written down: the permission it needs; none where it is open to whoever reaches the listener.
     unwritten: Option<Permission>,
     /// What it is written down as; several where parameters decide.
     written: &'static [Operation],
 }
 
+const GET: &str = "get";
+
 /// Open to whoever reaches the listener: nothing there says what was kept.
 const fn open(path: &'static str) -> Decision {
-    Decision { path, unwritten: None, written: &[] }
+    Decision { path, method: GET, unwritten: None, written: &[] }
 }
 
 /// For officers, and not written down: digests, sizes and counts say nothing about anybody.
 const fn unwritten(path: &'static str, permission: Permission) -> Decision {
-    Decision { path, unwritten: Some(permission), written: &[] }
+    Decision { path, method: GET, unwritten: Some(permission), written: &[] }
 }
 
 /// For officers, and every look is an entry.
 const fn written(path: &'static str, operations: &'static [Operation]) -> Decision {
-    Decision { path, unwritten: None, written: operations }
+    Decision { path, method: GET, unwritten: None, written: operations }
+}
+
+/// For officers, and changes something: who did is an entry before it is done.
+const fn changes(method: &'static str, path: &'static str, operations: &'static [Operation]) -> Decision {
+    Decision { path, method, unwritten: None, written: operations }
 }
 
 /// Every route.
@@ -63,8 +73,22 @@ pub(super) const DECISIONS: &[Decision] = &[
     written("/v1/coverage", &[Operation::CoverageList]),
     written("/v1/settings", &[Operation::SettingsList]),
     written("/v1/access", &[Operation::AccessList]),
+    written("/v1/webhooks", &[Operation::WebhooksList]),
+    changes("post", "/v1/webhooks", &[Operation::WebhooksCreate]),
+    written("/v1/webhooks/{id}", &[Operation::WebhooksGet]),
+    changes("patch", "/v1/webhooks/{id}", &[Operation::WebhooksUpdate]),
+    changes("delete", "/v1/webhooks/{id}", &[Operation::WebhooksDelete]),
+    changes("post", "/v1/webhooks/{id}/secret", &[Operation::WebhooksRotate]),
+    changes("post", "/v1/webhooks/{id}/ping", &[Operation::WebhooksPing]),
+    written("/v1/webhooks/{id}/deliveries", &[Operation::WebhooksDeliveries]),
+    changes("post", "/v1/webhooks/{id}/replay", &[Operation::WebhooksReplay]),
     // Hashes are not written down, entries are.
-    Decision { path: "/v1/tile/{*path}", unwritten: Some(Permission::ReadLedger), written: &[Operation::EntriesTile] },
+    Decision {
+        path: "/v1/tile/{*path}",
+        method: GET,
+        unwritten: Some(Permission::ReadLedger),
+        written: &[Operation::EntriesTile],
+    },
     unwritten("/v1/checkpoint", Permission::ReadLedger),
     unwritten("/v1/checkpoints", Permission::ReadLedger),
     unwritten("/v1/checkpoints/latest", Permission::ReadLedger),
@@ -78,9 +102,21 @@ pub(super) const DECISIONS: &[Decision] = &[
 ];
 
 impl Decision {
-    /// The decision on a path template.
-    pub(super) fn on(template: &str) -> Option<&'static Self> {
-        DECISIONS.iter().find(|decision| decision.path == template)
+    /// The decision on a path template and a method; for a method that is not served, the one on the template.
+    pub(super) fn on(template: &str, method: &Method) -> Option<&'static Self> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let of_path = || DECISIONS.iter().filter(|decision| decision.path == template);
+        of_path().find(|decision| method.as_str().eq_ignore_ascii_case(decision.method)).or_else(|| of_path().next())
+    }
+
+    /// The path template by its text; none where there is no such one.
+    pub(super) fn path(template: &str) -> Option<&'static str> {
+        DECISIONS.iter().map(|decision| decision.path).find(|path| *path == template)
+    }
+
+    /// Whether it changes something.
+    pub(super) fn changes(&self) -> bool {
+        self.method != GET
     }
 
     /// The path template as OpenAPI writes it, which knows no wildcard.

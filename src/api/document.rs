@@ -7,6 +7,7 @@ mod parameters;
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
 use headers::Answers;
 use utoipa::OpenApi;
 use utoipa::openapi::extensions::ExtensionsBuilder;
@@ -16,6 +17,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
 
 use super::decision::Decision;
+use super::deliver::message::WebhookMessage;
 use super::page::Order;
 use super::problem::{ProblemBody, ProblemKind};
 use super::v1::events::event::Event;
@@ -36,10 +38,10 @@ or content write an `access` entry before they answer (`x-muniment-access` says 
         (name = "access", description = "Who looked at what, when and why"),
         (name = "integrity", description = "What is missing, and whether what is there holds"),
         (name = "system", description = "What it consists of, and how it is set"),
-        (name = "live", description = "What happens, as it happens"),
+        (name = "live", description = "What happens, as it happens: event streams, and webhooks that are sent by themselves"),
         (name = "service", description = "Health, metrics, this document"),
     ),
-    components(schemas(ProblemBody, Order, Event)),
+    components(schemas(ProblemBody, Order, Event, WebhookMessage)),
     modifiers(&Token)
 )]
 pub(super) struct Document;
@@ -58,25 +60,27 @@ impl utoipa::Modify for Token {
 pub(super) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     if let Some(components) = &mut document.components {
         choice::write_out(components, "Event");
+        choice::write_out(components, "WebhookMessage");
     }
     let paths = std::mem::take(&mut document.paths.paths);
     for (template, mut item) in paths {
-        let decision = Decision::on(&template);
         let methods = [
-            ("", &mut item.get),
-            ("put_", &mut item.put),
-            ("post_", &mut item.post),
-            ("delete_", &mut item.delete),
-            ("patch_", &mut item.patch),
+            ("", Method::GET, &mut item.get),
+            ("put_", Method::PUT, &mut item.put),
+            ("post_", Method::POST, &mut item.post),
+            ("delete_", Method::DELETE, &mut item.delete),
+            ("patch_", Method::PATCH, &mut item.patch),
         ];
-        for (method, operation) in methods {
+        for (before, method, operation) in methods {
             let Some(operation) = operation else { continue };
+            let decision = Decision::on(&template, &method);
             if let Some(decision) = decision {
                 let access = ExtensionsBuilder::new().add("x-muniment-access", decision.describe()).build();
                 operation.extensions.get_or_insert_default().merge(access);
             }
-            operation.operation_id = Some(format!("{method}{}", operation_id(&template)));
+            operation.operation_id = Some(format!("{before}{}", operation_id(&template)));
             operation.parameters.iter_mut().flatten().for_each(parameters::constrain);
+            parameters::add(operation, &method);
             operation.responses.responses.values_mut().for_each(binary);
             problems(operation, decision);
             describe(operation, decision);
@@ -112,13 +116,20 @@ fn problems(operation: &mut Operation, decision: Option<&Decision>) {
     let open = decision.is_some_and(Decision::is_open);
     let purpose = decision.is_some_and(Decision::needs_purpose);
     let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
-    let may_meet = |kind: &&ProblemKind| kind.is_common(open) || purpose && **kind == ProblemKind::PurposeRequired;
+    let changes = decision.is_some_and(Decision::changes);
+    let may_meet = |kind: &&ProblemKind| {
+        kind.is_common(open)
+            || purpose && **kind == ProblemKind::PurposeRequired
+            || changes && matches!(kind, ProblemKind::KeyReused | ProblemKind::KeyInFlight)
+    };
     for kind in ProblemKind::ALL.iter().filter(may_meet) {
         by_status.entry(kind.status().as_u16()).or_default().push(kind.name());
     }
     let said = &mut operation.responses.responses;
-    let unchanged = || ResponseBuilder::new().description("What `If-None-Match` names is unchanged").build();
-    said.entry("304".to_owned()).or_insert_with(|| RefOr::T(unchanged()));
+    if !changes {
+        let unchanged = || ResponseBuilder::new().description("What `If-None-Match` names is unchanged").build();
+        said.entry("304".to_owned()).or_insert_with(|| RefOr::T(unchanged()));
+    }
     // An operation names a status with a problem of its own by a description alone.
     for (status, response) in said.iter_mut().filter(|(status, _)| status.starts_with(['4', '5'])) {
         if let RefOr::T(response) = response {
@@ -140,8 +151,11 @@ fn problems(operation: &mut Operation, decision: Option<&Decision>) {
 fn describe(operation: &mut Operation, decision: Option<&Decision>) {
     let summary = operation.summary.clone().unwrap_or_default();
     let responses = &mut operation.responses.responses;
-    let answers =
-        Answers { compressible: decision.is_some_and(Decision::is_unwritten), ranged: responses.contains_key("206") };
+    let answers = Answers {
+        compressible: decision.is_some_and(Decision::is_unwritten),
+        ranged: responses.contains_key("206"),
+        changes: decision.is_some_and(Decision::changes),
+    };
     for (status, response) in responses {
         let RefOr::T(response) = response else { continue };
         if response.description.is_empty() {

@@ -5,10 +5,13 @@
 
 mod accept;
 mod as_of;
+mod body;
 mod caller;
 mod decision;
+mod deliver;
 mod document;
 mod installed;
+mod once;
 mod page;
 mod path;
 mod problem;
@@ -24,6 +27,7 @@ mod streams;
 mod unchanged;
 mod v1;
 
+pub use deliver::{Webhooks, deliver};
 pub use installed::{Installed, InstalledRules};
 pub use problem::ProblemKind;
 pub use rate::RateLimits;

@@ -42,7 +42,7 @@ pub(super) async fn envelope(
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|path| Api::route(path.as_str())).unwrap_or("unknown");
-    let decision = Decision::on(route);
+    let decision = Decision::on(route, &method);
     let arrival = request.extensions().get::<Arrival>().copied();
     let mut response = if !offers.suit(route, request.headers()) {
         let detail = format!("there is {}", offers.text(route));

@@ -45,6 +45,12 @@ fn routes() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(v1::coverage::list::list))
         .routes(routes!(v1::settings::list::list))
         .routes(routes!(v1::events::follow::follow))
+        .routes(routes!(v1::webhooks::list::list, v1::webhooks::create::create))
+        .routes(routes!(v1::webhooks::get::get, v1::webhooks::update::update, v1::webhooks::delete::delete))
+        .routes(routes!(v1::webhooks::rotate::rotate))
+        .routes(routes!(v1::webhooks::ping::ping))
+        .routes(routes!(v1::webhooks::deliveries::deliveries))
+        .routes(routes!(v1::webhooks::replay::replay))
         .routes(routes!(v1::tiles::get::get))
         // Officers too, but these say nothing about anybody: digests, sizes, counts.
         .routes(routes!(v1::tiles::checkpoint::checkpoint))

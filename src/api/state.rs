@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::deliver::Webhooks;
 use super::installed::Installed;
 use super::problem::{Problem, ProblemKind};
 use super::rate::RateLimits;
@@ -44,6 +45,8 @@ pub struct Api {
     pub slots: Arc<Semaphore>,
     /// Event streams that are open.
     pub streams: Streams,
+    /// Where events are sent by themselves.
+    pub webhooks: Webhooks,
     /// Cancelled once the service takes nothing new.
     pub draining: CancellationToken,
 }
@@ -55,7 +58,7 @@ pub(super) struct Asked(pub(super) Arc<OnceLock<OfficerId>>);
 impl Api {
     /// Route templates by their text, so that logs and metrics carry a template and never a path.
     pub(super) fn route(template: &str) -> &'static str {
-        super::decision::Decision::on(template).map_or("unknown", |decision| decision.path)
+        super::decision::Decision::path(template).unwrap_or("unknown")
     }
 
     /// Whose token it is.

@@ -23,8 +23,12 @@ pub(super) fn known(headers: &HeaderMap) -> Vec<HeaderValue> {
 pub(super) async fn tagged(response: Response, known: &[HeaderValue]) -> Response {
     let size = response.body().size_hint().exact();
     let whole = size.is_some_and(|size| size <= MOST);
-    if response.status() != StatusCode::OK || !whole || response.headers().contains_key(header::ETAG) {
+    if response.status() != StatusCode::OK || !whole {
         return response;
+    }
+    if let Some(tag) = response.headers().get(header::ETAG) {
+        // One of its own, as exact as can be.
+        return if is_known(known, tag.to_str().unwrap_or_default()) { unchanged(tag.clone()) } else { response };
     }
     let (mut head, body) = response.into_parts();
     // Made in memory by the handler: nothing is waited for.
@@ -33,16 +37,28 @@ pub(super) async fn tagged(response: Response, known: &[HeaderValue]) -> Respons
     };
     let digest = Digest::of(&[&bytes]).to_string();
     let tag = format!("\"{}\"", digest.get(..32).unwrap_or(&digest));
-    let same = known.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    let mut same = same.map(str::trim).map(|value| value.strip_prefix("W/").unwrap_or(value));
-    let is_known = same.any(|value| value == "*" || value == tag);
-    if let Ok(tag) = HeaderValue::from_str(&format!("W/{tag}")) {
-        head.headers.insert(header::ETAG, tag);
-    }
-    if !is_known {
+    let is_known = is_known(known, &tag);
+    let Ok(tag) = HeaderValue::from_str(&format!("W/{tag}")) else {
         return Response::from_parts(head, Body::from(bytes));
+    };
+    if is_known {
+        return unchanged(tag);
     }
+    head.headers.insert(header::ETAG, tag);
+    Response::from_parts(head, Body::from(bytes))
+}
+
+/// Whether a tag, itself not weak, is among those known (weak comparison).
+fn is_known(known: &[HeaderValue], tag: &str) -> bool {
+    let mut same = known.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    same.any(|value| {
+        let value = value.trim();
+        value == "*" || value.strip_prefix("W/").unwrap_or(value) == tag
+    })
+}
+
+fn unchanged(tag: HeaderValue) -> Response {
     let mut unchanged = StatusCode::NOT_MODIFIED.into_response();
-    unchanged.headers_mut().extend(head.headers.remove(header::ETAG).map(|tag| (header::ETAG, tag)));
+    unchanged.headers_mut().insert(header::ETAG, tag);
     unchanged
 }

@@ -21,13 +21,13 @@ use super::join::{ArchiveBlobs, ArchiveDevices, ArchiveRecall};
 use super::lifecycle::Alarm;
 use super::{AppError, in_force, recognition, tasks, tls};
 use crate::access::Desk;
-use crate::api::{self, Api, Installed, Listening, Patience, RateLimits, StreamBounds, Streams};
+use crate::api::{self, Api, Installed, Listening, Patience, RateLimits, StreamBounds, Streams, Webhooks};
 use crate::archive::{Append, Archive, Background, Schedule};
 use crate::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use crate::capture::{Blobs, Capture, CaptureParts, Pace, Recorder, Workers};
 use crate::exchange::Limits;
 use crate::proxy::intercept::authority::Refreshed;
-use crate::proxy::{Parts, Proxy};
+use crate::proxy::{Parts, Proxy, ProxyError};
 
 /// What capture may take, twice, to work off what waits at the end.
 const WORK_OFF: Duration = Duration::from_secs(10);
@@ -157,6 +157,11 @@ impl Service {
             blobs,
         );
         let (api_task, proxy_task) = (Part::default(), Part::default());
+        let api_address = listening.address();
+        let own =
+            [api_address, settings.proxy.listen].into_iter().chain(settings.proxy.tls.as_ref().map(|tls| tls.listen));
+        let webhooks = Webhooks::new(settings.webhooks.clone(), &settings.upstream, own.collect(), &*context.ids)
+            .map_err(ProxyError::Trust)?;
         let api = Arc::new(Api {
             archive: archive.clone(),
             spool,
@@ -170,9 +175,9 @@ impl Service {
             timeout: settings.api.timeout,
             slots: Arc::new(Semaphore::new(settings.api.requests)),
             streams: Streams::new(StreamBounds::default(), followed, api_task.tasks.clone()),
+            webhooks,
             draining: draining.clone(),
         });
-        let api_address = listening.address();
 
         // The sender lives as long as the proxy: hosts change with the rules, which are read at start only.
         let (hosts_sender, hosts) = watch::channel(Arc::new(hosts));
@@ -193,6 +198,7 @@ impl Service {
         .await?;
         let proxy_address = proxy.address();
         let patience = Patience::beside(settings.api.timeout);
+        api_task.tasks.spawn(api::deliver(Arc::clone(&api), api_task.stop.clone()));
         api_task.tasks.spawn(listening.serve(api::router(api), api_tls, patience, api_task.stop.clone()));
         let stop = proxy_task.stop.clone();
         proxy_task.tasks.spawn(async move {

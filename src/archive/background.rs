@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::open::{Archive, service_word};
 use super::submission::{Append as _, Submission};
+use super::turn::Duty;
 use super::verify::{Finding, Verification};
 use super::{ArchiveError, Followed, Follower, Inconsistency};
 use crate::ledger::{Actor, EntryType};
@@ -23,6 +24,10 @@ use crate::ledger::{Actor, EntryType};
 const SWEEP: Duration = Duration::from_secs(60);
 /// A part that failed rests this long.
 const REST: Duration = Duration::from_secs(2);
+
+/// While another process verifies, it is looked after so often: it may die.
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(300);
 
 /// How often.
 #[derive(Debug, Clone, Copy)]
@@ -149,26 +154,61 @@ async fn sweep(archive: Archive, stopping: CancellationToken) {
 }
 
 /// Verifies everything, again and again, and puts each result on record. Begins one period after the start, so that a service
-/// that is started often is not busy with itself.
+/// that is started often is not busy with itself. Of several processes one does it; the others look whether it was done.
 async fn verify(archive: Archive, every: Duration, alarm: OnAlarm, stopping: CancellationToken) {
     let mut next = Instant::now() + every;
     loop {
         tokio::select! { () = stopping.cancelled() => return, () = tokio::time::sleep_until(next) => {} }
-        next = Instant::now() + every;
-        let cycle = archive.verify_and_record(Arc::clone(&alarm));
-        tokio::select! {
+        let begun = Instant::now();
+        let cycle = archive.verify_in_turn(every, Arc::clone(&alarm));
+        next = tokio::select! {
             () = stopping.cancelled() => return,
-            done = cycle => {
-                if let Err(error) = done {
+            done = cycle => match done {
+                Ok(Turned::Done) => begun + every,
+                Ok(Turned::DoneBefore(ago)) => begun + every.saturating_sub(ago),
+                Ok(Turned::Busy) => begun + (every / 8).clamp(SOONEST, LATEST),
+                Err(error) => {
                     tracing::error!(%error, "the archive could not be verified");
                     rest(&stopping, REST).await;
+                    begun + every
                 }
-            }
-        }
+            },
+        };
     }
 }
 
+/// What became of a turn at verifying.
+enum Turned {
+    /// Everything was verified.
+    Done,
+    /// Another process did so, that long ago.
+    DoneBefore(Duration),
+    /// Another process is at it.
+    Busy,
+}
+
 impl Archive {
+    /// Verifies everything, unless another process does, or did so within half of this time.
+    async fn verify_in_turn(&self, every: Duration, alarm: OnAlarm) -> Result<Turned, ArchiveError> {
+        let Some(_turn) = self.turn(Duty::Verify).await? else { return Ok(Turned::Busy) };
+        if let Some(ago) = self.verified_ago().await?.filter(|ago| *ago < every / 2) {
+            return Ok(Turned::DoneBefore(ago));
+        }
+        self.verify_and_record(alarm).await?;
+        Ok(Turned::Done)
+    }
+
+    /// When everything was verified last.
+    async fn verified_ago(&self) -> Result<Option<Duration>, ArchiveError> {
+        // What was appended in the turn before this one counts. Where projecting stands still, verifying does not.
+        if let Err(error) = self.catch_up().await {
+            tracing::warn!(%error, "when everything was verified last may not be known yet");
+        }
+        let last = self.verifications().await?.into_iter().find(|verification| verification.scope == "all");
+        let now = self.parts.options.clock.now().unix_micros();
+        Ok(last.map(|last| Duration::from_micros(u64::try_from(now - last.at.unix_micros()).unwrap_or(0))))
+    }
+
     /// Verifies everything without pressing, raises the alarm at the first finding, and appends the result.
     ///
     /// # Errors

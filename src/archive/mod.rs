@@ -13,6 +13,7 @@ pub mod embedded;
 mod error;
 mod examine;
 mod migrate;
+mod once;
 mod open;
 mod people;
 mod project;
@@ -22,7 +23,9 @@ mod roles;
 mod row;
 mod source;
 mod submission;
+mod turn;
 mod verify;
+mod webhook;
 mod words;
 
 pub use background::{Alarm, Background, OnAlarm, Schedule};
@@ -31,6 +34,7 @@ pub use dispose::Disposal;
 pub use error::{AppendError, ArchiveError, Inconsistency};
 pub use examine::{Examined, examine};
 pub use migrate::{Migrated, migrate};
+pub use once::{Claim, Turn};
 pub use open::{Archive, Options};
 pub use people::{Directory, KnownDevice, Limits, Password, PasswordError, Registered};
 pub use project::{Comparison, Deviation, Difference, Followed, Follower, Rebuilt, rebuild};
@@ -43,4 +47,8 @@ pub use read::{
 };
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
 pub use verify::{Finding, Progress, Scope, Verification, Verifier};
+pub use webhook::{
+    Delivery, DeliveryState, NewMessage, Outcome, SecretOf, Settled, Sort, Waiting, Webhook, WebhookChange,
+    WebhookSecret, WebhookSettings, WebhookState, WebhookTurn,
+};
 pub use words::{How, Match, WordQuery, WordQueryError};

@@ -79,6 +79,8 @@ pub(super) struct Parts {
     pub(super) source: SourceId,
     /// The limits of officers' tokens, by the entry that registered them.
     pub(super) limits: Mutex<HashMap<u64, Limits>>,
+    /// Held by whoever changes a webhook.
+    pub(super) webhooks: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Archive {
@@ -96,6 +98,7 @@ impl Archive {
         connect::check(&options.service, options.durable).await?;
         let blobs = BlobStore::open(&options.blobs)?;
         let source = source::load_or_make(&options.data_dir, &*options.ids)?;
+        options.metrics.node(source);
         let setting = Setting {
             login: options.service.clone(),
             source,
@@ -116,6 +119,7 @@ impl Archive {
                 blobs,
                 source,
                 limits: Mutex::default(),
+                webhooks: tokio::sync::Mutex::default(),
                 options,
             }),
         };

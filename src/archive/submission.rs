@@ -87,8 +87,13 @@ impl Submission {
     /// # Errors
     /// [`AppendError::Draft`] or [`AppendError::Content`].
     pub fn check(&self) -> Result<(), AppendError> {
+        self.draft.check().map_err(|source| AppendError::Draft { entry: self.draft.id, source })?;
+        self.check_content()
+    }
+
+    /// Checks what the draft commits to; the draft itself is checked when it is prepared.
+    pub(super) fn check_content(&self) -> Result<(), AppendError> {
         let entry = self.draft.id;
-        self.draft.check().map_err(|source| AppendError::Draft { entry, source })?;
         let problem = |problem| Err(AppendError::Content { entry, problem });
         if !self.sealed.is_empty() && self.draft.record.is_none() {
             return problem("sealed fields need the record whose key seals them");

@@ -39,6 +39,14 @@ pub struct KnownAccount {
     pub advisor: AdvisorId,
 }
 
+impl KnownAccount {
+    /// Whether the other is the same account of the same advisor, by whatever id.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.advisor == other.advisor && self.network == other.network && is_same(&self.party, &other.party)
+    }
+}
+
 /// What learning about an account came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Learned {
@@ -101,6 +109,15 @@ impl Accounts {
     pub(crate) fn restore(&self, known: impl IntoIterator<Item = KnownAccount>) {
         let mut inner = self.0.lock();
         known.into_iter().for_each(|account| inner.add(Arc::new(account)));
+    }
+
+    /// The account that was thought to be new is on record under another id already.
+    pub(crate) fn replace(&self, new: &KnownAccount, on_record: KnownAccount) {
+        let mut inner = self.0.lock();
+        let known = inner.of_advisor.get_mut(&new.advisor);
+        if let Some(place) = known.into_iter().flatten().find(|account| account.id == new.id) {
+            *place = Arc::new(on_record);
+        }
     }
 
     /// What rules are told of the acting accounts: the session's own where it is known, else the advisor's on that network.

@@ -165,6 +165,11 @@ impl Core {
             Ok(submission) => {
                 let core = Arc::clone(self);
                 self.appends.spawn(async move {
+                    // Another proxy may have put it on record since this one looked. Two that learn of it within a tenth of a second
+                    // both do: then it is listed twice, and each of its records is attributed all the same.
+                    if let Ok(Some(on_record)) = core.recall.same_account(&account).await {
+                        return core.accounts.replace(&account, on_record);
+                    }
                     // On record first: an attribution names the account.
                     if core.keep_at_last(submission).await {
                         core.attribute_earlier(account).await;

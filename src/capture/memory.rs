@@ -183,7 +183,7 @@ impl Recall for MemoryJournal {
         let closed: HashSet<&str> = outcomes.filter_map(|entry| said(entry, "capture")).collect();
         let open = entries.iter().filter(|entry| {
             entry.entry_type() == EntryType::Capture
-                && entry.at() <= before
+                && entry.captured_at() <= before
                 && !closed.contains(entry.id().to_string().as_str())
         });
         let unfinished = open.filter_map(|entry| {
@@ -204,6 +204,16 @@ impl Recall for MemoryJournal {
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<KnownAccount>, RecallError>> {
         let known = self.entries_of(EntryType::Identity).iter().filter_map(|entry| self.known_account(entry)).collect();
         Box::pin(async move { Ok(known) })
+    }
+
+    fn same_account<'a>(
+        &'a self,
+        account: &'a KnownAccount,
+    ) -> BoxFuture<'a, Result<Option<KnownAccount>, RecallError>> {
+        Box::pin(async move {
+            let known = self.accounts().await?;
+            Ok(known.into_iter().find(|known| known.is_same_as(account)))
+        })
     }
 
     fn written_by<'a>(

@@ -67,7 +67,7 @@ pub struct Repeatable {
 
 /// See the module.
 pub trait Recall: Send + Sync {
-    /// Captures of this source from before `before` that have no outcome, oldest first, at most `limit`.
+    /// Captures of this source, captured before `before`, that have no outcome, oldest first, at most `limit`.
     fn unfinished(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Unfinished>, RecallError>>;
 
     /// Captures of requests since then, by any device, newest first, at most `limit`.
@@ -75,6 +75,12 @@ pub trait Recall: Send + Sync {
 
     /// Every account that is known to be an advisor's.
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<KnownAccount>, RecallError>>;
+
+    /// The same account of the same advisor under another id: another proxy on this archive learned of it first.
+    fn same_account<'a>(
+        &'a self,
+        account: &'a KnownAccount,
+    ) -> BoxFuture<'a, Result<Option<KnownAccount>, RecallError>>;
 
     /// Records of a network that this party wrote, that are not in the advisor's stream yet and stand behind the index `after`:
     /// in order, at most `limit`.

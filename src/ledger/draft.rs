@@ -1,11 +1,8 @@
-//! From a draft to an entry: the bytes that are hashed are made here and nowhere else.
-
-use std::fmt::Write as _;
+//! What a writer wants appended, and the place it gets. The bytes are made in [`super::prepared`].
 
 use serde_json::{Map, Value};
 
-use super::scan::STREAMS_MAX;
-use super::{Actor, Commitments, Entry, EntryError, EntryType, LISTED_MAX};
+use super::{Actor, Commitments, Entry, EntryError, EntryType, Place, Prepared};
 use crate::record::{AdvisorId, Digest, EntryId, RecordId, SourceId, Timestamp};
 
 /// What a writer wants appended: everything but its place.
@@ -59,13 +56,7 @@ impl Draft {
     /// # Errors
     /// See [`EntryError`].
     pub fn check(&self) -> Result<(), EntryError> {
-        let position = Position {
-            index: super::INTEGER_MAX,
-            previous: Digest::ZERO,
-            at: self.captured_at,
-            stream_indices: vec![super::INTEGER_MAX; self.streams.len()],
-        };
-        write_entry(self, SourceId::new(uuid::Uuid::max()), super::INTEGER_MAX, &position).map(|_entry| ())
+        Prepared::new(self, SourceId::new(uuid::Uuid::max())).map(|_prepared| ())
     }
 }
 
@@ -74,103 +65,19 @@ impl Draft {
 /// # Errors
 /// See [`EntryError`]; a draft that passed [`Draft::check`] fails only on a position that is not its own.
 pub fn sequence(stamped: &Stamped, position: &Position) -> Result<Entry, EntryError> {
-    write_entry(&stamped.draft, stamped.source, stamped.source_index, position)
-}
-
-fn write_entry(draft: &Draft, source: SourceId, source_index: u64, position: &Position) -> Result<Entry, EntryError> {
-    let mut text = String::with_capacity(1024 + draft.commitments.len().min(LISTED_MAX) * 64);
-    // Writing to a string cannot fail.
-    let _written =
-        write!(text, r#"{{"actor":"{}","at":"{}","captured_at":"{}","#, draft.actor, position.at, draft.captured_at);
-    write_commitments(&mut text, &draft.commitments);
-    text.push_str(r#","detail":"#);
-    write_detail(&mut text, draft.entry_type, &draft.detail)?;
-    let _written =
-        write!(text, r#","id":"{}","index":{},"previous":"{}""#, draft.id, position.index, position.previous);
-    if let Some(record) = draft.record {
-        let _written = write!(text, r#","record":"{record}""#);
+    let Stamped { draft, source, source_index } = stamped;
+    let prepared = Prepared::new(draft, *source)?;
+    let given = &position.stream_indices;
+    if draft.streams.len() != given.len() {
+        return Err(EntryError::StreamIndices { wanted: draft.streams.len(), given: given.len() });
     }
-    let _written = write!(text, r#","source":"{source}","source_index":{source_index},"streams":["#);
-    write_streams(&mut text, &draft.streams, &position.stream_indices)?;
-    let _written = write!(text, r#"],"type":"{}","v":1}}"#, draft.entry_type);
-    // What is appended is what a verifier will read: it goes through the same reader first.
-    Entry::from_bytes(text.into_bytes())
-}
-
-fn write_commitments(text: &mut String, commitments: &Commitments) {
-    if commitments.len() > LISTED_MAX {
-        let root = commitments.root();
-        let _written = write!(text, r#""commitments_root":{{"count":{},"root":"{}"}}"#, root.count, root.root);
-        return;
-    }
-    text.push_str(r#""commitments":{"#);
-    for (at, (field, commitment)) in commitments.iter().enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        let _written = write!(text, r#"{comma}"{field}":"{commitment}""#);
-    }
-    text.push('}');
-}
-
-fn write_streams(text: &mut String, streams: &[AdvisorId], indices: &[u64]) -> Result<(), EntryError> {
-    if streams.len() != indices.len() {
-        return Err(EntryError::StreamIndices { wanted: streams.len(), given: indices.len() });
-    }
-    let mut sorted: Vec<_> = streams.iter().zip(indices).collect();
-    sorted.sort_unstable();
-    if streams.len() > STREAMS_MAX || sorted.windows(2).any(|pair| matches!(pair, [a, b] if a.0 == b.0)) {
-        return Err(EntryError::Streams);
-    }
-    for (at, (id, index)) in sorted.into_iter().enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        let _written = write!(text, r#"{comma}{{"id":"{id}","index":{index}}}"#);
-    }
-    Ok(())
-}
-
-/// Writes the members in byte order. Strings go in as they are: the reader refuses what would have needed an escape.
-fn write_detail(text: &mut String, entry_type: EntryType, detail: &Map<String, Value>) -> Result<(), EntryError> {
-    let error = |key: &str, problem| EntryError::Detail { entry_type, key: key.chars().take(64).collect(), problem };
-    let mut members: Vec<_> = detail.iter().collect();
-    // A map may keep the order of insertion, if some crate in the build asks for it.
-    members.sort_unstable_by_key(|(key, _value)| key.as_bytes());
-    text.push('{');
-    for (at, (key, value)) in members.into_iter().enumerate() {
-        if !crate::record::is_field_name(key.as_bytes()) {
-            return Err(error(key, "is not a name"));
-        }
-        let comma = if at == 0 { "" } else { "," };
-        let _written = write!(text, r#"{comma}"{key}":"#);
-        match value {
-            Value::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
-            Value::Number(number) => {
-                let count = number.as_u64().ok_or_else(|| error(key, "is not an integer from 0 to 2^53 - 1"))?;
-                let _written = write!(text, "{count}");
-            }
-            Value::String(word) => write_string(text, word).map_err(|problem| error(key, problem))?,
-            Value::Array(list) => {
-                text.push('[');
-                for (at, element) in list.iter().enumerate() {
-                    if at > 0 {
-                        text.push(',');
-                    }
-                    let word = element.as_str().ok_or_else(|| error(key, "holds what is not a string"))?;
-                    write_string(text, word).map_err(|problem| error(key, problem))?;
-                }
-                text.push(']');
-            }
-            Value::Null | Value::Object(_) => return Err(error(key, "has a shape that no key has")),
-        }
-    }
-    text.push('}');
-    Ok(())
-}
-
-fn write_string(text: &mut String, word: &str) -> Result<(), &'static str> {
-    if !word.bytes().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')) {
-        return Err("holds a character that would need an escape");
-    }
-    let _written = write!(text, "\"{word}\"");
-    Ok(())
+    let mut indices: Vec<_> = draft.streams.iter().zip(given).collect();
+    indices.sort_unstable();
+    let mut bytes = Vec::new();
+    let place =
+        Place { index: position.index, previous: position.previous, at: position.at, source_index: *source_index };
+    prepared.write(&mut bytes, &place, indices.into_iter().map(|(_stream, index)| *index));
+    Entry::from_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -41,3 +41,4 @@ pub use http::shape::Shape;
 pub use refuse::{Blame, Refuse, Refused};
 pub use serve::{Parts, Proxy, ProxyError};
 pub use upstream::TrustError;
+pub(crate) use upstream::{Dialler, Offer, Speak};

@@ -77,6 +77,10 @@ id!(
     OfficerId
 );
 id!(
+    /// One webhook. Also the id of the record under which its settings are sealed.
+    WebhookId
+);
+id!(
     /// One writer (a proxy, a command) that stamps drafts with its own gap-free count.
     SourceId
 );

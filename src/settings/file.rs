@@ -25,6 +25,8 @@ pub struct File {
     pub proxy: Proxy,
     /// The audit API.
     pub api: Api,
+    /// Events that the service sends by itself.
+    pub webhooks: Webhooks,
     /// How origins are reached.
     pub upstream: Upstream,
     /// Which hosts are decrypted.
@@ -191,6 +193,38 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// PEM file: its private key.
     pub key: PathBuf,
+}
+
+/// `[webhooks]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Webhooks {
+    /// Private, loopback or link-local networks that webhooks may lead to. None by default. Only to loopback addresses among these may one
+    /// lead over plain http.
+    pub allow_networks: Vec<Cidr>,
+    /// Time for one attempt: to reach the receiver, to send, and to be answered.
+    pub timeout: Span,
+    /// Attempts at one message before it is put with the dead letters.
+    pub attempts: u32,
+    /// Pause after the first failed attempt; four times as long after each further one.
+    pub first_pause: Span,
+    /// No pause is longer.
+    pub longest_pause: Span,
+    /// A webhook that has failed for so long is disabled.
+    pub disable_after: Span,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self {
+            allow_networks: Vec::new(),
+            timeout: Span::seconds(15),
+            attempts: 10,
+            first_pause: Span::seconds(5),
+            longest_pause: Span::seconds(3_600),
+            disable_after: Span::seconds(5 * 86_400),
+        }
+    }
 }
 
 /// `[upstream]`

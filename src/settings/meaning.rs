@@ -24,6 +24,8 @@ pub struct Settings {
     pub proxy: Proxy,
     /// The audit API.
     pub api: Api,
+    /// Events that the service sends by itself.
+    pub webhooks: Webhooks,
     /// How origins are reached.
     pub upstream: Upstream,
     /// Which hosts are decrypted.
@@ -106,6 +108,23 @@ pub struct Api {
     pub rate_per_address: u32,
     /// How long a token is taken.
     pub token_lifetime: Duration,
+}
+
+/// See [`file::Webhooks`].
+#[derive(Debug, Clone)]
+pub struct Webhooks {
+    /// Private networks that webhooks may lead to.
+    pub allow_networks: Vec<Cidr>,
+    /// Time for one attempt.
+    pub timeout: Duration,
+    /// Attempts at one message.
+    pub attempts: u32,
+    /// Pause after the first failed attempt.
+    pub first_pause: Duration,
+    /// No pause is longer.
+    pub longest_pause: Duration,
+    /// A webhook that has failed for so long is disabled.
+    pub disable_after: Duration,
 }
 
 /// See [`file::Upstream`].

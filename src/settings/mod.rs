@@ -21,7 +21,9 @@ pub use error::{Place, SettingsError};
 pub use file::WhenUnavailable;
 pub use host::{HostError, HostName, ParentProxy, ParentProxyError};
 pub use load::load;
-pub use meaning::{Api, Archive, Log, MasterKey, Postgres, Proxy, ProxyLimits, Recognition, Settings, Upstream};
+pub use meaning::{
+    Api, Archive, Log, MasterKey, Postgres, Proxy, ProxyLimits, Recognition, Settings, Upstream, Webhooks,
+};
 pub use quantity::{QuantityError, Size, Span};
 
 /// The environment variables muniment reads, each with what it is for. There are no others.

@@ -1,6 +1,7 @@
 //! The metrics, all of them, in OpenMetrics form at `/metrics`.
 //!
-//! Every label value is a `&'static str`: a word of a closed list in the code. Nothing that was sent or read can become one.
+//! Every label value is a `&'static str`, a word of a closed list in the code, but for the one that says which process this is. Nothing
+//! that was sent or read can become one.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -13,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::record::Timestamp;
+use crate::record::{SourceId, Timestamp};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Cause {
@@ -36,11 +37,18 @@ struct Request {
     status: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Node {
+    source: String,
+    version: &'static str,
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// Every metric of the service. One value, shared by all parts; its methods never block and never fail.
 pub struct Metrics {
     registry: Registry,
+    node: Family<Node, Gauge>,
     capture_gap: Family<Cause, Counter>,
     captured: Family<Stage, Counter>,
     pass_through: Family<Reason, Counter>,
@@ -64,6 +72,8 @@ pub struct Metrics {
     recognitions_killed: Counter,
     api_requests: Family<Request, Counter>,
     api_seconds: Histogram,
+    webhook_deliveries: Family<Reason, Counter>,
+    webhooks_disabled: Family<Cause, Counter>,
 }
 
 impl fmt::Debug for Metrics {
@@ -89,6 +99,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
+            node: Family::default(),
             capture_gap: Family::default(),
             captured: Family::default(),
             pass_through: Family::default(),
@@ -112,6 +123,8 @@ impl Metrics {
             recognitions_killed: Counter::default(),
             api_requests: Family::default(),
             api_seconds: seconds(),
+            webhook_deliveries: Family::default(),
+            webhooks_disabled: Family::default(),
         };
         metrics.register();
         metrics
@@ -120,6 +133,11 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         // A counter's exported name gets the suffix `_total`.
+        r.register(
+            "node_info",
+            "Which process this is: the source its entries name, and its version",
+            self.node.clone(),
+        );
         r.register("capture_gap", "What was seen but could not be kept or read, by cause", self.capture_gap.clone());
         r.register("captured", "Entries appended, by entry type", self.captured.clone());
         r.register("pass_through", "Connections tunnelled unread, by reason", self.pass_through.clone());
@@ -142,6 +160,14 @@ impl Metrics {
         r.register("recognitions_killed", "Rule runs stopped at their limit", self.recognitions_killed.clone());
         r.register("api_requests", "API requests, by route and status", self.api_requests.clone());
         r.register("api_request_seconds", "Time to answer an API request", self.api_seconds.clone());
+        r.register("webhook_deliveries", "Attempts at webhooks, by what came of them", self.webhook_deliveries.clone());
+        r.register("webhooks_disabled", "Webhooks the service disabled, by cause", self.webhooks_disabled.clone());
+    }
+
+    /// Which process this is. The id is one of ours, made at random at the first start: nothing that was sent or read.
+    pub fn node(&self, source: SourceId) {
+        let node = Node { source: source.to_string(), version: env!("CARGO_PKG_VERSION") };
+        self.node.get_or_create(&node).set(1);
     }
 
     /// A gap was noted.
@@ -245,6 +271,16 @@ impl Metrics {
     pub fn api_request(&self, route: &'static str, status: u16, took: Duration) {
         self.api_requests.get_or_create(&Request { route, status }).inc();
         self.api_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A webhook was tried: `delivered`, `failed` or `dead`.
+    pub fn webhook_delivery(&self, reason: &'static str) {
+        self.webhook_deliveries.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// The service disabled a webhook.
+    pub fn webhook_disabled(&self, cause: &'static str) {
+        self.webhooks_disabled.get_or_create(&Cause { cause }).inc();
     }
 
     /// The OpenMetrics text, with ages as of `now`.

@@ -13,6 +13,8 @@ pub(super) struct Answers {
     pub(super) compressible: bool,
     /// They are bytes of which a part can be asked for.
     pub(super) ranged: bool,
+    /// They say that something was changed.
+    pub(super) changes: bool,
 }
 
 /// Describes what an answer of this status bears.
@@ -29,6 +31,10 @@ pub(super) fn describe(status: &str, response: &mut Response, answers: Answers) 
         "200" | "304" => {
             put("etag", text(), "Changes when the answer does; answers that are sent as they are read have none")
         }
+        "201" => {
+            put("location", text(), "Where it is");
+            put("etag", text(), "Changes when it does");
+        }
         "401" => put("www-authenticate", text(), "How to show who asks"),
         "409" | "429" | "503" => put("retry-after", count(), "Seconds after which it makes sense to ask again"),
         "416" => put("content-range", text(), "How many bytes there are"),
@@ -42,6 +48,9 @@ pub(super) fn describe(status: &str, response: &mut Response, answers: Answers) 
     }
     if answers.ranged && status == "206" {
         put("content-range", text(), "Which part of how many bytes");
+    }
+    if answers.changes && status.starts_with('2') {
+        put("idempotency-replayed", word("true"), "It was done before, under the same `Idempotency-Key`");
     }
     if answers.compressible && status == "200" {
         put("content-encoding", text().enum_values(Some(["gzip", "br", "zstd"])), "Where it is compressed");

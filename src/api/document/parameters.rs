@@ -2,13 +2,15 @@
 //!
 //! Invariant: what fits is not refused for its own sake. Rules over several parameters, and the grammar of `words`, are said in words.
 
-use utoipa::openapi::path::{Parameter, ParameterIn};
+use axum::http::Method;
+use utoipa::openapi::path::{Operation as Described, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{RefOr, Required, Response, Schema};
 
 use crate::access::Operation;
 use crate::api::v1::events::event::NAMES as EVENTS;
 use crate::api::v1::records::filter::{ContentWord, OutcomeWord};
+use crate::archive::DeliveryState;
 use crate::record::{Direction, Kind};
 
 /// Says what the parameter may be.
@@ -22,6 +24,7 @@ pub(super) fn constrain(parameter: &mut RefOr<Parameter>) {
         ("outcome", _) => text.enum_values(Some(OutcomeWord::ALL.iter().copied())),
         ("format", _) => text.enum_values(Some(["jsonl", "csv"])),
         ("content", _) => text.enum_values(Some(ContentWord::ALL.iter().copied())),
+        ("state", _) => text.enum_values(Some(DeliveryState::ALL.iter().map(|state| state.as_str()))),
         ("diacritics", _) => text.enum_values(Some(["folded", "exact"])),
         ("sort", _) => text.enum_values(Some(["ledger", "relevance"])),
         ("events", _) => text.pattern(Some(format!("^({0})(,({0})){{0,4}}$", EVENTS.join("|")))),
@@ -36,6 +39,36 @@ pub(super) fn constrain(parameter: &mut RefOr<Parameter>) {
         _ => return,
     };
     parameter.schema = Some(RefOr::T(Schema::from(schema)));
+}
+
+/// Adds the headers that every operation of a method takes.
+pub(super) fn add(operation: &mut Described, method: &Method) {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let (name, description, text) = if *method == Method::GET {
+        // What is sent as it is read has no tag.
+        let streams = |response: &RefOr<Response>| {
+            let RefOr::T(response) = response else { return false };
+            ["text/event-stream", "application/jsonl"].iter().any(|streamed| response.content.contains_key(*streamed))
+        };
+        if operation.responses.responses.get("200").is_some_and(streams) {
+            return;
+        }
+        ("If-None-Match", "Answer 304 where the `ETag` of the answer is among these", text)
+    } else {
+        let key = text.min_length(Some(1)).max_length(Some(255)).pattern(Some("^[!#-~]+$"));
+        (
+            "Idempotency-Key",
+            "A name of yours for this one thing: asked for again with it within a day, it is done once",
+            key,
+        )
+    };
+    let parameters = operation.parameters.get_or_insert_default();
+    let is_it = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.name == name);
+    if !parameters.iter().any(is_it) {
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(Required::False);
+        let parameter = parameter.description(Some(description)).schema(Some(Schema::from(text)));
+        parameters.push(RefOr::T(parameter.build()));
+    }
 }
 
 /// Text without control characters, and without white space around it.

@@ -91,6 +91,26 @@ that is wrong; a backup may still have it.";
     /// The officer follows events in more places than are served.
     TooManyStreams = "too-many-streams", TOO_MANY_REQUESTS, "Too many event streams are open",
         "End one that is open, or try again after `Retry-After` seconds: one that was left is noticed within seconds.";
+    /// The body is not JSON.
+    MediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "The body is of another kind",
+        "Send JSON, with `Content-Type: application/json`.";
+    /// The body is larger than any that can be meant.
+    BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large", "`detail` says how large it may be.";
+    /// The thing has changed since it was read.
+    PreconditionFailed = "precondition-failed", PRECONDITION_FAILED, "It has changed since you read it",
+        "`If-Match` names another state than the present one. Read it again, and decide again. Nothing was changed.";
+    /// There are as many webhooks as there may be.
+    TooManyWebhooks = "too-many-webhooks", CONFLICT, "There are as many webhooks as there may be",
+        "Remove one that is not needed. Several receivers can stand behind one webhook of yours.";
+    /// It delivers nothing.
+    WebhookDisabled = "webhook-disabled", CONFLICT, "The webhook is disabled",
+        "A disabled webhook sends nothing, tests included. Enable it first: `PATCH` with `{\"state\": \"enabled\"}`.";
+    /// A key was used for something else.
+    KeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "This idempotency key was used for something else",
+        "The same `Idempotency-Key` came with another body or address before. Use a fresh key for each thing to be done.";
+    /// A request with the same key is being answered.
+    KeyInFlight = "idempotency-key-in-flight", CONFLICT, "A request with this idempotency key is being answered",
+        "Ask again after `Retry-After` seconds: then its answer is yours too.";
     /// More is asked at once than is served.
     Busy = "busy", SERVICE_UNAVAILABLE, "Too much is asked at once", "Try again after `Retry-After` seconds.";
     /// The archive does not answer.
@@ -118,7 +138,7 @@ impl ProblemKind {
 
     /// Whether it goes away by itself, so that `Retry-After` makes sense.
     pub(super) const fn passes(self) -> bool {
-        use ProblemKind::{ArchiveUnavailable, Busy, NotPublished, RateLimited, TimedOut, TooManyStreams};
-        matches!(self, Busy | ArchiveUnavailable | TimedOut | NotPublished | RateLimited | TooManyStreams)
+        use ProblemKind::{ArchiveUnavailable, Busy, KeyInFlight, NotPublished, RateLimited, TimedOut, TooManyStreams};
+        matches!(self, Busy | ArchiveUnavailable | TimedOut | NotPublished | RateLimited | TooManyStreams | KeyInFlight)
     }
 }

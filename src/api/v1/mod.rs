@@ -18,3 +18,4 @@ pub(super) mod settings;
 pub(super) mod system;
 pub(super) mod tiles;
 pub(super) mod verifications;
+pub(super) mod webhooks;

@@ -49,6 +49,16 @@ impl Recall for ArchiveRecall {
         })
     }
 
+    fn same_account<'a>(
+        &'a self,
+        account: &'a KnownAccount,
+    ) -> BoxFuture<'a, Result<Option<KnownAccount>, RecallError>> {
+        Box::pin(async move {
+            let owned = self.caught_up().await?.owned_accounts().await.map_err(failed)?;
+            Ok(owned.into_iter().map(known_account).find(|known| known.is_same_as(account)))
+        })
+    }
+
     fn written_by<'a>(
         &'a self,
         account: &'a KnownAccount,

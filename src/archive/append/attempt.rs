@@ -7,10 +7,11 @@ use sqlx::Row as _;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Uuid;
 
-use super::group::{Group, Misfit, Moved, Parcel, compose};
+use super::group::{Group, Moved, compose};
 use super::head::Head;
+use super::parcel::Parcel;
 use super::write::{self, Verdict, Written};
-use super::writer::{Step, Waiting, Writer, destroys, id, refuse, settle};
+use super::writer::{Step, Waiting, Writer, id, refuse, settle};
 use crate::archive::row::count;
 use crate::archive::submission::Submission;
 use crate::archive::{AppendError, Appended, ArchiveError, Inconsistency};
@@ -20,11 +21,8 @@ use crate::record::{EntryId, Timestamp};
 /// Steps of the clock remembered while the database is away.
 const OWED: usize = 64;
 
-/// What was composed and written, or why not.
-enum Outcome {
-    Written(Written, Vec<Appended>, Moved),
-    Misfit(Misfit),
-}
+/// What was written, or why not, and what a commit of it makes true.
+type Outcome = (Written, Vec<Appended>, Moved);
 
 impl Writer {
     /// Composes the batch behind the head and writes it; the head must have been looked at.
@@ -38,7 +36,7 @@ impl Writer {
         }
         let outcome = self.write(batch).await;
         if locked {
-            let committed = matches!(outcome, Ok(Outcome::Written(Written::Moved, ..)));
+            let committed = matches!(outcome, Ok((Written::Moved, ..)));
             let lost = matches!(&outcome, Err(ArchiveError::Database(error))
                                 if write::verdict(error) == Verdict::Unknown);
             if let Some(connection) = self.connection.as_mut().filter(|_| !lost) {
@@ -46,18 +44,7 @@ impl Writer {
             }
         }
         match outcome {
-            Ok(Outcome::Written(written, appended, moved)) => Ok(self.written(batch, written, appended, moved)),
-            Ok(Outcome::Misfit(Misfit { at, source })) => {
-                if at < batch.len() {
-                    let misfit = batch.swap_remove(at);
-                    let entry = id(&misfit);
-                    settle(misfit, Err(AppendError::Draft { entry, source }));
-                } else {
-                    tracing::error!(error = %source, "a gap entry of our own is not an entry");
-                    self.owed.clear();
-                }
-                Ok(Step::Again)
-            }
+            Ok((written, appended, moved)) => Ok(self.written(batch, written, appended, moved)),
             Err(ArchiveError::Database(error)) if write::verdict(&error) == Verdict::Duplicate => {
                 self.duplicate(error, batch).await
             }
@@ -80,41 +67,32 @@ impl Writer {
         Ok(())
     }
 
-    async fn write(&mut self, batch: &mut [Waiting]) -> Result<Outcome, ArchiveError> {
+    async fn write(&mut self, batch: &[Waiting]) -> Result<Outcome, ArchiveError> {
         let now = self.tools.clock.now();
         self.watch_clock(now);
         let (Some(connection), Some(head)) = (&mut self.connection, &mut self.head) else {
             return Err(ArchiveError::Database(sqlx::Error::PoolClosed));
         };
-        let wanted = batch.iter().flat_map(|waiting| waiting.parcel.stamped.draft.streams.iter().copied());
-        head.learn_streams(connection, wanted).await?;
-
-        let disposal = batch.first().is_some_and(destroys);
-        let mut counts = head.source_next..;
+        let disposal = batch.first().is_some_and(|waiting| waiting.parcel.destroys);
         // What we owe goes last, so that a place in the batch is a place in the group. A disposal goes alone.
-        let owed = if disposal { &mut [] } else { self.owed.as_mut_slice() };
-        let parcels = batch.iter_mut().map(|waiting| &mut waiting.parcel).chain(owed.iter_mut());
-        for (parcel, source_index) in parcels.zip(&mut counts) {
-            parcel.stamped.source_index = source_index;
-        }
-        let group = match compose(head, now, batch.iter().map(|waiting| &waiting.parcel).chain(owed.iter())) {
-            Ok(group) => group,
-            Err(misfit) => return Ok(Outcome::Misfit(misfit)),
-        };
+        let owed = if disposal { &[] } else { self.owed.as_slice() };
+        let parcels = || batch.iter().map(|waiting| &waiting.parcel).chain(owed);
+        head.learn_streams(connection, parcels().flat_map(|parcel| parcel.prepared.streams().iter().copied())).await?;
+        let group = compose(head, now, parcels());
         let source = self.tools.source;
         let written = match disposal {
             true => write::dispose(connection, &group, source).await?,
             false => write::append(connection, &group, source, now).await?,
         };
         if matches!(written, Written::Moved) {
-            self.tools.metrics.append_group(group.entries.len());
-            group.types().for_each(|entry_type| self.tools.metrics.captured(entry_type.as_str()));
+            self.tools.metrics.append_group(group.types.len());
+            group.types.iter().for_each(|entry_type| self.tools.metrics.captured(entry_type.as_str()));
         }
         let Group { appended, head: moved, .. } = group;
         if matches!(written, Written::Moved) && !disposal {
             self.owed.clear();
         }
-        Ok(Outcome::Written(written, appended, moved))
+        Ok((written, appended, moved))
     }
 
     fn watch_clock(&mut self, now: Timestamp) {
@@ -124,7 +102,10 @@ impl Writer {
         {
             let id = EntryId::new(self.tools.ids.fresh());
             let draft = step.draft(id, self.tools.actor.clone(), &self.tools.clock_step);
-            self.owed.push(Parcel::new(Submission::plain(draft), self.tools.source));
+            match Parcel::new(Submission::plain(draft), self.tools.source) {
+                Ok(parcel) => self.owed.push(parcel),
+                Err(error) => tracing::error!(%error, "a gap entry of our own is not an entry"),
+            }
         }
     }
 
@@ -169,10 +150,10 @@ impl Writer {
     /// Answers everybody whose entry is in the ledger already.
     pub(super) async fn answer_known(&mut self, batch: &mut Vec<Waiting>) -> Result<(), ArchiveError> {
         let Some(connection) = &mut self.connection else { return Ok(()) };
-        let owed = self.owed.iter().map(|parcel| parcel.stamped.draft.id);
+        let owed = self.owed.iter().map(|parcel| parcel.prepared.id());
         let ids = batch.iter().map(id).chain(owed).map(EntryId::uuid).collect();
         let found = known(connection, ids).await?;
-        self.owed.retain(|parcel| !found.contains_key(&parcel.stamped.draft.id));
+        self.owed.retain(|parcel| !found.contains_key(&parcel.prepared.id()));
         for waiting in std::mem::take(batch) {
             match found.get(&id(&waiting)) {
                 Some(appended) => settle(waiting, Ok(*appended)),

@@ -1,50 +1,39 @@
-//! A group of drafts, sequenced: the rows that one commit will insert.
+//! A group of prepared drafts, sequenced: the arguments of the call that will append them.
 //!
-//! Pure: from a head, a time and submissions to entries and rows. Nothing here waits, so all of it happens outside the lock.
+//! Pure: from a head, a time and parcels to entries. Nothing here waits, so all of it happens outside the lock; and nothing here
+//! can fail, because whatever could was tried when the parcel was made.
 
 use std::collections::HashMap;
 
-use sqlx::encode::{Encode, IsNull};
-use sqlx::error::BoxDynError;
-use sqlx::postgres::types::PgRecordEncoder;
-use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, Postgres};
-use sqlx::types::{Type, Uuid};
+use sqlx::types::Uuid;
 
 use super::head::Head;
+use super::parcel::{Parcel, SealedRow};
 use crate::archive::row::number;
-use crate::archive::submission::{Appended, SealedField, Stored, Submission};
-use crate::ledger::{Entry, EntryError, EntryType, Position, Stamped, sequence};
-use crate::record::{AdvisorId, Digest, RecordId, SourceId, Timestamp, WrappedKey};
+use crate::archive::submission::Appended;
+use crate::ledger::{EntryType, Place, leaf_hash};
+use crate::record::{AdvisorId, Digest, RecordId, Timestamp};
 
-/// A submission on its way: its draft bears our stamp, whose count is set each time the group is composed.
-#[derive(Debug)]
-pub(super) struct Parcel {
-    pub(super) stamped: Stamped,
-    key: Option<(RecordId, WrappedKey)>,
-    sealed: Vec<SealedField>,
-    /// Bytes that go into rows.
-    pub(super) size: usize,
-}
-
-impl Parcel {
-    pub(super) fn new(submission: Submission, source: SourceId) -> Self {
-        let size = submission.inline_size();
-        let Submission { draft, key, sealed } = submission;
-        Self { stamped: Stamped { draft, source, source_index: 0 }, key, sealed, size }
-    }
-}
-
-/// Entries with their rows, ready to be inserted after `first`.
+/// Entries with their content, ready to be appended after `previous`. A place is counted from 1 within the group.
 pub(super) struct Group<'a> {
     pub(super) first: u64,
     pub(super) previous: Digest,
-    pub(super) entries: Vec<Entry>,
     pub(super) appended: Vec<Appended>,
     pub(super) head: Moved,
-    pub(super) streams: Columns3<Uuid, i64, i64>,
-    pub(super) keys: Columns3<Uuid, i64, &'a [u8]>,
+    pub(super) types: Vec<EntryType>,
+    pub(super) actors: Vec<&'a str>,
+    pub(super) records: Vec<Option<Uuid>>,
+    /// Places of the entries that belong to a record and commit to nothing.
+    pub(super) plain: Vec<i32>,
+    pub(super) streams: Streams,
+    /// Places of the entries that bring their record's key, and the keys.
+    pub(super) keyed: Vec<i32>,
+    pub(super) wrapped: Vec<&'a [u8]>,
     pub(super) sealed: Vec<SealedRow<'a>>,
     pub(super) blobs: Blobs<'a>,
+    /// The entries one after the other, and where each ends.
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 /// Where the head stands after the group.
@@ -56,138 +45,110 @@ pub(super) struct Moved {
     pub(super) streams: HashMap<AdvisorId, u64>,
 }
 
-/// Three columns of equal length.
-pub(super) type Columns3<A, B, C> = (Vec<A>, Vec<B>, Vec<C>);
-
-/// A row of `content.sealed`, sent as one: put together from a row for each field, the server would have to sort them first.
+/// The streams of all entries in a row, and after how many of them each entry's end.
 #[derive(Default)]
-pub(super) struct SealedRow<'a> {
-    pub(super) entry: i64,
-    pub(super) record: Uuid,
-    pub(super) names: Vec<&'a str>,
-    pub(super) ciphertexts: Vec<&'a [u8]>,
-}
-
-impl Type<Postgres> for SealedRow<'_> {
-    fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("content.sealed")
-    }
-}
-
-impl PgHasArrayType for SealedRow<'_> {
-    fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::array_of("content.sealed")
-    }
-}
-
-impl Encode<'_, Postgres> for SealedRow<'_> {
-    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        // The columns in the order of the table.
-        let mut row = PgRecordEncoder::new(buffer);
-        row.encode(self.entry)?.encode(self.record)?.encode(&self.names)?.encode(&self.ciphertexts)?;
-        row.finish();
-        Ok(IsNull::No)
-    }
+pub(super) struct Streams {
+    pub(super) ends: Vec<i32>,
+    pub(super) streams: Vec<Uuid>,
+    pub(super) indices: Vec<i64>,
+    pub(super) places: Vec<i32>,
 }
 
 #[derive(Default)]
 pub(super) struct Blobs<'a> {
     pub(super) digests: Vec<&'a [u8]>,
-    pub(super) entries: Vec<i64>,
-    pub(super) records: Vec<Uuid>,
+    pub(super) places: Vec<i32>,
     pub(super) names: Vec<&'a str>,
     pub(super) sizes: Vec<i64>,
 }
 
-/// A draft that cannot become an entry here: which one, and why.
-pub(super) struct Misfit {
-    pub(super) at: usize,
-    pub(super) source: EntryError,
-}
-
-/// Sequences parcels, one after the other, behind `head`. Every stream they name must be known to the head, and they must be
-/// stamped with the counts that follow the head's.
-pub(super) fn compose<'a>(
-    head: &Head,
-    now: Timestamp,
-    parcels: impl Iterator<Item = &'a Parcel>,
-) -> Result<Group<'a>, Misfit> {
+/// Sequences parcels, one after the other, behind `head`. Every stream they name must be known to the head.
+pub(super) fn compose<'a>(head: &Head, now: Timestamp, parcels: impl Iterator<Item = &'a Parcel>) -> Group<'a> {
     // An entry is never earlier than the one before, whatever the clock does.
     let at = now.max(head.at);
     let mut group = Group {
         first: head.size,
         previous: head.leaf,
-        entries: Vec::new(),
         appended: Vec::new(),
         head: Moved { size: head.size, leaf: head.leaf, at, source_next: head.source_next, streams: HashMap::new() },
-        streams: Columns3::default(),
-        keys: Columns3::default(),
+        types: Vec::new(),
+        actors: Vec::new(),
+        records: Vec::new(),
+        plain: Vec::new(),
+        streams: Streams::default(),
+        keyed: Vec::new(),
+        wrapped: Vec::new(),
         sealed: Vec::new(),
         blobs: Blobs::default(),
+        bytes: Vec::new(),
+        ends: Vec::new(),
     };
-    for (at, parcel) in parcels.enumerate() {
-        group.push(head, parcel).map_err(|source| Misfit { at, source })?;
+    for parcel in parcels {
+        group.push(head, parcel);
     }
-    Ok(group)
+    group
 }
 
 impl<'a> Group<'a> {
-    fn push(&mut self, head: &Head, parcel: &'a Parcel) -> Result<(), EntryError> {
-        let draft = &parcel.stamped.draft;
+    fn push(&mut self, head: &Head, parcel: &'a Parcel) {
+        let prepared = &parcel.prepared;
+        let nth = i32::try_from(self.appended.len() + 1).unwrap_or(i32::MAX);
         let moved = &mut self.head;
-        let next = |moved: &Moved, stream: &AdvisorId| {
-            moved.streams.get(stream).or_else(|| head.streams.get(stream)).copied().unwrap_or(0)
-        };
-        let stream_indices: Vec<u64> = draft.streams.iter().map(|stream| next(moved, stream)).collect();
-        let position = Position { index: moved.size, previous: moved.leaf, at: moved.at, stream_indices };
-        debug_assert_eq!(parcel.stamped.source_index, moved.source_next);
-        let entry = sequence(&parcel.stamped, &position)?;
-
-        let index = number(moved.size);
-        for (stream, stream_index) in draft.streams.iter().zip(position.stream_indices) {
-            self.streams.0.push(stream.uuid());
-            self.streams.1.push(number(stream_index));
-            self.streams.2.push(index);
-            moved.streams.insert(*stream, stream_index + 1);
+        let streams_from = self.streams.indices.len();
+        for stream in prepared.streams() {
+            let known = moved.streams.get(stream).or_else(|| head.streams.get(stream));
+            let index = known.copied().unwrap_or(0);
+            moved.streams.insert(*stream, index + 1);
+            self.streams.streams.push(stream.uuid());
+            self.streams.indices.push(number(index));
+            self.streams.places.push(nth);
         }
+        self.streams.ends.push(i32::try_from(self.streams.indices.len()).unwrap_or(i32::MAX));
+
+        let start = self.bytes.len();
+        let place = Place { index: moved.size, previous: moved.leaf, at: moved.at, source_index: moved.source_next };
+        let indices = self.streams.indices.get(streams_from..).unwrap_or_default();
+        prepared.write(&mut self.bytes, &place, indices.iter().map(|index| index.unsigned_abs()));
+        self.ends.push(self.bytes.len());
+        moved.leaf = leaf_hash(self.bytes.get(start..).unwrap_or_default());
         moved.size += 1;
         moved.source_next += 1;
-        moved.leaf = entry.leaf();
-        self.appended.push(Appended { entry: draft.id, index: position.index, leaf: moved.leaf, at: moved.at });
-        self.entries.push(entry);
-        self.push_content(index, parcel);
-        Ok(())
+        let appended = Appended { entry: prepared.id(), index: place.index, leaf: moved.leaf, at: moved.at };
+        self.appended.push(appended);
+        self.types.push(prepared.entry_type());
+        self.actors.push(prepared.actor());
+        self.records.push(prepared.record().map(RecordId::uuid));
+        if prepared.is_plain() && prepared.record().is_some() {
+            self.plain.push(nth);
+        }
+        self.push_content(nth, number(place.index), parcel);
     }
 
-    fn push_content(&mut self, index: i64, parcel: &'a Parcel) {
-        if let Some((record, wrapped)) = &parcel.key {
-            self.keys.0.push(record.uuid());
-            self.keys.1.push(index);
-            self.keys.2.push(wrapped.as_bytes());
+    fn push_content(&mut self, nth: i32, index: i64, parcel: &'a Parcel) {
+        if let Some(wrapped) = &parcel.wrapped {
+            self.keyed.push(nth);
+            self.wrapped.push(wrapped.as_bytes());
         }
-        let Some(record) = parcel.stamped.draft.record else { return };
-        let mut row = SealedRow { entry: index, record: record.uuid(), ..SealedRow::default() };
-        for field in &parcel.sealed {
-            match &field.ciphertext {
-                Stored::Inline(bytes) => {
-                    row.names.push(field.name.as_str());
-                    row.ciphertexts.push(bytes);
-                }
-                Stored::Blob { digest, size } => {
-                    self.blobs.digests.push(digest.0.as_bytes());
-                    self.blobs.entries.push(index);
-                    self.blobs.records.push(record.uuid());
-                    self.blobs.names.push(field.name.as_str());
-                    self.blobs.sizes.push(number(*size));
-                }
-            }
+        if let Some(fields) = &parcel.fields {
+            self.sealed.push(SealedRow { entry: index, fields });
         }
-        if !row.names.is_empty() {
-            self.sealed.push(row);
+        for blob in &parcel.blobs {
+            self.blobs.digests.push(blob.digest.0.as_bytes());
+            self.blobs.places.push(nth);
+            self.blobs.names.push(blob.name.as_str());
+            self.blobs.sizes.push(number(blob.size));
         }
     }
 
-    pub(super) fn types(&self) -> impl Iterator<Item = EntryType> {
-        self.entries.iter().map(Entry::entry_type)
+    /// The exact bytes of each entry.
+    pub(super) fn bodies(&self) -> Vec<&[u8]> {
+        let mut from = 0;
+        let body = |end: &usize| self.bytes.get(std::mem::replace(&mut from, *end)..*end).unwrap_or_default();
+        self.ends.iter().map(body).collect()
+    }
+
+    /// Bytes of all entries together.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
     }
 }

@@ -4,6 +4,7 @@ mod attempt;
 mod clock;
 mod group;
 mod head;
+mod parcel;
 mod write;
 mod writer;
 
@@ -18,7 +19,7 @@ use super::submission::{Appended, Submission};
 use super::{AppendError, ArchiveError, Inconsistency};
 use crate::record::{Clock, Ids, SourceId, Word, WordError};
 use crate::telemetry::Metrics;
-use group::Parcel;
+use parcel::Parcel;
 use writer::{Tools, Waiting, Writer};
 
 /// Appends that may wait at once, and the content that may wait with them.
@@ -81,11 +82,10 @@ impl Appender {
 
     /// Queues a submission and waits until it is durable.
     pub(super) async fn append(&self, submission: Submission) -> Result<Appended, AppendError> {
-        submission.check()?;
         if let Some(inconsistency) = *self.stopped.borrow() {
             return Err(AppendError::Stopped(inconsistency));
         }
-        let parcel = Parcel::new(submission, self.source);
+        let parcel = Parcel::new(submission, self.source)?;
         let size = u32::try_from(parcel.size).unwrap_or(u32::MAX);
         // Held until the answer: what waits is bounded in bytes as well as in number.
         let _room = self.room.try_acquire_many(size).map_err(|_source| AppendError::Pushback)?;

@@ -1,16 +1,17 @@
-//! One statement that appends a whole group: it moves the head if the head is where we think it is, inserts every row, and
-//! commits by itself. One round trip, and the head is locked only while the server works.
+//! One call that appends a whole group: it moves the head if the head is where we think it is, inserts every row, and commits by
+//! itself. One round trip, and the head is locked only while the server works.
 
 use std::time::Duration;
 
-use sqlx::Row as _;
-use sqlx::postgres::PgConnection;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::types::Uuid;
 use sqlx::types::time::OffsetDateTime;
+use sqlx::{Arguments as _, Row as _};
 
 use super::group::Group;
+use super::parcel::SealedRow;
 use crate::archive::row::number;
-use crate::ledger::Entry;
 use crate::record::{SourceId, Timestamp};
 
 /// How far ahead of the database's clock ours may be.
@@ -26,33 +27,12 @@ pub(super) enum Written {
     ClockAhead(Duration),
 }
 
-/// `update … where` waits for whoever holds the head and then looks again, so of two processes that expect the same head one
-/// finds it moved and inserts nothing. The triggers check links and head once everything is in place.
+/// Waits for whoever holds the head and then looks again, so of two processes that expect the same head one finds it moved and
+/// appends nothing. What it is told it holds against the head and the bytes; see `ledger.append` in the migrations.
 const APPEND: &str = "
-with moved as (
-    update ledger.head set size = $3, leaf = $4, at = $5
-     where size = $1 and leaf = $2 and $6 <= clock_timestamp() + make_interval(secs => $7)
-    returning 1
-), appended as (
-    insert into ledger.entries (index, id, leaf, body)
-    select $1 + e.nth - 1, e.id, e.leaf, e.body
-      from moved, unnest($8::uuid[], $9::bytea[], $10::bytea[]) with ordinality e (id, leaf, body, nth)
-), counted as (
-    insert into ledger.sources (source, next_index, entry_index) select $11, $12, $3 - 1 from moved
-), streamed as (
-    insert into ledger.stream_entries (stream, stream_index, entry_index)
-    select s.* from moved, unnest($13::uuid[], $14::bigint[], $15::bigint[]) s
-), keyed as (
-    insert into content.keys (record, entry_index, wrapped)
-    select k.* from moved, unnest($16::uuid[], $17::bigint[], $18::bytea[]) k
-), sealed as (
-    insert into content.sealed (entry_index, record, names, ciphertexts)
-    select f.* from moved, unnest($19::content.sealed[]) f
-), put as (
-    insert into content.blobs (digest, entry_index, record, name, size)
-    select b.* from moved, unnest($20::bytea[], $21::bigint[], $22::uuid[], $23::text[], $24::bigint[]) b
-)
-select exists (select from moved) as moved, clock_timestamp() as clock";
+select moved, clock
+  from ledger.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+                     $23, $24, $25)";
 
 /// Appends the group.
 pub(super) async fn append(
@@ -61,36 +41,8 @@ pub(super) async fn append(
     source: SourceId,
     now: Timestamp,
 ) -> Result<Written, sqlx::Error> {
-    let ids: Vec<Uuid> = group.entries.iter().map(|entry| entry.id().uuid()).collect();
-    let leaves: Vec<&[u8]> = group.appended.iter().map(|appended| appended.leaf.as_bytes().as_slice()).collect();
-    let bodies: Vec<&[u8]> = group.entries.iter().map(Entry::bytes).collect();
-    let row = sqlx::query(APPEND)
-        .bind(number(group.first))
-        .bind(group.previous.as_bytes().as_slice())
-        .bind(number(group.head.size))
-        .bind(group.head.leaf.as_bytes().as_slice())
-        .bind(group.head.at.date_time())
-        .bind(now.date_time())
-        .bind(AHEAD as f64)
-        .bind(ids)
-        .bind(leaves)
-        .bind(bodies)
-        .bind(source.uuid())
-        .bind(number(group.head.source_next))
-        .bind(&group.streams.0)
-        .bind(&group.streams.1)
-        .bind(&group.streams.2)
-        .bind(&group.keys.0)
-        .bind(&group.keys.1)
-        .bind(&group.keys.2)
-        .bind(&group.sealed)
-        .bind(&group.blobs.digests)
-        .bind(&group.blobs.entries)
-        .bind(&group.blobs.records)
-        .bind(&group.blobs.names)
-        .bind(&group.blobs.sizes)
-        .fetch_one(connection)
-        .await?;
+    let arguments = arguments(group, source, now).map_err(sqlx::Error::Encode)?;
+    let row = sqlx::query_with(APPEND, arguments).fetch_one(connection).await?;
     if row.try_get("moved")? {
         return Ok(Written::Moved);
     }
@@ -102,17 +54,55 @@ pub(super) async fn append(
     Ok(Written::HeadElsewhere)
 }
 
+fn arguments(group: &Group<'_>, source: SourceId, now: Timestamp) -> Result<PgArguments, BoxDynError> {
+    let ids: Vec<Uuid> = group.appended.iter().map(|appended| appended.entry.uuid()).collect();
+    let leaves: Vec<&[u8]> = group.appended.iter().map(|appended| appended.leaf.as_bytes().as_slice()).collect();
+    let types: Vec<&str> = group.types.iter().map(|entry_type| entry_type.as_str()).collect();
+    let content: usize = group.sealed.iter().map(SealedRow::size).sum();
+    let mut arguments = PgArguments::default();
+    // Room for all of it at once: the bytes, and what goes with each entry.
+    arguments.reserve(25, group.size() + content + 512 * ids.len());
+    arguments.add(number(group.first))?;
+    arguments.add(group.previous.as_bytes().as_slice())?;
+    arguments.add(group.head.at.date_time())?;
+    arguments.add(now.date_time())?;
+    arguments.add(AHEAD as f64)?;
+    arguments.add(source.uuid())?;
+    arguments.add(number(group.head.source_next))?;
+    arguments.add(ids)?;
+    arguments.add(leaves)?;
+    arguments.add(group.bodies())?;
+    arguments.add(&group.actors)?;
+    arguments.add(types)?;
+    arguments.add(&group.records)?;
+    arguments.add(&group.plain)?;
+    arguments.add(&group.streams.ends)?;
+    arguments.add(&group.streams.streams)?;
+    arguments.add(&group.streams.indices)?;
+    arguments.add(&group.streams.places)?;
+    arguments.add(&group.keyed)?;
+    arguments.add(&group.wrapped)?;
+    arguments.add(&group.sealed)?;
+    arguments.add(&group.blobs.digests)?;
+    arguments.add(&group.blobs.places)?;
+    arguments.add(&group.blobs.names)?;
+    arguments.add(&group.blobs.sizes)?;
+    Ok(arguments)
+}
+
 /// Appends one disposal entry and destroys what it names, by the function that alone may do so.
 pub(super) async fn dispose(
     connection: &mut PgConnection,
     group: &Group<'_>,
     source: SourceId,
 ) -> Result<Written, sqlx::Error> {
-    let Some(entry) = group.entries.first() else { return Ok(Written::Moved) };
+    let (Some(appended), Some(body)) = (group.appended.first(), group.bodies().first().copied()) else {
+        return Ok(Written::Moved);
+    };
     let done = sqlx::query("select ledger.dispose($1, $2, $3, $4, $5)")
-        .bind(entry.id().uuid())
-        .bind(entry.leaf().as_bytes().as_slice())
-        .bind(entry.bytes())
+        .bind(appended.entry.uuid())
+        .bind(appended.leaf.as_bytes().as_slice())
+        .bind(body)
         .bind(source.uuid())
         .bind(number(group.head.source_next))
         .execute(connection)

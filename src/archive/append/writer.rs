@@ -12,11 +12,10 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::StepWatch;
-use super::group::Parcel;
 use super::head::Head;
+use super::parcel::Parcel;
 use super::write::{self, Verdict};
 use crate::archive::{AppendError, Appended, ArchiveError, Inconsistency, connect};
-use crate::ledger::EntryType;
 use crate::record::{Clock, EntryId, Ids, SourceId, Word};
 use crate::telemetry::Metrics;
 
@@ -143,7 +142,7 @@ impl Writer {
                 }
                 Ok(Step::Split(source)) => match <[Waiting; 1]>::try_from(batch) {
                     Ok([one]) => {
-                        let entry = one.parcel.stamped.draft.id;
+                        let entry = id(&one);
                         return settle(one, Err(AppendError::Refused { entry, source }));
                     }
                     // One of them is wrong; nobody else shall suffer for it.
@@ -235,7 +234,7 @@ struct Batch {
 
 impl Batch {
     fn of(first: Waiting) -> Self {
-        let (size, alone) = (first.parcel.size, destroys(&first));
+        let (size, alone) = (first.parcel.size, first.parcel.destroys);
         Self { places: HashMap::from([(id(&first), 0)]), waiting: vec![first], size, alone }
     }
 
@@ -247,7 +246,7 @@ impl Batch {
     fn take(&mut self, queue: &mut mpsc::Receiver<Waiting>, held: &mut Option<Waiting>) {
         while !self.is_full() && held.is_none() {
             let Ok(waiting) = queue.try_recv() else { return };
-            if destroys(&waiting) {
+            if waiting.parcel.destroys {
                 *held = Some(waiting);
                 return;
             }
@@ -291,14 +290,7 @@ impl Batch {
 }
 
 pub(super) const fn id(waiting: &Waiting) -> EntryId {
-    waiting.parcel.stamped.draft.id
-}
-
-/// Is this the entry of a disposal that destroys (and not the note that files were swept)?
-pub(super) fn destroys(waiting: &Waiting) -> bool {
-    let draft = &waiting.parcel.stamped.draft;
-    draft.entry_type == EntryType::Disposal
-        && draft.detail.get("phase").and_then(serde_json::Value::as_str) == Some("destroyed")
+    waiting.parcel.prepared.id()
 }
 
 /// Everybody who asked gets the answer; an error goes to the first, and the others learn that it is not known.
@@ -328,21 +320,29 @@ mod tests {
 
     use super::*;
     use crate::archive::submission::Submission;
-    use crate::ledger::{Actor, Commitments, Draft};
+    use crate::ledger::{Actor, Commitments, Draft, EntryType};
     use crate::record::Timestamp;
 
     fn waiting(id: u128) -> Waiting {
+        const T: &str = "2026-11-21T20:00:00.000000Z";
         let draft = Draft {
-            id: EntryId::new(Uuid::from_u128(id)),
-            entry_type: EntryType::Settings,
+            id: EntryId::new(
+                uuid::Builder::from_unix_timestamp_millis(1, &id.to_be_bytes()[6..].try_into().unwrap()).into_uuid(),
+            ),
+            entry_type: EntryType::Gap,
             actor: Actor::Service("test".parse().unwrap()),
             captured_at: Timestamp::EPOCH,
             record: None,
             streams: Vec::new(),
             commitments: Commitments::new(),
-            detail: Map::new(),
+            detail: Map::from_iter([
+                ("cause".to_owned(), "outage".into()),
+                ("count".to_owned(), 1.into()),
+                ("from".to_owned(), T.into()),
+                ("until".to_owned(), T.into()),
+            ]),
         };
-        let parcel = Parcel::new(Submission::plain(draft), SourceId::new(Uuid::nil()));
+        let parcel = Parcel::new(Submission::plain(draft), SourceId::new(Uuid::nil())).unwrap();
         Waiting { parcel, answers: Vec::new(), since: Instant::now() }
     }
 

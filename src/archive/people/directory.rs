@@ -11,7 +11,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::Mutex;
 use sha2::Sha256;
 use sqlx::Row as _;
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgPool, PgRow};
 use tokio::sync::Semaphore;
 
 use super::credential::Password;
@@ -21,7 +21,7 @@ use crate::archive::open::Archive;
 use crate::archive::read::OfficerRow;
 use crate::archive::row::count;
 use crate::ledger::Committed;
-use crate::record::{AdvisorId, DeviceId, Digest, FieldName};
+use crate::record::{AdvisorId, DeviceId, Digest, FieldName, OfficerId};
 use crate::telemetry::Metrics;
 
 /// Devices and proofs remembered at most; beyond that memory starts afresh.
@@ -87,16 +87,22 @@ select d.advisor, c.hash
    and said.detail ->> 'digest' = encode(sha256(convert_to(c.hash, 'UTF8')), 'hex')";
 
 /// The same for an officer.
-const OFFICER: &str = "
-select o.*
-  from people.tokens t
-  join projection.officers o on o.officer = t.officer
-  join ledger.entries e on e.index = o.added_index
- cross join lateral json_to_record(convert_from(e.body, 'UTF8')::json) as said (type text, detail json)
- where t.hash = $1 and o.name is not null
-   and said.type = 'identity' and said.detail ->> 'change' = 'added'
-   and said.detail ->> 'subject' = 'officer' and said.detail ->> 'id' = o.officer::text
-   and said.detail ->> 'digest' = encode(sha256(t.hash), 'hex')";
+macro_rules! officer_where {
+    ($condition:literal) => {
+        concat!(
+            "select o.*
+               from people.tokens t
+               join projection.officers o on o.officer = t.officer
+               join ledger.entries e on e.index = o.added_index
+              cross join lateral json_to_record(convert_from(e.body, 'UTF8')::json) as said (type text, detail json)
+              where o.name is not null
+                and said.type = 'identity' and said.detail ->> 'change' = 'added'
+                and said.detail ->> 'subject' = 'officer' and said.detail ->> 'id' = o.officer::text
+                and said.detail ->> 'digest' = encode(sha256(t.hash), 'hex') and ",
+            $condition
+        )
+    };
+}
 
 impl Archive {
     /// The directory of this archive.
@@ -124,7 +130,20 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn officer_by_token(&self, token: Digest) -> Result<Option<OfficerRow>, ArchiveError> {
-        let row = sqlx::query(OFFICER).bind(token.as_bytes().as_slice()).fetch_optional(&self.parts.door).await?;
+        let query = sqlx::query(officer_where!("t.hash = $1")).bind(token.as_bytes().as_slice());
+        self.officer_of(query.fetch_optional(&self.parts.door).await?).await
+    }
+
+    /// The officer of an id, as far as a token of theirs would let them in: for what is done on their behalf.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn officer_by_id(&self, officer: OfficerId) -> Result<Option<OfficerRow>, ArchiveError> {
+        let query = sqlx::query(officer_where!("t.officer = $1 limit 1")).bind(officer.uuid());
+        self.officer_of(query.fetch_optional(&self.parts.door).await?).await
+    }
+
+    async fn officer_of(&self, row: Option<PgRow>) -> Result<Option<OfficerRow>, ArchiveError> {
         let Some(row) = row else { return Ok(None) };
         let mut officer = OfficerRow::read(&row)?;
         officer.limits = self.limits(officer.index).await?;

@@ -197,19 +197,40 @@ impl Archive {
 
     /// Seals a name, and what else belongs to it, under a record of its own.
     fn seal_fields(&self, submission: &mut Submission, fields: Vec<(FieldName, &[u8])>) -> Result<(), ArchiveError> {
+        let record = RecordId::new(self.parts.options.ids.fresh());
+        let key = self.fresh_key(submission, record)?;
+        self.seal_under(submission, &key, fields)
+    }
+
+    /// A key for a record whose first entry this is.
+    pub(in crate::archive) fn fresh_key(
+        &self,
+        submission: &mut Submission,
+        record: RecordId,
+    ) -> Result<RecordKey, ArchiveError> {
         let mut key = Zeroizing::new([0; 32]);
         let mut nonce = [0; 12];
         let filled = aws_lc_rs::rand::fill(key.as_mut_slice()).and_then(|()| aws_lc_rs::rand::fill(&mut nonce));
         filled.map_err(|_source| ArchiveError::Password(PasswordError::Random))?;
-        let (entry, record) = (submission.draft.id, RecordId::new(self.parts.options.ids.fresh()));
         let key = RecordKey::new(*key);
         let wrapped = self.parts.options.master.wrap_key(record, &key, nonce);
         let wrapped = wrapped.map_err(|source| ArchiveError::Key { record, source })?;
         submission.draft.record = Some(record);
         submission.key = Some((record, wrapped));
+        Ok(key)
+    }
+
+    /// Seals fields of an entry under its record's key. The entry's id stands for these values alone.
+    pub(in crate::archive) fn seal_under(
+        &self,
+        submission: &mut Submission,
+        key: &RecordKey,
+        fields: Vec<(FieldName, &[u8])>,
+    ) -> Result<(), ArchiveError> {
+        let entry = submission.draft.id;
         for (field, value) in fields {
             let ciphertext = seal(&key.sealing_key(entry, &field), value).map_err(|_source| {
-                ArchiveError::Append(AppendError::Content { entry, problem: "a name could not be sealed" })
+                ArchiveError::Append(AppendError::Content { entry, problem: "a field could not be sealed" })
             })?;
             submission.draft.commitments.insert(field.clone(), Commitment::to(&key.salt(entry, &field), value));
             submission.sealed.push(SealedField { name: field, ciphertext: Stored::Inline(Bytes::from(ciphertext)) });

@@ -14,6 +14,7 @@ mod people;
 mod read;
 mod rebuild;
 mod rows;
+mod webhook;
 mod write;
 
 use sqlx::postgres::PgConnection;

@@ -10,6 +10,7 @@ use super::communication::{Communication, by_number, communications, text};
 use super::facts::Facts;
 use super::people::Identity;
 use super::read::{ContentState, Item, Problem};
+use super::webhook::Webhook;
 use crate::archive::read::Content;
 use crate::ledger::{Entry, EntryType};
 
@@ -196,6 +197,7 @@ pub(super) struct Rows {
     /// Records, entry index.
     pub(super) disposed: Vec<(Vec<Uuid>, u64)>,
     pub(super) identities: Vec<Identity>,
+    pub(super) webhooks: Vec<Webhook>,
 }
 
 impl Rows {
@@ -221,7 +223,10 @@ impl Rows {
             }
             EntryType::Disposal if facts.word("phase") == "destroyed" => self.take_disposal(&facts),
             EntryType::Identity => self.identities.push(Identity::read(&facts, &item.content)),
-            EntryType::Settings => self.settings.push(settings(entry)),
+            EntryType::Settings => {
+                self.settings.push(settings(entry));
+                self.webhooks.extend(Webhook::read(&facts));
+            }
             EntryType::Disposal
             | EntryType::Decision
             | EntryType::Review

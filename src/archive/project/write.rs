@@ -160,6 +160,9 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(
     for identity in &rows.identities {
         identity.write(connection).await?;
     }
+    for webhook in &rows.webhooks {
+        webhook.write(connection).await?;
+    }
     for (records, index) in &rows.disposed {
         counts::forget(connection, records).await?;
         for statement in DISPOSED {

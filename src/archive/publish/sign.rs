@@ -97,6 +97,12 @@ impl Archive {
             return Err(Inconsistency::Shorter { found: size, had: floor }.into());
         }
         let nothing_new = size == from || (!anyway && !is_new(connection, from, size).await?);
+        let metrics = &self.parts.options.metrics;
+        metrics.ledger_size(size);
+        if let Some(last) = &last {
+            // Whoever signed it: where several processes publish, most of them find that it was done.
+            metrics.checkpoint_published(last.published.at);
+        }
         if nothing_new && last.is_some() || size == 0 {
             return Ok(Some(last.map(|last| last.published)));
         }
@@ -123,7 +129,7 @@ impl Archive {
         if !swap(connection, number, &checkpoint, &note, at).await? {
             return Ok(None);
         }
-        self.parts.options.metrics.checkpoint_published(at);
+        metrics.checkpoint_published(at);
         Ok(Some(Some(Published { checkpoint, note, at })))
     }
 }

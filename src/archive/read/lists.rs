@@ -120,7 +120,7 @@ fn gap(row: &PgRow) -> Result<GapRow, ArchiveError> {
 }
 
 impl Archive {
-    pub(super) async fn list<T>(
+    pub(in crate::archive) async fn list<T>(
         &self,
         list: &Ordered,
         slice: Slice,

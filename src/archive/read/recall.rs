@@ -56,14 +56,15 @@ pub struct ItemPlace {
 }
 
 impl Archive {
-    /// Captures of this source that have no outcome and are not newer than `until`, oldest first.
+    /// Captures of this source that have no outcome and were captured by `until`, oldest first. What waited in a spool got its place
+    /// in the ledger later.
     ///
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn open_captures(&self, until: Timestamp, limit: u32) -> Result<Vec<OpenCapture>, ArchiveError> {
         let rows = sqlx::query(
             "select entry, record, advisors from projection.records
-              where source = $1 and type = 'capture' and outcome is null and disposed is null and at <= $2
+              where source = $1 and type = 'capture' and outcome is null and disposed is null and captured_at <= $2
               order by entry_index limit $3",
         )
         .bind(self.parts.source.uuid())

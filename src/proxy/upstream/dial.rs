@@ -57,6 +57,14 @@ impl Dialler {
         self.settings.ports.contains(&port)
     }
 
+    /// Whether an address would be dialled where it is given as that.
+    pub(crate) fn judge(&self, address: SocketAddr) -> Result<(), Refuse> {
+        self.allowed.judge(address, false).map_err(|why| match why {
+            Forbidden::Own => Refuse::OwnAddress,
+            Forbidden::NotPublic => Refuse::ForbiddenAddress,
+        })
+    }
+
     /// Connects to the origin. For [`Speak::Tls`] it has proved who it is on return.
     pub(crate) async fn dial(&self, authority: &Authority, speak: Speak) -> Result<Dialled, Refused> {
         match timeout(self.settings.connect_timeout, self.connect(authority, speak)).await {

@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
-use super::{Api, Archive, Log, MasterKey, Postgres, Proxy, ProxyLimits, Recognition, Settings, Upstream};
+use super::{Api, Archive, Log, MasterKey, Postgres, Proxy, ProxyLimits, Recognition, Settings, Upstream, Webhooks};
 use crate::settings::load::Typed;
 use crate::settings::{Environment, SettingsError, check, file};
 use crate::telemetry::check_filter;
@@ -60,6 +60,14 @@ impl Settings {
                 rate_per_token: file.api.rate_per_token,
                 rate_per_address: file.api.rate_per_address,
                 token_lifetime: file.api.token_lifetime.0,
+            },
+            webhooks: Webhooks {
+                allow_networks: file.webhooks.allow_networks.clone(),
+                timeout: file.webhooks.timeout.0,
+                attempts: file.webhooks.attempts,
+                first_pause: file.webhooks.first_pause.0,
+                longest_pause: file.webhooks.longest_pause.0,
+                disable_after: file.webhooks.disable_after.0,
             },
             upstream: Upstream {
                 extra_roots: file.upstream.extra_roots.clone(),

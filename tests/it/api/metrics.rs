@@ -28,6 +28,8 @@ enum Fed {
     EndlessRule,
     /// A tunnel to an unlisted host that is asked what it is; tested beside the proxy.
     Unlisted,
+    /// What is sent by itself; tested beside the webhooks.
+    Webhooks,
 }
 
 /// Every metric there is.
@@ -54,6 +56,8 @@ const METRICS: &[(&str, Fed)] = &[
     ("unlisted_hosts_asked", Fed::Unlisted),
     ("verifications", Fed::Archive),
     ("verified_timestamp_seconds", Fed::Archive),
+    ("webhook_deliveries", Fed::Webhooks),
+    ("webhooks_disabled", Fed::Webhooks),
 ];
 
 /// Sample lines by the metric they belong to; its name is the one in `# TYPE`.

@@ -81,6 +81,9 @@ pub(super) const ROUTES: &[Route] = &[
     content("/v1/records/{id}/versions", &["records.versions"]),
     officers("/v1/tile/{path}", LEDGER, &["entries.tile"]),
     officers("/v1/verifications", &ROLES, &[]),
+    officers("/v1/webhooks", &ROLES, &["webhooks.list"]),
+    officers("/v1/webhooks/{id}", &ROLES, &["webhooks.get"]),
+    officers("/v1/webhooks/{id}/deliveries", &ROLES, &["webhooks.deliveries"]),
 ];
 
 /// What finds by what was said, and so asks why.
@@ -95,6 +98,7 @@ pub(super) struct Shown {
     pub(super) advisor: muniment::record::AdvisorId,
     pub(super) device: muniment::record::DeviceId,
     pub(super) account: String,
+    pub(super) webhook: String,
 }
 
 impl Shown {
@@ -115,9 +119,10 @@ impl Shown {
         let device = test.archive.add_device(super::world::by(), advisor, "Ada's phone", password).await.unwrap().id;
         let account = super::kept::account(test, advisor, "did:plc:ada").await;
         test.archive.append(gap(test, "outage")).await.unwrap();
+        let webhook = webhook(world).await;
         test.archive.publish(true).await.unwrap();
         world.project().await;
-        Self { kept, advisor, device, account }
+        Self { kept, advisor, device, account, webhook }
     }
 
     /// An address of the route that shows something, and is written down as `operation` where it is written down.
@@ -135,6 +140,8 @@ impl Shown {
             ("/v1/advisors/{id}", _) => format!("/v1/advisors/{}", self.advisor),
             ("/v1/devices/{id}", _) => format!("/v1/devices/{}", self.device),
             ("/v1/accounts/{id}", _) => format!("/v1/accounts/{}", self.account),
+            ("/v1/webhooks/{id}", _) => format!("/v1/webhooks/{}", self.webhook),
+            ("/v1/webhooks/{id}/deliveries", _) => format!("/v1/webhooks/{}/deliveries", self.webhook),
             ("/v1/events", _) => "/v1/events?after=0&wait=false".to_owned(),
             ("/v1/entries/{index}", _) => format!("/v1/entries/{index}"),
             ("/v1/tile/{path}", Some("entries.tile")) => "/v1/tile/entries/000.p/2".to_owned(),
@@ -150,6 +157,29 @@ impl Shown {
     }
 }
 
+/// A webhook that is there and delivers nothing.
+async fn webhook(world: &World) -> String {
+    use muniment::archive::{WebhookChange, WebhookSettings, WebhookState};
+    use muniment::record::{EntryId, Ids as _, OfficerId, WebhookId};
+    let fresh = || world.test.ids.fresh();
+    let settings = WebhookSettings {
+        webhook: WebhookId::new(fresh()),
+        state: WebhookState::Enabled,
+        cause: None,
+        owner: OfficerId::new(fresh()),
+        url: "https://hooks.test/".to_owned(),
+        events: vec!["gap".to_owned()],
+        advisor: None,
+        network: None,
+        description: None,
+        from: 0,
+        secrets: Vec::new(),
+    };
+    let by = super::world::by();
+    world.test.archive.set_webhook(by, WebhookChange::Added, EntryId::new(fresh()), &settings).await.unwrap();
+    settings.webhook.to_string()
+}
+
 /// The document, as anybody gets it.
 pub(super) async fn document(world: &World) -> Value {
     world.get("/openapi.json").send().await.json(200)
@@ -159,11 +189,12 @@ pub(super) async fn document(world: &World) -> Value {
 async fn every_route_of_the_document_was_decided_upon_and_does_what_was_decided() {
     let world = World::new().await;
     let document = document(&world).await;
-    let documented: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    let readable = document["paths"].as_object().unwrap().iter().filter(|(_, item)| item.get("get").is_some());
+    let documented: BTreeSet<&str> = readable.map(|(template, _)| template.as_str()).collect();
     assert_eq!(documented, ROUTES.iter().map(|route| route.template).collect(), "decide on the new route in ROUTES");
     for route in ROUTES {
         let item = document["paths"][route.template].as_object().unwrap();
-        assert_eq!(item.keys().collect::<Vec<_>>(), ["get"], "{}: decide on the new method", route.template);
+        // What changes something is decided upon in `WRITES`.
         let access = &item["get"]["x-muniment-access"];
         assert_eq!(access["open"], route.roles.is_empty(), "{}: {access}", route.template);
         let written = access["written"].as_array().unwrap();

@@ -2,18 +2,18 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use muniment::access::{Desk, Token};
-use muniment::api::{Api, Installed, Listening, Patience, RateLimits, StreamBounds, Streams};
+use muniment::api::{Api, Installed, Listening, Patience, RateLimits, StreamBounds, Streams, Webhooks, deliver};
 use muniment::archive::{Append, Archive, BlobDigest, BlobStore, Followed, Follower, Limits, Options};
 use muniment::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, SpoolParts};
 use muniment::capture::{BlobWriter, Blobs, SystemEntropy};
 use muniment::ledger::Actor;
 use muniment::record::OfficerId;
-use muniment::settings::WhenUnavailable;
+use muniment::settings::{self, WhenUnavailable};
 use muniment::telemetry::Metrics;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
@@ -39,6 +39,35 @@ pub(super) struct Setting {
     /// With projections that follow the ledger by themselves.
     pub(super) follow: bool,
     pub(super) streams: StreamBounds,
+    /// How webhooks are delivered; they are not where `deliver` is false.
+    pub(super) webhooks: settings::Webhooks,
+    pub(super) extra_roots: Vec<PathBuf>,
+    pub(super) deliver: bool,
+}
+
+/// Webhooks to this machine, tried again soon.
+pub(super) fn webhooks() -> settings::Webhooks {
+    settings::Webhooks {
+        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        timeout: Duration::from_secs(2),
+        attempts: 4,
+        first_pause: Duration::from_millis(20),
+        longest_pause: Duration::from_millis(200),
+        disable_after: Duration::from_secs(3_600),
+    }
+}
+
+/// Origins as they are reached by default.
+fn upstream(extra_roots: Vec<PathBuf>) -> settings::Upstream {
+    settings::Upstream {
+        extra_roots,
+        resolve: std::iter::once(("hooks.test".parse().unwrap(), "127.0.0.1:443".parse().unwrap())).collect(),
+        proxy: None,
+        proxy_login: None,
+        allow_networks: Vec::new(),
+        ports: vec![443],
+        connect_timeout: Duration::from_secs(2),
+    }
 }
 
 impl Default for Setting {
@@ -55,6 +84,9 @@ impl Default for Setting {
             relay: false,
             follow: false,
             streams: StreamBounds::default(),
+            webhooks: webhooks(),
+            extra_roots: Vec::new(),
+            deliver: false,
         }
     }
 }
@@ -75,6 +107,7 @@ pub(super) struct Instance {
     pub(super) stop: CancellationToken,
     pub(super) serving: tokio::task::JoinHandle<()>,
     pub(super) streaming: TaskTracker,
+    pub(super) delivering: Option<tokio::task::JoinHandle<()>>,
     _follower: Option<Follower>,
     _spool: TempDir,
 }
@@ -176,17 +209,26 @@ impl Instance {
             timeout: setting.timeout,
             slots: Arc::clone(&slots),
             streams: Streams::new(setting.streams, followed, streaming.clone()),
+            webhooks: Webhooks::new(
+                setting.webhooks.clone(),
+                &upstream(setting.extra_roots.clone()),
+                Vec::new(),
+                &*test.ids,
+            )
+            .unwrap(),
             draining: draining.clone(),
         };
+        let api = Arc::new(api);
+        let delivering = setting.deliver.then(|| tokio::spawn(deliver(Arc::clone(&api), stop.clone())));
         let listening = Listening::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listening.address();
         let serving = tokio::spawn(listening.serve(
-            muniment::api::router(Arc::new(api)),
+            muniment::api::router(api),
             setting.tls.clone(),
             setting.patience,
             stop.clone(),
         ));
-        Self { address, slots, draining, spool, stop, serving, streaming, _follower: follower, _spool: dir }
+        Self { address, slots, draining, spool, stop, serving, streaming, delivering, _follower: follower, _spool: dir }
     }
 }
 

@@ -88,3 +88,47 @@ async fn p2_a_ledger_that_is_not_what_was_signed_raises_the_alarm_once() {
     background.stop().await;
     assert!(raised.try_recv().is_err(), "once is enough");
 }
+
+/// Indices of the entries that say that everything was verified.
+async fn verified(test: &TestArchive) -> Vec<u64> {
+    let entries = test.archive.entries(0..10_000).await.unwrap();
+    let verified = entries.iter().filter(|entry| entry.entry_type() == EntryType::Verification);
+    verified.map(muniment::ledger::Entry::index).collect()
+}
+
+#[tokio::test]
+async fn of_several_processes_one_verifies_and_another_goes_on_when_it_has_died() {
+    let test = TestArchive::new().await;
+    test.archive.append(post(&test, advisor(1), "verified by one of them")).await.unwrap();
+    // A process that verifies, as the others see it.
+    let mut busy = test.database.superuser().await;
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut busy).await.unwrap();
+    sqlx::query("select pg_advisory_lock(1986359913)").execute(&mut busy).await.unwrap();
+    let every = Duration::from_millis(1_500);
+    let (dirs, mut processes) = ([tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()], Vec::new());
+    for dir in &dirs {
+        let archive = test.open_again(dir.path()).await.unwrap();
+        let schedule = Schedule { checkpoint: NEVER, verify: every };
+        processes.push((Background::start(&archive, schedule, alarms().0), archive));
+    }
+    tokio::time::sleep(every * 2).await;
+    assert!(verified(&test).await.is_empty(), "while one is at it, the others wait");
+    let mut superuser = test.database.superuser().await;
+    sqlx::query("select pg_terminate_backend($1)").bind(backend).execute(&mut superuser).await.unwrap();
+    eventually("another goes on", async || !verified(&test).await.is_empty()).await;
+    let (began, before) = (std::time::Instant::now(), verified(&test).await.len());
+    tokio::time::sleep(every * 4).await;
+    let done = verified(&test).await.len() - before;
+    // At most once in half of the time, and hardly ever so.
+    let most = usize::try_from(began.elapsed().as_millis() / (every.as_millis() / 2)).unwrap() + 1;
+    assert!((1..=most.min(7)).contains(&done), "{done} verifications in {:?}", began.elapsed());
+    // The one that is left goes on by itself.
+    let (last, _archive) = processes.pop().unwrap();
+    let (first, archive) = processes.pop().unwrap();
+    first.stop().await;
+    archive.close().await;
+    let before = verified(&test).await.len();
+    eventually("the last one goes on", async || verified(&test).await.len() > before).await;
+    last.stop().await;
+    assert_sound(&test).await;
+}

@@ -11,6 +11,7 @@ mod embedded;
 mod faults;
 mod filters;
 mod follow;
+mod forged;
 mod large;
 mod live;
 mod orders;

@@ -1,8 +1,9 @@
 //! What the running service's roles may not do, and what nobody may do by mistake.
 
-use muniment::archive::{Append as _, Appended, Archive, ArchiveError, migrate};
+use muniment::archive::{Append as _, Archive, ArchiveError, migrate};
 use sqlx::AssertSqlSafe;
 
+use super::forged::{Call, Forged, STREAM};
 use crate::support::archive::{TestArchive, options};
 use crate::support::postgres::Database;
 use crate::support::submissions::{advisor, post};
@@ -63,54 +64,28 @@ async fn even_the_owner_is_stopped_by_a_trigger() {
     assert!(fails(&mut owner, "update ledger.head set size = 0".to_owned()).await.contains("forward only"));
 }
 
-/// An entry of our own making for place 2, and the statement that inserts it.
-pub(super) struct Forged {
-    pub(super) index: u64,
-    pub(super) id: &'static str,
-    pub(super) at: String,
-    pub(super) previous: String,
-    pub(super) detail: &'static str,
-    pub(super) sort: &'static str,
-}
-
-impl Forged {
-    const ID: &str = "0198c0de-0000-7000-8000-000000000001";
-    const TAIL: &str = r#""source":"0198c0de-0000-7000-8000-000000000002","source_index":9,"streams":[{"id":"0198c0de-0000-7000-8000-000000000003","index":0},{"id":"0198c0de-0000-7000-8000-000000000004","index":0}]"#;
-
-    pub(super) fn after(last: &Appended) -> Self {
-        let (at, previous) = (last.at.to_string(), last.leaf.to_string());
-        Self { index: 2, id: Self::ID, at, previous, detail: "{}", sort: "gap" }
+#[tokio::test]
+async fn p2_no_role_of_the_service_can_insert_beside_the_function_that_appends() {
+    let test = TestArchive::new().await;
+    let last = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
+    let call = Call::of([Forged::after(&last)]);
+    for role in ["muniment_append", "muniment_publish", "muniment_project"] {
+        let mut connection = test.database.as_role(role).await;
+        for table in APPEND_ONLY.iter().filter(|table| !["ledger.tiles", "ledger.checkpoints"].contains(table)) {
+            let refused = fails(&mut connection, format!("insert into {table} default values")).await;
+            assert!(refused.contains("permission denied"), "{role} {table}: {refused}");
+        }
+        for function in ["ledger.add", "ledger.note_orders", "ledger.entries_of"] {
+            let rights = format!("select has_function_privilege('{role}', '{function}'::regproc, 'execute')");
+            let may: bool = sqlx::query_scalar(AssertSqlSafe(rights)).fetch_one(&mut connection).await.unwrap();
+            assert!(!may, "{role} {function}");
+        }
+        if role == "muniment_append" {
+            assert!(call.moves(&mut connection).await);
+        } else {
+            assert!(call.refused(&mut connection).await.contains("permission denied"), "{role}");
+        }
     }
-
-    fn place(&self) -> String {
-        format!(r#""id":"{}","index":{},"previous":"{}""#, self.id, self.index, self.previous)
-    }
-
-    /// How an entry begins.
-    fn front(&self) -> String {
-        format!(r#""at":"{}","captured_at":"2026-01-01T00:00:00.000000Z""#, self.at)
-    }
-
-    pub(super) fn body(&self) -> String {
-        let Self { detail, sort, .. } = self;
-        format!(r#"{{{},"detail":{detail},{},{},"type":"{sort}","v":1}}"#, self.front(), self.place(), Self::TAIL)
-    }
-}
-
-/// Inserts bodies from place 2 on, under leaves that are theirs, and moves the head to the last.
-pub(super) fn insert(bodies: &[&str]) -> String {
-    let rows = bodies.iter().enumerate().map(|(at, body)| format!("({at}, '{body}')")).collect::<Vec<_>>().join(", ");
-    format!(
-        "with forged as (
-             select 2 + n as index, ('0198c0de-0000-7000-8000-00000000000' || n + 1)::uuid as id,
-                    sha256('\\x00'::bytea || convert_to(b, 'UTF8')) as leaf, convert_to(b, 'UTF8') as body
-               from (values {rows}) v (n, b)
-         ), moved as (
-             update ledger.head set size = (select max(index) + 1 from forged),
-                                    leaf = (select leaf from forged order by index desc limit 1)
-         )
-         insert into ledger.entries (index, id, leaf, body) select * from forged"
-    )
 }
 
 #[tokio::test]
@@ -119,91 +94,128 @@ async fn p2_the_append_role_can_only_continue_the_chain() {
     let last = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
     let mut append = test.database.as_role("muniment_append").await;
     let good = || Forged::after(&last);
-    let front = good().front();
-    let elsewhere = Forged { index: 9, ..good() };
-    let place = good().place();
-    let tail = Forged::TAIL;
-    for (why, body) in [
-        ("another link", Forged { previous: "0".repeat(64), ..good() }.body()),
-        ("another place", Forged { index: 3, ..good() }.body()),
-        ("another id", Forged { id: "0198c0de-0000-7000-8000-000000000009", ..good() }.body()),
-        ("no entry at all", "{}".to_owned()),
-        ("no place", good().body().replace(&place, r#""index":2"#)),
+    // What all of these are like, but for one thing, goes in: the refusals below are for what they say.
+    assert!(Call::of([good()]).moves(&mut append).await);
+    let (front, tail) = (good().front(), good().tail());
+    let elsewhere = Forged { index: 9, ..good() }.tail();
+    let with = |bytes: String| Forged { bytes: Some(bytes), ..good() };
+    for (why, forged) in [
+        ("another link", with(Forged { previous: "0".repeat(64), ..good() }.body())),
+        ("another place", with(Forged { index: 3, ..good() }.body())),
+        ("another id", with(Forged { id: "0198c0de-0000-7000-8000-000000000009".to_owned(), ..good() }.body())),
+        ("another record", Forged { record: Some(STREAM.to_owned()), bytes: Some(good().body()), ..good() }),
+        ("a record that is not told", with(Forged::of_record(&last, STREAM).body())),
+        ("another source's count", with(Forged { source_index: 1, ..good() }.body())),
+        ("another stream", with(good().body().replace(STREAM, "0198c0de-0000-7000-8000-0000000000b2"))),
+        ("a stream that is not told", Forged { streams: Vec::new(), bytes: Some(good().body()), ..good() }),
+        ("a stream that it does not say", with(Forged { streams: Vec::new(), ..good() }.body())),
+        ("another type", with(Forged { sort: "hold".to_owned(), ..good() }.body())),
+        ("another actor", with(Forged { actor: "service:other".to_owned(), ..good() }.body())),
+        ("another time", with(Forged { at: "2026-01-01T00:00:00.000000Z".to_owned(), ..good() }.body())),
+        ("no entry at all", with("{}".to_owned())),
+        ("no place", with(good().body().replace(r#""index":2,"#, ""))),
+        ("nothing about what it commits to", with(good().body().replace(r#","commitments":{}"#, ""))),
+        ("its place inside of something else", with(format!(r#"{{{front},"detail":{{"x":1,{tail}}},{elsewhere}}}"#))),
+        ("its place at the end, and inside", with(format!(r#"{{{front},{elsewhere},"detail":{{"x":1,{tail}}}}}"#))),
         (
-            "its place inside of something else",
-            format!(r#"{{{front},"detail":{{"x":1,{place},{tail}}},{},{tail},"type":"gap","v":1}}"#, elsewhere.place()),
+            "its place in a string",
+            with(format!(r#"{{{front},"detail":"{}"}}"#, format!(",{tail}}}").replace('"', "\\\""))),
         ),
-        (
-            "its place at the end, and inside",
-            format!(r#"{{{front},{},"detail":{{"x":1,{place},{tail},"type":"gap","v":1}}}}"#, elsewhere.place()),
-        ),
-        (
-            "braces in a string that make up for it",
-            format!(r#"{{{front},{},"detail":{{"x":"{{",{place},{tail},"type":"{{{{","v":1}}}}"#, elsewhere.place()),
-        ),
-        ("another brace in a string", good().body().replace(r#""type":"gap""#, r#""type":"gap}""#)),
-        ("an escape behind its place", good().body().replace(r#""type":"gap""#, r#""type":"\u0067ap""#)),
-        ("a place in a string", format!(r#"{{"detail":"{}",{tail},"type":"gap","v":1}}"#, place.replace('"', r#"\""#))),
+        ("a string that its place ends", with(format!(r#"{{{front},"detail":{{}},"x":",{tail}}}"#))),
+        ("an escape at its end", with(good().body().replace(r#""type":"gap""#, r#""type":"\u0067ap""#))),
+        ("more behind its end", with(format!("{} ", good().body()))),
+        ("a type that says more", Forged { sort: r#"gap","v":2,"x":"y"#.to_owned(), ..good() }),
+        ("an actor that says more", Forged { actor: r#"a","at":"b"#.to_owned(), ..good() }),
+        ("no json", with(good().body().replace(r#""detail":{}"#, r#""detail":{{"#))),
+        ("an array around its end", with(good().body().replace(r#""detail":{}"#, r#""detail":[{}"#))),
     ] {
-        let refused = fails(&mut append, insert(&[&body])).await;
-        assert!(refused.contains("does not continue the chain") || refused.contains("type json"), "{why}: {refused}");
+        let refused = Call::of([forged]).refused(&mut append).await;
+        assert!(
+            refused.contains("entry 2 does not continue the chain") || refused.contains("type json"),
+            "{why}: {refused}"
+        );
     }
-    let not_json = good().body().replace("{}", "{");
-    assert!(fails(&mut append, insert(&[&not_json])).await.contains("type json"));
-    let other_leaf = insert(&[&good().body()]).replace("sha256('\\x00'", "sha256('\\x01'");
+    for streams in [vec![(STREAM.to_owned(), 0); 2], vec![(STREAM.to_owned(), 0), (last.entry.to_string(), 0)]] {
+        let one_more = Forged { bytes: Some(good().body()), streams, ..good() };
+        let refused = Call::of([one_more]).refused(&mut append).await;
+        assert!(refused.contains("entry 2 does not continue the chain"), "{refused}");
+    }
+    let stray = Call { stray_streams: vec![(STREAM.to_owned(), 1, 1)], ..Call::of([good()]) };
+    assert!(stray.refused(&mut append).await.contains("different lengths"));
+    let other_leaf = Call::of([good()]).statement().replace("sha256('\\x00'", "sha256('\\x01'");
     assert!(fails(&mut append, other_leaf).await.contains("entry 2 does not continue the chain"));
     // Of several, each is held against the one before, and the one that fails is named.
-    let second = good()
-        .body()
-        .replace(Forged::ID, "0198c0de-0000-7000-8000-000000000002")
-        .replace(r#""index":2"#, r#""index":3"#);
-    assert!(
-        fails(&mut append, insert(&[&good().body(), &second])).await.contains("entry 3 does not continue the chain")
-    );
+    let id = "0198c0de-0000-7000-8000-000000000002".to_owned();
+    let second = Forged { id, index: 3, source_index: 1, streams: Vec::new(), ..good() };
+    let refused = Call::of([good(), second]).refused(&mut append).await;
+    assert!(refused.contains("entry 3 does not continue the chain"), "{refused}");
     for (sort, detail) in [("disposal", r#"{"phase":"destroyed"}"#), ("disposal", "{}")] {
-        let disposal = Forged { sort, detail, ..good() }.body();
-        assert!(fails(&mut append, insert(&[&disposal])).await.contains("ledger.dispose only"), "{detail}");
+        let disposal = Forged { sort: sort.to_owned(), detail: detail.to_owned(), ..good() };
+        assert!(Call::of([disposal]).refused(&mut append).await.contains("ledger.dispose only"), "{detail}");
     }
-    for at in ["2026-01-01T00:00:00.000000Z", "2126-01-01T00:00:00.000000Z"] {
-        let untimely = Forged { at: at.to_owned(), ..good() }.body();
-        assert!(fails(&mut append, insert(&[&untimely])).await.contains("does not bear the time of the head"), "{at}");
+    let early = Forged { at: "2026-01-01T00:00:00.000000Z".to_owned(), ..good() };
+    assert!(Call::of([early]).refused(&mut append).await.contains("forward only"));
+    let late = Forged { at: "2126-01-01T00:00:00.000000Z".to_owned(), ..good() };
+    assert!(Call::of([late]).refused(&mut append).await.contains("from the future"));
+    // A head that is not there is nobody's fault: two may want to append at once.
+    for elsewhere in [Forged { index: 3, ..good() }, Forged { previous: "0".repeat(64), ..good() }] {
+        assert!(!Call::of([elsewhere]).moves(&mut append).await);
     }
-    let far = "2126-01-01T00:00:00.000000Z";
-    let future = insert(&[&Forged { at: far.to_owned(), ..good() }.body()])
-        .replace("update ledger.head set", &format!("update ledger.head set at = '{far}',"));
-    assert!(fails(&mut append, future).await.contains("from the future"));
-    // The same rows, and a head that stays where it is.
-    let alone = insert(&[&good().body()])
-        .replace("update ledger.head", "update ledger.head h")
-        .replace("limit 1)\n         )", "limit 1) where h.size = 0\n         )");
-    assert!(fails(&mut append, alone).await.contains("together with the head"));
-    for head in ["size = 7", "size = 3, leaf = sha256('x')"] {
-        assert!(fails(&mut append, format!("update ledger.head set {head}")).await.contains("must be the last entry"));
+    for head in ["size = 7", "leaf = sha256('x')", "at = now()"] {
+        assert!(fails(&mut append, format!("update ledger.head set {head}")).await.contains("permission denied"));
     }
-    assert!(fails(&mut append, "update ledger.head set size = 1".to_owned()).await.contains("forward only"));
-    // What all of these were like, but for one thing, goes in: the refusals above are for what they say.
-    let accepted = format!("begin; {}; rollback", insert(&[&good().body()]));
-    sqlx::raw_sql(AssertSqlSafe(accepted)).execute(&mut append).await.unwrap();
+    assert!(fails(&mut append, "update ledger.head set only_row = true".to_owned()).await.contains("forward only"));
+    let mut owner = test.database.superuser().await;
+    assert!(fails(&mut owner, "update ledger.head set size = 7".to_owned()).await.contains("must be the last entry"));
 }
 
 #[tokio::test]
 async fn p2_the_append_role_cannot_add_content_that_nobody_could_read() {
     let test = TestArchive::new().await;
-    test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
+    let last = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
     let mut append = test.database.as_role("muniment_append").await;
-    for content in [
-        "insert into content.sealed values (7, gen_random_uuid(), array['0.text'], array['x'::bytea])",
-        "insert into content.blobs values (sha256('x'), 1, gen_random_uuid(), '0.text', 7)",
-    ] {
-        let refused = fails(&mut append, content.to_owned()).await;
-        assert!(refused.contains("the record has no key"), "{content}: {refused}");
-    }
-    // Only `ledger.dispose` writes this table; here it stands for a disposal.
     let record = "0198c0de-0000-7000-8000-00000000000d";
+    let field = |index: i64, record: &str| format!("{index}, '{record}'::uuid, array['0.text'], array['x'::bytea]");
+    let entry = Call::of([Forged::of_record(&last, record)]);
+    let with_key = Call { keyed: vec![1], ..entry.clone() };
+    for accepted in
+        [Call { fields: vec![field(2, record)], ..with_key.clone() }, Call { blobs: vec![1], ..with_key.clone() }]
+    {
+        assert!(accepted.moves(&mut append).await);
+    }
+    for (why, content) in [
+        ("no key", Call { fields: vec![field(2, record)], ..entry.clone() }),
+        ("no key for a file", Call { blobs: vec![1], ..entry.clone() }),
+        ("another record", Call { fields: vec![field(2, STREAM)], ..with_key.clone() }),
+        ("an entry that is there already", Call { fields: vec![field(1, record)], ..with_key.clone() }),
+        ("an entry that is not there", Call { fields: vec![field(3, record)], ..with_key.clone() }),
+        ("a file for an entry that is not there", Call { blobs: vec![2], ..with_key.clone() }),
+    ] {
+        let refused = content.refused(&mut append).await;
+        assert!(refused.contains("whose record has no key, or is not that of its entry"), "{why}: {refused}");
+    }
+    let nobodys = Call { keyed: vec![1], ..Call::of([Forged::after(&last)]) };
+    assert!(nobodys.refused(&mut append).await.contains("null value"), "a key of no record");
+    // Only `ledger.dispose` writes this table; here it stands for a disposal.
     test.database.tamper(&format!("insert into content.disposals values ('{record}', 1)")).await;
-    let key = format!("insert into content.keys values ('{record}', 1, decode(repeat('00', 69), 'hex'))");
-    let refused = fails(&mut append, key).await;
+    let refused = with_key.refused(&mut append).await;
     assert!(refused.contains("the record was disposed of"), "{refused}");
+}
+
+#[tokio::test]
+async fn p6_the_append_role_cannot_hide_that_an_entry_commits_to_nothing() {
+    let test = TestArchive::new().await;
+    let last = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
+    let mut append = test.database.as_role("muniment_append").await;
+    let record = "0198c0de-0000-7000-8000-00000000000d";
+    let plain = Forged { record: Some(record.to_owned()), ..Forged::after(&last) };
+    assert!(Call::of([plain.clone()]).moves(&mut append).await);
+    for (entry, places) in
+        [(plain, Vec::new()), (Forged::of_record(&last, record), vec![1]), (Forged::after(&last), vec![1])]
+    {
+        let refused = Call { plain: Some(places), ..Call::of([entry]) }.refused(&mut append).await;
+        assert!(refused.contains("does not continue the chain"), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use muniment::record::{Clock as _, Ids as _, RecordId};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
-use super::roles::{Forged, fails, insert};
+use super::forged::{Call, Forged, SOURCE, STREAM};
+use super::roles::fails;
 use crate::support::archive::{TestArchive, signing};
 use crate::support::postgres::Database;
 use crate::support::sound::{assert_sound, verify};
@@ -44,26 +45,21 @@ fn plain_outcome(test: &TestArchive, record: &NewRecord, stream: u128) -> Submis
 async fn p6_a_row_laid_under_an_index_without_an_entry_ends_no_retention() {
     let test = TestArchive::new().await;
     let record = NewRecord::new(&test);
-    test.archive.append(post_of(&test, &record, &[advisor(1)], "young")).await.unwrap();
+    let last = test.archive.append(post_of(&test, &record, &[advisor(1)], "young")).await.unwrap();
     let mut append = test.database.as_role("muniment_append").await;
     let id = record.id;
-    for (index, why) in [
-        (9_000_000_000_000_000_000_i64, "did not come with entry"),
-        (2, "did not come with entry"),
-        (0, "did not come with entry"),
-        (-1, "sealed_entry_index"),
-    ] {
-        let row = format!("insert into content.sealed values ({index}, '{id}', array['9.text'], array['x'::bytea])");
-        assert!(fails(&mut append, row).await.contains(why), "{index}");
-        let blob = format!("insert into content.blobs values (sha256('x'), {index}, '{id}', '9.text', 7)");
-        assert!(fails(&mut append, blob).await.contains(&why.replace("sealed_entry", "blobs")), "{index}");
-        let key =
-            format!("insert into content.keys values (gen_random_uuid(), {index}, decode(repeat('00', 69), 'hex'))");
-        assert!(fails(&mut append, key).await.contains(&why.replace("sealed", "keys")), "{index}");
+    let own = Call { keyed: vec![1], ..Call::of([Forged::of_record(&last, STREAM)]) };
+    assert!(own.moves(&mut append).await);
+    for index in [9_000_000_000_000_000_000_i64, 4_000_000_000, 2, 1, 0, -1] {
+        let row = format!("{index}, '{id}'::uuid, array['9.text'], array['x'::bytea]");
+        let refused = Call { fields: vec![row], ..own.clone() }.refused(&mut append).await;
+        assert!(refused.contains("is not that of its entry") || refused.contains("out of range"), "{index}: {refused}");
     }
-    // Nor to the record's own entry, which is there already.
-    let late = format!("insert into content.blobs values (sha256('x'), 1, '{id}', '9.text', 7)");
-    assert!(fails(&mut append, late).await.contains("did not come with entry"));
+    for place in [i32::MAX, 2, 0, -1, i32::MIN] {
+        assert!(
+            Call { blobs: vec![place], ..own.clone() }.refused(&mut append).await.contains("is not that of its entry")
+        );
+    }
     // Even a row that came there by a stronger hand keeps the record, and is named.
     let stray =
         format!("insert into content.sealed values (9000000000000000000, '{id}', array['9.text'], array['x'::bytea])");
@@ -165,8 +161,9 @@ async fn p2_a_temporary_table_in_the_place_of_a_catalogue_changes_no_check() {
     let lie = "create temporary table pg_class as
                    select 'ledger.entries'::regclass::oid as oid, 'muniment_append'::regrole::oid as relowner";
     sqlx::raw_sql(lie).execute(&mut append).await.unwrap();
-    let disposal = Forged { sort: "disposal", detail: r#"{"phase":"destroyed"}"#, ..Forged::after(&last) };
-    assert!(fails(&mut append, insert(&[&disposal.body()])).await.contains("ledger.dispose only"));
+    let (sort, detail) = ("disposal".to_owned(), r#"{"phase":"destroyed"}"#.to_owned());
+    let disposal = Forged { sort, detail, ..Forged::after(&last) };
+    assert!(Call::of([disposal]).refused(&mut append).await.contains("ledger.dispose only"));
 
     let mut superuser = test.database.superuser().await;
     let open: Vec<String> = sqlx::query_scalar(
@@ -194,28 +191,27 @@ async fn p2_a_temporary_table_in_the_place_of_a_catalogue_changes_no_check() {
 async fn p2_a_stolen_append_role_cannot_run_the_counts_ahead() {
     let test = TestArchive::new().await;
     let kept = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
-    let source = test.archive.source();
     let mut append = test.database.as_role("muniment_append").await;
-    let stream = advisor(1);
-    for row in ["1000000000000000, -1", "1000000000000000, 1", "1, 1", "1, 0", "1, 2"] {
-        let refused = fails(&mut append, format!("insert into ledger.stream_entries values ('{stream}', {row})")).await;
-        assert!(
-            refused.contains("is not that of entry") || refused.contains("stream_entries_index"),
-            "{row}: {refused}"
-        );
-        let refused = fails(&mut append, format!("insert into ledger.sources values ('{source}', {row})")).await;
-        let named = ["is not that of entry", "sources_entry_index", "sources_pkey"];
-        assert!(named.iter().any(|why| refused.contains(why)), "{row}: {refused}");
+    let good = || Forged::after(&kept);
+    let stream = advisor(1).to_string();
+    for index in [1_000_000_000_000_000, 2] {
+        let ahead = Forged { streams: vec![(stream.clone(), index)], ..good() };
+        let refused = Call::of([ahead]).refused(&mut append).await;
+        assert!(refused.contains("does not go on where its stream stopped"), "{index}: {refused}");
     }
+    assert!(Call::of([Forged { streams: vec![(stream.clone(), 1)], ..good() }]).moves(&mut append).await);
+    for source_index in [1_000_000_000_000_000, 1] {
+        let refused = Call::of([Forged { source_index, ..good() }]).refused(&mut append).await;
+        assert!(refused.contains("does not go on where its source stopped"), "{source_index}: {refused}");
+    }
+    // Nor for the source of somebody else.
+    let source = test.archive.source().to_string();
+    let others = Call::of([good()]).statement().replace(SOURCE, &source);
+    assert!(fails(&mut append, others).await.contains("does not go on where its source stopped"));
     // One entry, however much it says, is cited for one place of a stream.
-    let other = "0198c0de-0000-7000-8000-000000000003";
-    let detail = r#"{"x":{"id":"0198c0de-0000-7000-8000-000000000003","index":1}}"#;
-    let talkative = insert(&[&Forged { detail, ..Forged::after(&kept) }.body()]);
-    let cited = |rows: &str| format!("{talkative}; insert into ledger.stream_entries values {rows}");
-    let once = format!("begin; {}; rollback", cited(&format!("('{other}', 0, 2)")));
-    sqlx::raw_sql(AssertSqlSafe(once)).execute(&mut append).await.unwrap();
-    let refused = fails(&mut append, cited(&format!("('{other}', 0, 2), ('{other}', 1, 2)"))).await;
-    assert!(refused.contains("place 1 of stream"), "{refused}");
+    let twice = Forged { streams: vec![(STREAM.to_owned(), 0), (STREAM.to_owned(), 1)], ..good() };
+    let refused = Call::of([twice]).refused(&mut append).await;
+    assert!(refused.contains("does not go on where its stream stopped"), "{refused}");
     let next = test.archive.append(post(&test, advisor(1), "goes on")).await.unwrap();
     assert_eq!(next.index, 2);
     assert_sound(&test).await;

@@ -47,6 +47,13 @@ impl Recall for Nothing {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    fn same_account<'a>(
+        &'a self,
+        _account: &'a KnownAccount,
+    ) -> BoxFuture<'a, Result<Option<KnownAccount>, RecallError>> {
+        Box::pin(async { Ok(None) })
+    }
+
     fn written_by<'a>(
         &'a self,
         _account: &'a KnownAccount,

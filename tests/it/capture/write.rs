@@ -219,6 +219,23 @@ async fn p1_a_capture_left_open_by_a_stop_is_closed_as_unknown_by_the_next_start
 }
 
 #[tokio::test]
+async fn p1_a_capture_left_open_in_the_spool_is_closed_once_it_is_replayed() {
+    let world = world().await;
+    world.ground.archive.set_away(true);
+    let receipt = world.post(json!({"text": "hello"})).await.unwrap();
+    let _never_closed = std::mem::ManuallyDrop::new(receipt);
+    let ground = world.end().await;
+    let world = ground.start().await;
+    // It gets its place in the ledger after the start, and was captured before it.
+    world.ground.clock.advance(Duration::from_secs(5));
+    world.ground.archive.set_away(false);
+    world.until_count(EntryType::Outcome, 1).await;
+    assert_eq!(said(&world.entries(EntryType::Outcome)[0], "cause"), "restart");
+    assert_sound(&world.ground.ledger);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn an_outage_between_write_and_answer_changes_nothing() {
     let world = world().await;
     let before = world.post(json!({"text": "before"})).await.unwrap();

@@ -24,11 +24,22 @@ pub(super) struct Load {
 impl Load {
     /// Starts `devices` clients with the credential of one device.
     pub(super) fn start(firm: &Firm, origin: &Origin, credential: (String, String), devices: usize) -> Self {
+        Self::named("", firm, origin, credential, devices)
+    }
+
+    /// The same; every text begins with this name.
+    pub(super) fn named(
+        name: &'static str,
+        firm: &Firm,
+        origin: &Origin,
+        credential: (String, String),
+        devices: usize,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (stop, attempts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let client = client(firm, origin, credential);
         let tasks = (0..devices)
-            .map(|number| runtime.spawn(post(client.clone(), number, Arc::clone(&stop), Arc::clone(&attempts))))
+            .map(|number| runtime.spawn(post(client.clone(), name, number, Arc::clone(&stop), Arc::clone(&attempts))))
             .collect();
         Self { stop, attempts, tasks, runtime }
     }
@@ -43,12 +54,12 @@ impl Load {
     }
 }
 
-async fn post(device: Device, number: usize, stop: Arc<AtomicBool>, attempts: Arc<AtomicU64>) {
+async fn post(device: Device, name: &'static str, number: usize, stop: Arc<AtomicBool>, attempts: Arc<AtomicU64>) {
     let mut count = 0_u64;
     while !stop.load(Ordering::Relaxed) {
         count += 1;
         attempts.fetch_add(1, Ordering::Relaxed);
-        let body = json!({ "status": format!("device {number} says {count}") });
+        let body = json!({ "status": format!("{name}device {number} says {count}") });
         // Every text is tried once, so that finding it twice is a fault of ours and never a client's retry.
         if device.send(Method::POST, "/api/v1/statuses", Some(&body)).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;

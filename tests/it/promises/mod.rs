@@ -6,3 +6,4 @@ mod p1_kill;
 pub(crate) mod p3;
 mod p4_gaps;
 pub(crate) mod power;
+mod several;

@@ -115,7 +115,7 @@ fn assert_rows_alone_are_refused(site: &Site) {
     );
     let output = site.firm.shell(&script).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && errors.contains("the record has no key"), "{errors}");
+    assert!(output.status.success() && errors.contains("duplicate key value"), "{errors}");
 }
 
 const SET_UP: &str = "muniment migrate\nmuniment serve";

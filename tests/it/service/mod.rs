@@ -113,7 +113,7 @@ impl Firm {
     }
 
     /// Lines of a document as a shell runs them, on this firm's settings.
-    fn shell(&self, script: &str) -> Command {
+    pub(crate) fn shell(&self, script: &str) -> Command {
         let program = Path::new(env!("CARGO_BIN_EXE_muniment")).parent().unwrap();
         let mut command = Command::new("sh");
         command.args(["-eu", "-c", script]).current_dir(self.dir()).stdin(Stdio::null()).env_clear();

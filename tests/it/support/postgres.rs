@@ -163,6 +163,13 @@ fn user(name: &str) -> (u32, u32) {
 #[derive(Debug)]
 pub(crate) struct Alone(Server);
 
+impl Alone {
+    /// Its unix socket.
+    pub(crate) fn socket(&self, port: u16) -> PathBuf {
+        self.0.dir.join(format!(".s.PGSQL.{port}"))
+    }
+}
+
 impl Drop for Alone {
     fn drop(&mut self) {
         let mut command = self.0.command(self.0.bin.join("pg_ctl").to_str().unwrap());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::postgres::Database;
 
@@ -27,6 +27,16 @@ struct Rule {
     marker: parking_lot::Mutex<Vec<u8>>,
     cuts: AtomicUsize,
     closed: Notify,
+    silent: watch::Sender<bool>,
+}
+
+impl Rule {
+    /// Returns once words get through.
+    async fn heard(&self) {
+        let mut silent = self.silent.subscribe();
+        // The sender is ours: it does not go away.
+        let _spoken = silent.wait_for(|silent| !silent).await;
+    }
 }
 
 /// The relay; it ends with the value.
@@ -39,10 +49,15 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn before(database: &Database) -> Self {
+        Self::to(database.server().socket()).await
+    }
+
+    /// Before the server that listens on this socket.
+    pub(crate) async fn to(socket: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let rule = Arc::new(Rule::default());
-        let task = tokio::spawn(serve(listener, database.server().socket(), Arc::clone(&rule)));
+        let task = tokio::spawn(serve(listener, socket, Arc::clone(&rule)));
         Self { address, rule, task }
     }
 
@@ -77,6 +92,21 @@ impl Relay {
     pub(crate) fn close(&self) {
         self.set(CLOSED, b"");
         self.rule.closed.notify_waiters();
+    }
+
+    /// Nothing gets through and nothing is said: a network that is cut. What was sent arrives when it is mended.
+    pub(crate) fn silence(&self) {
+        self.rule.silent.send_replace(true);
+    }
+
+    /// Mends it.
+    pub(crate) fn speak(&self) {
+        self.rule.silent.send_replace(false);
+    }
+
+    /// The port it listens on, on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Lets everything through again.
@@ -117,11 +147,12 @@ async fn relay(client: TcpStream, server: UnixStream, rule: Arc<Rule>) {
     let (mut from_server, mut to_server) = server.into_split();
     let mute = Arc::new(AtomicBool::new(false));
     let answers = tokio::spawn({
-        let mute = Arc::clone(&mute);
+        let (mute, rule) = (Arc::clone(&mute), Arc::clone(&rule));
         async move {
             let mut buffer = vec![0; 1 << 16];
             // An end on either side ends the other.
             while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+                rule.heard().await;
                 if !mute.load(Ordering::SeqCst) && to_client.write_all(&buffer[..read]).await.is_err() {
                     break;
                 }
@@ -137,6 +168,7 @@ async fn relay(client: TcpStream, server: UnixStream, rule: Arc<Rule>) {
         if read == 0 {
             break;
         }
+        rule.heard().await;
         let message = &buffer[..read];
         let marked = {
             let marker = rule.marker.lock();

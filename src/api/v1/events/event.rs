@@ -116,7 +116,7 @@ impl Event {
 }
 
 /// The filter for these names; none where one of them is not known.
-pub(super) fn filter(names: &str) -> Option<EventFilter> {
+pub(in crate::api) fn filter(names: &str) -> Option<EventFilter> {
     let mut filter = EventFilter::default();
     for name in names.split(',') {
         match name {
