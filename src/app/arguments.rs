@@ -91,6 +91,9 @@ pub enum Command {
     /// The people who may look
     #[command(subcommand)]
     Officer(Officer),
+    /// Where events are sent by themselves
+    #[command(subcommand)]
+    Webhook(Webhook),
     /// Check the whole archive: chain, tree, checkpoints, every content against its commitment, projections against the ledger
     ///
     /// Names every bad index. Reads only. Exit code 3 when anything is wrong.
@@ -219,6 +222,13 @@ pub enum Device {
 #[derive(Debug, Subcommand)]
 pub enum Account {
     /// List the accounts that devices have acted as
+    List,
+}
+
+/// `webhook`
+#[derive(Debug, Subcommand)]
+pub enum Webhook {
+    /// List the webhooks, with where each leads, and whether it delivers
     List,
 }
 

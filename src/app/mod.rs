@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{Account, Advisor, Ca, Device, Officer};
+use arguments::{Account, Advisor, Ca, Device, Officer, Webhook};
 pub use arguments::{Arguments, Command};
 pub use error::AppError;
 pub use home::{Home, HomeError};
@@ -91,6 +91,7 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         Command::Device(Device::Add { advisor, name }) => command::device::add(settings()?, *advisor, name, output),
         Command::Device(Device::List { advisor }) => command::device::list(settings()?, *advisor, output),
         Command::Device(Device::Revoke { device }) => command::device::revoke(settings()?, *device, output),
+        Command::Webhook(Webhook::List) => command::webhook::list(settings()?, output),
         Command::Account(Account::List) => command::account::list(settings()?, output),
         Command::Officer(Officer::Add { name, roles, expires, scope }) => {
             command::officer::add(settings()?, name, roles, *expires, scope, output)

@@ -160,8 +160,8 @@ impl Service {
         let api_address = listening.address();
         let own =
             [api_address, settings.proxy.listen].into_iter().chain(settings.proxy.tls.as_ref().map(|tls| tls.listen));
-        let webhooks = Webhooks::new(settings.webhooks.clone(), &settings.upstream, own.collect(), &*context.ids)
-            .map_err(ProxyError::Trust)?;
+        let webhooks =
+            Webhooks::new(settings.webhooks.clone(), &settings.upstream, own.collect()).map_err(ProxyError::Trust)?;
         let api = Arc::new(Api {
             archive: archive.clone(),
             spool,

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use muniment::recognize::{RuleSet, Source};
 use serde_json::json;
 
-use crate::service::{Firm, Origin, TOKEN};
+use crate::service::{Firm, HOST, Origin, TOKEN};
 
 /// The commands of `docs/FORMAT.md` are run by `evidence`, which makes the archives they speak of.
 const DOCUMENTS: &[&str] = &["README.md", "docs/operator-guide.md", "docs/officer-guide.md"];
@@ -17,7 +17,10 @@ const DOCUMENTS: &[&str] = &["README.md", "docs/operator-guide.md", "docs/office
 #[test]
 fn every_command_in_the_documents_works() {
     let origin = Origin::start();
-    let firm = Firm::new(&origin, "");
+    // Where the guide's webhook leads, nobody answers.
+    let nobody = [("hooks.firm.example".to_owned(), "127.0.0.1:9".to_owned())];
+    let firm =
+        Firm::beside_unlisted(&[(HOST.to_owned(), origin.address().to_string())], &nobody, origin.root_pem(), "");
     let service = firm.serve();
     let device = firm.add_device(&firm.add_advisor("Bea Before"), "phone");
     let curl = firm.device(&device).header("authorization", &format!("Bearer {TOKEN}"));

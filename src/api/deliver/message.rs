@@ -12,23 +12,13 @@ use crate::record::{Ids, RecordId, Timestamp, WebhookId};
 /// Bytes of a message: a run that is longer is cut after the event that makes it so.
 const BYTES: usize = 64 * 1024;
 
-/// One event, and where to fetch what it is about.
-#[derive(Serialize, ToSchema)]
-pub(in crate::api) struct Linked {
-    #[serde(flatten)]
-    event: Event,
-    /// Where to fetch it with a token, at this API.
-    #[schema(example = "/v1/records/0198c0de-0000-7000-8000-000000000000")]
-    href: String,
-}
-
 /// A run of events.
 #[derive(Serialize, ToSchema)]
 pub(in crate::api) struct Run {
     /// Which webhook.
     webhook: Uuid,
     /// In ledger order.
-    events: Vec<Linked>,
+    events: Vec<Event>,
 }
 
 /// A test.
@@ -99,13 +89,11 @@ pub(super) fn events(
     let mut left = page.events.into_iter();
     for row in left.by_ref() {
         let (index, record) = (row.index, row.record);
-        // An event of no record is its entry.
-        let href = record.map_or_else(|| format!("/v1/entries/{index}"), |record| format!("/v1/records/{record}"));
-        let linked = Linked { event: Event::from(row), href };
-        size += serde_json::to_vec(&linked).map_err(|error| Problem::internal(&error))?.len();
+        let event = Event::from(row);
+        size += serde_json::to_vec(&event).map_err(|error| Problem::internal(&error))?.len();
         records.extend(record);
         range = Some((range.map_or(index, |(first, _)| first), index));
-        events.push(linked);
+        events.push(event);
         if size > BYTES {
             break;
         }

@@ -25,14 +25,13 @@ use tokio::sync::Notify;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 pub(super) use target::Target;
 use worker::Worker;
 
 use super::state::Api;
 use crate::proxy::{Dialler, TrustError};
-use crate::record::{Ids, WebhookId};
+use crate::record::WebhookId;
 use crate::settings;
 
 /// Webhooks at most.
@@ -48,8 +47,6 @@ pub struct Webhooks {
     dialler: Dialler,
     /// Wakes the workers of this process.
     wake: Notify,
-    /// Names this process to others, while it runs.
-    holder: Uuid,
 }
 
 impl std::fmt::Debug for Webhooks {
@@ -67,10 +64,9 @@ impl Webhooks {
         settings: settings::Webhooks,
         upstream: &settings::Upstream,
         own: Vec<SocketAddr>,
-        ids: &dyn Ids,
     ) -> Result<Self, TrustError> {
         let upstream = settings::Upstream { allow_networks: settings.allow_networks.clone(), ..upstream.clone() };
-        Ok(Self { dialler: Dialler::new(upstream, own)?, settings, wake: Notify::new(), holder: ids.fresh() })
+        Ok(Self { dialler: Dialler::new(upstream, own)?, settings, wake: Notify::new() })
     }
 
     /// Something is new: do not wait for the next look.
@@ -116,7 +112,7 @@ pub async fn deliver(api: Arc<Api>, stop: CancellationToken) {
     }
     while tasks.join_next().await.is_some() {}
     // Others need not wait until our places have run out.
-    if let Err(error) = api.archive.let_webhooks_go(api.webhooks.holder).await {
+    if let Err(error) = api.archive.let_webhooks_go(api.archive.source().uuid()).await {
         tracing::warn!(%error, "webhooks are taken over later by other processes");
     }
 }

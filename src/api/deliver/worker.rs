@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
 
 use super::attempt::Signed;
 use super::pause::pause;
@@ -61,6 +62,11 @@ impl Worker {
         Self { api, webhook, looked: 0, made: None }
     }
 
+    /// Names this process to others: by its data directory, so that one that is started again goes on at once.
+    fn holder(&self) -> Uuid {
+        self.api.archive.source().uuid()
+    }
+
     /// Until the webhook is not enabled any more.
     pub(super) async fn run(mut self) {
         loop {
@@ -102,7 +108,7 @@ impl Worker {
             return Ok(Step::End);
         }
         let hold = self.api.webhooks.settings.timeout.saturating_add(SPARE);
-        let holder = self.api.webhooks.holder;
+        let holder = self.holder();
         let held = self.api.archive.hold_webhook(self.webhook, holder, settings.from, hold).await?;
         let Some(position) = held else { return Ok(Step::Wait(LOOK)) };
         let owner = match self.api.owner(settings.owner).await? {
@@ -179,7 +185,7 @@ impl Worker {
     }
 
     async fn advance(&self, from: u64, next: u64, message: Option<&crate::archive::NewMessage>) -> Result<(), Problem> {
-        let holder = self.api.webhooks.holder;
+        let holder = self.holder();
         // Whoever has lost the place finds out at the next step.
         let _moved = self.api.archive.advance_webhook(self.webhook, holder, from, next, message).await?;
         Ok(())
@@ -208,7 +214,7 @@ impl Worker {
         let Some(cause) = cause else {
             let outcome = Outcome::Taken { status: said.map_or(200, |said| said.status.as_u16()) };
             api.metrics.webhook_delivery("delivered");
-            api.archive.settle_delivery(self.webhook, api.webhooks.holder, waiting.message, outcome).await?;
+            api.archive.settle_delivery(self.webhook, self.holder(), waiting.message, outcome).await?;
             return Ok(Step::Again);
         };
         let bounds = &api.webhooks.settings;
@@ -219,7 +225,7 @@ impl Worker {
         let is_last = failed >= bounds.attempts || cause == "gone" || waiting.sort == Sort::Ping;
         let status = said.ok().map(|said| said.status.as_u16());
         let outcome = Outcome::Failed { status, cause, again: (!is_last).then_some(paused) };
-        let settled = api.archive.settle_delivery(self.webhook, api.webhooks.holder, waiting.message, outcome).await?;
+        let settled = api.archive.settle_delivery(self.webhook, self.holder(), waiting.message, outcome).await?;
         api.metrics.webhook_delivery(if is_last { "dead" } else { "failed" });
         tracing::info!(webhook.id = %self.webhook, reason = cause, attempts = failed, "a webhook was not taken");
         let Some(settled) = settled else { return Ok(Step::Again) };
@@ -244,7 +250,7 @@ impl Worker {
         let settings = WebhookSettings { state: WebhookState::Disabled, cause: Some(cause.to_owned()), ..settings };
         let by = Actor::Service(Word::try_from("webhooks").map_err(|error| Problem::internal(&error))?);
         let entry = EntryId::new(api.ids.fresh());
-        api.archive.set_webhook(by, WebhookChange::Disabled, entry, &settings).await?;
+        api.archive.set_webhook(by, WebhookChange::Stopped, entry, &settings).await?;
         api.metrics.webhook_disabled(cause);
         tracing::error!(webhook.id = %self.webhook, reason = cause, "a webhook was disabled");
         Ok(Step::End)

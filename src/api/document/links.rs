@@ -19,6 +19,8 @@ const fn way(from: &'static str, to: &'static str, parameters: &'static [(&'stat
 /// A constant is one of numbers; the first of a list stands for all of them.
 const FIRST_RECORD: &[(&str, &str)] = &[("id", "$response.body#/records/0/id")];
 
+const ID: &[(&str, &str)] = &[("id", "$response.body#/id")];
+
 /// Every way.
 const WAYS: &[Way] = &[
     way("v1_records", "v1_records_by_id", FIRST_RECORD),
@@ -46,13 +48,20 @@ const WAYS: &[Way] = &[
     way("v1_advisors", "v1_coverage", &[("advisor", "$response.body#/advisors/0/id")]),
     way("v1_devices", "v1_devices_by_id", &[("id", "$response.body#/devices/0/id")]),
     way("v1_accounts", "v1_accounts_by_id", &[("id", "$response.body#/accounts/0/id")]),
+    way("v1_webhooks", "v1_webhooks_by_id", &[("id", "$response.body#/webhooks/0/id")]),
+    way("post_v1_webhooks", "v1_webhooks_by_id", ID),
+    way("post_v1_webhooks", "v1_webhooks_by_id_deliveries", ID),
+    way("post_v1_webhooks", "patch_v1_webhooks_by_id", ID),
+    way("post_v1_webhooks", "delete_v1_webhooks_by_id", ID),
     way("v1_checkpoints", "v1_records", &[("as_of", "$response.body#/checkpoints/0/size")]),
 ];
 
 /// Adds the ways that lead from this operation.
 pub(super) fn add(operation: &mut Operation) {
     let Some(id) = operation.operation_id.clone() else { return };
-    let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
+    let responses = &mut operation.responses.responses;
+    let status = if responses.contains_key("201") { "201" } else { "200" };
+    let Some(RefOr::T(response)) = responses.get_mut(status) else { return };
     for way in WAYS.iter().filter(|way| way.from == id) {
         let link = LinkBuilder::new().operation_id(way.to);
         let value =

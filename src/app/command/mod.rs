@@ -15,6 +15,7 @@ pub(super) mod serve;
 mod table;
 pub(super) mod verify;
 mod visit;
+pub(super) mod webhook;
 
 use crate::app::AppError;
 use crate::archive::Slice;

@@ -27,7 +27,7 @@ impl Webhook {
         let state = match self.change.as_str() {
             "added" => return self.add(connection).await,
             "enabled" => Some("enabled"),
-            "disabled" => Some("disabled"),
+            "disabled" | "stopped" => Some("disabled"),
             "removed" => Some("removed"),
             // What else changes leaves it as it was.
             _ => None,

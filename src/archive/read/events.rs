@@ -11,7 +11,7 @@ use super::lists::{advisors, counted, some_time, time};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::{count, number};
-use crate::record::{AdvisorId, DeviceId, EntryId, RecordId, Timestamp};
+use crate::record::{AdvisorId, DeviceId, EntryId, RecordId, Timestamp, WebhookId};
 
 /// Entries looked at by one question at most, so that it stays quick however rare it is what is asked for.
 const WINDOW: u64 = 20_000;
@@ -27,7 +27,7 @@ pub struct EventFilter {
     pub attributions: bool,
     /// Gaps.
     pub gaps: bool,
-    /// Failed verifications, and entries that cannot be read.
+    /// Failed verifications, entries that cannot be read, webhooks that the service has disabled.
     pub alarms: bool,
     /// Of this advisor; alarms are nobody's.
     pub advisor: Option<AdvisorId>,
@@ -109,6 +109,11 @@ pub enum Happened {
         /// The first index that failed.
         first_failure: Option<u64>,
     },
+    /// The service has disabled a webhook.
+    WebhookStopped {
+        /// Which.
+        webhook: WebhookId,
+    },
     /// An entry cannot be read.
     EntryDamaged {
         /// What is wrong, as a word.
@@ -169,6 +174,13 @@ select w.projected, w.until, e.* from window_end w left join lateral (
         and $4::uuid is null and $5::text is null
       order by v.entry_index limit $3)
     union all
+    (select s.entry_index, 'webhook', s.at, null, null, null, '{}', null, null, null,
+            null, null, null, null, s.record, null, null, null
+       from projection.settings s
+      where $10 and s.entry_index >= $1 and s.entry_index < w.until and s.change = 'webhook_stopped' and s.record is not null
+        and $4::uuid is null and $5::text is null
+      order by s.entry_index limit $3)
+    union all
     -- What can be shown as something else is shown as that.
     (select f.entry_index, 'fault', null, null, null, null, '{}', f.problem, null, null,
             null, null, null, null, null, null, null, null
@@ -178,6 +190,7 @@ select w.projected, w.until, e.* from window_end w left join lateral (
         and not exists (select from projection.outcomes o where o.entry_index = f.entry_index)
         and not exists (select from projection.gaps g where g.entry_index = f.entry_index)
         and not exists (select from projection.verifications v where v.entry_index = f.entry_index)
+        and not exists (select from projection.settings s where s.entry_index = f.entry_index and s.change = 'webhook_stopped')
         and not exists (select from projection.record_entries a
                          where a.entry_index = f.entry_index and a.type = 'attribution')
       order by f.entry_index limit $3)
@@ -222,6 +235,9 @@ fn event(row: &PgRow) -> Result<Option<EventRow>, ArchiveError> {
             scope: word,
             failures: counted_first.unwrap_or_default(),
             first_failure: second,
+        },
+        "webhook" => Happened::WebhookStopped {
+            webhook: entry.map(|id| WebhookId::new(id.uuid())).ok_or(missing("an alarm names no webhook"))?,
         },
         _ => Happened::EntryDamaged { problem: word },
     };

@@ -38,6 +38,8 @@ words! {
         Enabled = "webhook_enabled",
         /// It delivers nothing from here on.
         Disabled = "webhook_disabled",
+        /// The service has disabled it: somebody has to look.
+        Stopped = "webhook_stopped",
         /// It signs with another key.
         Secret = "webhook_secret",
         /// It is gone for good.

@@ -38,6 +38,7 @@ mod thread;
 mod tokens;
 mod versions;
 mod webhook_failures;
+mod webhook_kill;
 mod webhook_processes;
 mod webhooks;
 mod world;

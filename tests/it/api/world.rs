@@ -209,13 +209,8 @@ impl Instance {
             timeout: setting.timeout,
             slots: Arc::clone(&slots),
             streams: Streams::new(setting.streams, followed, streaming.clone()),
-            webhooks: Webhooks::new(
-                setting.webhooks.clone(),
-                &upstream(setting.extra_roots.clone()),
-                Vec::new(),
-                &*test.ids,
-            )
-            .unwrap(),
+            webhooks: Webhooks::new(setting.webhooks.clone(), &upstream(setting.extra_roots.clone()), Vec::new())
+                .unwrap(),
             draining: draining.clone(),
         };
         let api = Arc::new(api);

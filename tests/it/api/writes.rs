@@ -160,6 +160,9 @@ async fn a_write_is_refused_to_strangers_and_with_anything_that_nobody_knows() {
         if write.body.is_some() {
             let odd = call.clone().officer(&owner).body(b"{\"nonsense\":1}".to_vec()).send().await;
             assert!(odd.wrong("body").contains("nonsense"), "{}", write.written);
+            if write.method == "patch" {
+                assert!(call.clone().officer(&owner).body(Vec::new()).send().await.wrong("body").contains("missing"));
+            }
             let broken = call.clone().officer(&owner).body(b"{".to_vec()).send().await;
             broken.wrong("body");
         }

@@ -35,6 +35,7 @@ fn every_command_the_brief_of_the_program_names_is_there() {
         "officer add",
         "officer list",
         "officer revoke",
+        "webhook list",
         "verify",
         "checkpoint",
         "rebuild",

@@ -39,6 +39,7 @@ fn p5_a_list_of_people_on_the_command_line_is_in_the_ledger() {
         (vec!["device", "list", "--advisor", &advisor], "devices.list", 1),
         (vec!["officer", "list"], "officers.list", 1),
         (vec!["account", "list"], "accounts.list", 0),
+        (vec!["webhook", "list"], "webhooks.list", 0),
     ] {
         let before = length(&firm, &token);
         firm.ask(&command);

@@ -31,7 +31,8 @@ const ANSWER: &str = "I had meant to say that they are not";
 impl Audited {
     fn new() -> Self {
         let origin = Origin::start();
-        let firm = Firm::new(&origin, "");
+        // Whatever webhook is set up, it leads to this machine.
+        let firm = Firm::new(&origin, "[webhooks]\nallow_networks = [\"127.0.0.0/8\"]\n");
         let service = firm.serve();
         let advisor = firm.add_advisor("Ada Advisor");
         firm.add_advisor("Berta Advisor");
@@ -78,7 +79,15 @@ impl Audited {
         let id = text(&read("/v1/records?kind=upload")["records"][0], "id");
         let entry = &read(&format!("/v1/records/{id}"))["entries"][0];
         let first = |list: &str| text(&read(&format!("/v1/{list}"))[list][0], "id");
+        let webhook = || {
+            let url = json!({ "url": "https://127.0.0.1:9/hook", "events": ["alarm"] });
+            json!({ "id": officer.clone().json(&url).send(&self.firm.api("/v1/webhooks")).unwrap().json(201)["id"] })
+        };
+        let looked_at = webhook();
         json!({
+            "/v1/webhooks/{id}": looked_at, "/v1/webhooks/{id}/deliveries": looked_at,
+            "PATCH /v1/webhooks/{id}": webhook(), "DELETE /v1/webhooks/{id}": webhook(), "/v1/webhooks/{id}/secret": webhook(),
+            "/v1/webhooks/{id}/ping": webhook(), "/v1/webhooks/{id}/replay": webhook(),
             "/v1/records/{id}": { "id": id }, "/v1/records/{id}/thread": { "id": id }, "/v1/records/{id}/versions": { "id": id },
             "/v1/records/{id}/fields/{index}/{name}": { "id": id, "index": entry["index"].to_string(), "name": "request.body" },
             "/v1/records/{id}/attachments/{number}/{position}": { "id": id, "number": "0", "position": "0" },

@@ -32,7 +32,7 @@ args = arguments(
     ("--api", {"required": True, "help": "address of the API, such as http://127.0.0.1:8081"}),
     ("--examples", {"default": "20", "help": "requests made up for each operation"}),
     ("--phases", {"default": "examples,coverage,fuzzing,stateful"}),
-    ("--known", {"default": "{}", "help": "JSON: path template, and what stands in its places where something is there"}),
+    ("--known", {"default": "{}", "help": "JSON: path template, for one method with that before it, and what stands in its places where something is there"}),
 )
 known = json.loads(args.known)
 answered = collections.defaultdict(collections.Counter)
@@ -76,7 +76,8 @@ def fits(there, made_up):
 @schemathesis.hook
 def map_path_parameters(context, parameters):
     """What is there is asked for half of the time; what is made up is hardly ever there."""
-    there = known.get(context.operation.path)
+    path = context.operation.path
+    there = known.get(f"{context.operation.method.upper()} {path}") or known.get(path)
     made_up = parameters or {}
     if there and all(name in made_up and fits(value, made_up[name]) for name, value in there.items()):
         if zlib.crc32(repr(sorted(made_up.items())).encode()) % 2:

@@ -27,6 +27,9 @@ pub(in crate::api) struct Event {
     device: Option<Uuid>,
     /// Whose it is, as far as is known now.
     advisors: Vec<Uuid>,
+    /// Where to read what it is about, at this API: the record, or the entry where there is none.
+    #[schema(example = "/v1/records/0198c0de-0000-7000-8000-000000000000")]
+    href: String,
     /// What happened.
     #[serde(flatten)]
     what: What,
@@ -83,7 +86,7 @@ enum What {
     },
     /// Something is wrong with the archive: somebody has to look.
     Alarm {
-        /// `verification_failed` or `entry_damaged`.
+        /// `verification_failed`, `entry_damaged` or `webhook_disabled` (by the service).
         alarm: &'static str,
         /// How much was verified.
         scope: Option<String>,
@@ -93,6 +96,8 @@ enum What {
         first_failure: Option<u64>,
         /// What is wrong with the entry, as a word.
         problem: Option<String>,
+        /// The webhook that was disabled.
+        webhook: Option<Uuid>,
     },
 }
 
@@ -133,7 +138,9 @@ pub(in crate::api) fn filter(names: &str) -> Option<EventFilter> {
 
 impl From<EventRow> for Event {
     fn from(row: EventRow) -> Self {
+        let entry = || format!("/v1/entries/{}", row.index);
         Self {
+            href: row.record.map_or_else(entry, |record| format!("/v1/records/{record}")),
             index: row.index,
             at: row.at,
             record: row.record.map(RecordId::uuid),
@@ -163,6 +170,15 @@ impl From<Happened> for What {
                 failures: Some(failures),
                 first_failure,
                 problem: None,
+                webhook: None,
+            },
+            Happened::WebhookStopped { webhook } => Self::Alarm {
+                alarm: "webhook_disabled",
+                scope: None,
+                failures: None,
+                first_failure: None,
+                problem: None,
+                webhook: Some(webhook.uuid()),
             },
             Happened::EntryDamaged { problem } => Self::Alarm {
                 alarm: "entry_damaged",
@@ -170,6 +186,7 @@ impl From<Happened> for What {
                 failures: None,
                 first_failure: None,
                 problem: Some(problem),
+                webhook: None,
             },
         }
     }

@@ -31,6 +31,8 @@ const RUN_BYTES: usize = 256 * 1024;
 const LOOK: Duration = Duration::from_millis(500);
 /// What happens at once is sent at once.
 const GATHER: Duration = Duration::from_millis(10);
+/// How long a reader may take to be told that it has ended.
+const LAST: Duration = Duration::from_secs(1);
 /// When a reader whose stream ended shall come again.
 const RETRY: &str = "retry: 2000\n";
 
@@ -164,8 +166,9 @@ impl Follow {
         if let Err(problem) = self.note(&seen, ()).await {
             tracing::warn!(reason = problem.kind().name(), "the end of an event stream is not on record");
         }
-        // Where nobody takes it, nobody is told.
-        let _told = self.sender.try_send(Bytes::from(format!(": ended, {}\n\n", end.as_str())));
+        // Where nobody takes it, nobody is told; whoever is a moment behind is waited for.
+        let told = self.sender.send(Bytes::from(format!(": ended, {}\n\n", end.as_str())));
+        let _told = timeout(LAST.min(self.bounds().stall), told).await;
     }
 
     async fn note<T>(&self, seen: &Seen, shown: T) -> Result<T, Problem> {

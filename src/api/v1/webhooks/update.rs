@@ -102,6 +102,9 @@ pub(in crate::api) async fn update(
     Given { bytes, value }: Given<WebhookChanges>,
 ) -> Result<Response, Problem> {
     let (id, condition) = (webhook_id(&text)?, Condition::of(&headers)?);
+    if bytes.is_empty() {
+        return Err(Problem::parameter("body", "is missing: say what shall change"));
+    }
     let changes = Changes::check(&api, value).await?;
     let webhook = api.archive.webhook(id).await?;
     let seen = seen(id, webhook.as_ref());
