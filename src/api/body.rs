@@ -30,6 +30,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Given<T> {
             return Err(Problem::new(ProblemKind::MediaType));
         }
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        // A list of values in the order of the members would be taken for an object.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::parameter("body", "write a JSON object"));
+        }
         let value = serde_json::from_slice(text).map_err(|error| Problem::parameter("body", error.to_string()))?;
         Ok(Self { bytes, value })
     }
