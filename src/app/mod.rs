@@ -7,6 +7,7 @@ mod command;
 mod context;
 mod database;
 pub mod demo;
+mod descriptors;
 mod doctor;
 mod error;
 mod expiry;

@@ -19,7 +19,7 @@ use super::context::Context;
 use super::database::Database;
 use super::join::{ArchiveBlobs, ArchiveDevices, ArchiveRecall};
 use super::lifecycle::Alarm;
-use super::{AppError, in_force, recognition, tasks, tls};
+use super::{AppError, descriptors, in_force, recognition, tasks, tls};
 use crate::access::Desk;
 use crate::api::{self, Api, Installed, Listening, Patience, RateLimits, StreamBounds, Streams, Webhooks};
 use crate::archive::{Append, Archive, Background, Schedule};
@@ -179,10 +179,12 @@ impl Service {
             draining: draining.clone(),
         });
 
+        let mut proxy_settings = settings.proxy.clone();
+        proxy_settings.limits.connections = descriptors::fitting(proxy_settings.limits.connections);
         // The sender lives as long as the proxy: hosts change with the rules, which are read at start only.
         let (hosts_sender, hosts) = watch::channel(Arc::new(hosts));
         let proxy = Proxy::bind(Parts {
-            settings: settings.proxy.clone(),
+            settings: proxy_settings,
             upstream: settings.upstream.clone(),
             own_addresses: vec![api_address],
             scratch: context.home.dir("held")?,

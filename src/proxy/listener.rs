@@ -17,6 +17,7 @@ use super::end::End;
 use super::io::{BoxIo, Gathered};
 use super::refuse::Refuse;
 use super::shared::Shared;
+use super::spare::{Spare, is_exhausted};
 
 /// A pause when the system gives no socket (too many open files), so that the loop does not spin.
 const BREATH: Duration = Duration::from_millis(50);
@@ -36,6 +37,7 @@ pub(crate) async fn accept(
     tasks: TaskTracker,
     abort: CancellationToken,
 ) {
+    let mut spare = Spare::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.socket.accept() => accepted,
@@ -43,9 +45,19 @@ pub(crate) async fn accept(
         };
         let (stream, from) = match accepted {
             Ok(accepted) => accepted,
+            Err(error) if is_exhausted(&error) && spare.give() => {
+                // It may have left already: then the next one is let go of.
+                if let Ok(Ok(refused)) = timeout(BREATH, listener.socket.accept()).await {
+                    drop(refused);
+                    shared.metrics.refused(Refuse::Overloaded.as_str());
+                }
+                spare.take();
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(error = %error, "no connection can be accepted");
                 tokio::time::sleep(BREATH).await;
+                spare.take();
                 continue;
             }
         };

@@ -28,6 +28,7 @@ mod patience;
 mod refuse;
 mod serve;
 mod shared;
+mod spare;
 mod sse;
 mod tunnel;
 mod unlisted;

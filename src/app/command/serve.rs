@@ -1,17 +1,15 @@
 //! `muniment serve`.
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
 use crate::app::context::Context;
 use crate::app::lifecycle::{Ending, Signals};
 use crate::app::service::Service;
-use crate::app::{AppError, Verdict, runtime};
+use crate::app::{AppError, Verdict, descriptors, runtime};
 use crate::settings::Settings;
 use crate::telemetry;
 
 pub(in crate::app) fn run(settings: Settings) -> Result<Verdict, AppError> {
     telemetry::start(&settings.log.filter, settings.log.format)?;
-    raise_file_limit();
+    descriptors::raise();
     let context = Context::open(settings)?;
     runtime::block_on(async {
         let mut signals = Signals::listen().map_err(AppError::System)?;
@@ -40,15 +38,4 @@ pub(in crate::app) fn run(settings: Settings) -> Result<Verdict, AppError> {
             Ending::Fatal => Err(AppError::Fatal),
         }
     })
-}
-
-/// Every intercepted connection takes two descriptors: the soft limit is raised as far as we may.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
-        if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            tracing::warn!(error = %error, "the limit on open files stays as it is");
-        }
-    }
 }

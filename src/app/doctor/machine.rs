@@ -7,6 +7,7 @@ use rustix::process::Resource;
 
 use super::{Check, existing};
 use crate::app::SystemClock;
+use crate::app::descriptors::{BESIDE, EACH};
 use crate::archive::embedded::Programs;
 use crate::record::Clock as _;
 use crate::settings::{Postgres, Settings, Size};
@@ -15,8 +16,6 @@ use crate::settings::{Postgres, Settings, Size};
 const DISK_LEAST: u64 = 256 << 20;
 /// Less than this deserves a look.
 const DISK_GOOD: u64 = 2 << 30;
-/// Each intercepted connection takes two descriptors; the rest is for files and the database.
-const FILES_BESIDE: u64 = 256;
 
 pub(super) fn checks(settings: &Settings) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -78,7 +77,7 @@ fn disk(name: &'static str, path: &Path, spool: u64) -> Check {
 fn files(connections: usize) -> Check {
     // `serve` raises its own limit as far as it is allowed to.
     let limit = rustix::process::getrlimit(Resource::Nofile).maximum;
-    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(FILES_BESIDE);
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_mul(EACH).saturating_add(BESIDE);
     match limit {
         Some(limit) if limit < wanted => Check::warning(
             "open files",

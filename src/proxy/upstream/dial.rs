@@ -15,6 +15,7 @@ use super::tls::{Offer, OriginTls, TrustError};
 use crate::exchange::{Authority, Protocol, UpstreamFacts};
 use crate::proxy::io::{BoxIo, Gathered};
 use crate::proxy::refuse::{Refuse, Refused};
+use crate::proxy::spare::is_exhausted;
 use crate::settings::{ParentProxy, Upstream};
 
 /// A head start for each address before the next one is tried beside it (RFC 8305 §5).
@@ -195,6 +196,8 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
 
 fn unreachable_why(error: &io::Error) -> Refuse {
     match error.kind() {
+        // Nothing is wrong with the origin.
+        _ if is_exhausted(error) => Refuse::Overloaded,
         io::ErrorKind::TimedOut => Refuse::UpstreamTimeout,
         _ => Refuse::UpstreamUnreachable,
     }

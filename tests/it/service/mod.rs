@@ -112,6 +112,16 @@ impl Firm {
         self.ready(self.start())
     }
 
+    /// The same, with no more than so many open files.
+    pub(crate) fn serve_with_files(&self, files: usize) -> Service {
+        let plain = self.command(&["serve"]);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh"]).arg(plain.get_program());
+        limited.args(plain.get_args()).current_dir(self.dir()).stdin(Stdio::null()).env_clear();
+        limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        self.ready(Service::spawn(limited))
+    }
+
     /// Lines of a document as a shell runs them, on this firm's settings.
     pub(crate) fn shell(&self, script: &str) -> Command {
         let program = Path::new(env!("CARGO_BIN_EXE_muniment")).parent().unwrap();
