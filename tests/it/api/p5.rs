@@ -198,14 +198,14 @@ async fn p5_nothing_is_shown_when_the_look_cannot_be_written_down() {
     }
     sqlx::raw_sql("rollback").execute(&mut other).await.unwrap();
     // The database refuses every entry.
-    sqlx::raw_sql("revoke insert on ledger.entries from muniment_append").execute(&mut other).await.unwrap();
+    sqlx::raw_sql("revoke execute on function ledger.append from muniment_append").execute(&mut other).await.unwrap();
     for path in &paths {
         let answer = world.get(path).officer(&officer).send().await;
         assert!(answer.status.is_server_error(), "{path}: {}", answer.text());
         answer.problem(answer.status.as_u16(), if answer.status == 503 { "archive-unavailable" } else { "internal" });
         assert!(!answer.text().contains("zanzibar"), "{path}");
     }
-    sqlx::raw_sql("grant insert on ledger.entries to muniment_append").execute(&mut other).await.unwrap();
+    sqlx::raw_sql("grant execute on function ledger.append to muniment_append").execute(&mut other).await.unwrap();
     // The database is away altogether.
     world.relay.as_ref().unwrap().close();
     for path in &paths[..3] {
