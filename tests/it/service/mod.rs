@@ -265,5 +265,16 @@ impl Drop for Service {
 
 /// A loopback port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    // What this process was given already, and perhaps has not bound yet.
+    static TAKEN: std::sync::Mutex<Vec<u16>> = std::sync::Mutex::new(Vec::new());
+    // Not one that the system would choose: it gives those to connections as well, and other tests make thousands.
+    let first = 12_000 + std::process::id() % 10_000;
+    let ports =
+        (0..20_000).map(|step| 12_000 + (first + step * 7) % 20_000).filter_map(|port| u16::try_from(port).ok());
+    let mut taken = TAKEN.lock().unwrap();
+    let free = ports
+        .into_iter()
+        .find(|port| !taken.contains(port) && std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    taken.extend(free);
+    free.unwrap()
 }

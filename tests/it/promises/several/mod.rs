@@ -114,7 +114,8 @@ fn p1_four_proxies_killed_and_cut_off_under_load_lose_nothing_and_keep_nothing_t
             let cut = (victim + 2) % 4;
             house.nodes[cut].line.silence();
             std::thread::sleep(Duration::from_secs(1));
-            post(&house, cut, &device, &format!("{}while it is cut off", NAMES[cut]), 503);
+            // Refused, and yet it may be on record: whether the database took it could not be known. So no two say the same.
+            post(&house, cut, &device, &format!("{}while it is cut off, round {round}", NAMES[cut]), 503);
             goes_on(&house, victim);
             house.nodes[cut].line.speak();
             goes_on(&house, cut);
