@@ -29,6 +29,8 @@ pub(super) fn constrain(parameter: &mut RefOr<Parameter>) {
         ("sort", _) => text.enum_values(Some(["ledger", "relevance"])),
         ("events", _) => text.pattern(Some(format!("^({0})(,({0})){{0,4}}$", EVENTS.join("|")))),
         ("flag" | "gap", _) => text.pattern(Some("^[a-z0-9][a-z0-9_.-]{0,63}$")),
+        // Neither a field of a record nor a type of problem is named otherwise.
+        ("name", ParameterIn::Path) => text.pattern(Some("^[a-z0-9_-][a-z0-9_.-]{0,63}$")),
         ("Muniment-Purpose", _) => text.min_length(Some(3)).max_length(Some(500)).pattern(Some(PURPOSE)),
         ("from" | "to" | "since" | "until", ParameterIn::Query) => return parameter.schema = Some(RefOr::T(moment())),
         // Left out, and not sent empty.

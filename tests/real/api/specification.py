@@ -68,19 +68,19 @@ def fits(there, made_up):
     try:
         return uuid.UUID(there) and uuid.UUID(made_up) and True
     except ValueError:
-        return there.isdigit() == str(made_up).isdigit() and re.fullmatch("[a-z0-9._-]+", str(made_up)) is not None
+        return (not there.isdigit() or str(made_up).isdigit()) and re.fullmatch("[a-z0-9._-]+", str(made_up)) is not None
     except AttributeError:
         return False
 
 
 @schemathesis.hook
 def map_path_parameters(context, parameters):
-    """What is there is asked for half of the time; what is made up is hardly ever there."""
+    """What is there is asked for three times of four; what is made up is hardly ever there."""
     path = context.operation.path
     there = known.get(f"{context.operation.method.upper()} {path}") or known.get(path)
     made_up = parameters or {}
     if there and all(name in made_up and fits(value, made_up[name]) for name, value in there.items()):
-        if zlib.crc32(repr(sorted(made_up.items())).encode()) % 2:
+        if zlib.crc32(repr(sorted(made_up.items())).encode()) % 4:
             return {**made_up, **there}
     return parameters
 
