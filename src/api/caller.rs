@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
 
+use super::header::single;
 use super::problem::{Problem, ProblemKind};
 use super::serve::Arrival;
 use super::state::{Api, Asked};
@@ -14,7 +14,7 @@ use crate::record::OfficerId;
 use crate::settings::{Cidr, is_trusted_plain};
 
 /// The header that says why somebody looks.
-const PURPOSE: &str = "muniment-purpose";
+const PURPOSE: &str = "Muniment-Purpose";
 
 /// An officer whose token was shown, with the purpose stated.
 pub(super) struct Caller {
@@ -27,8 +27,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        // Two of them would leave it to chance who asks.
-        let token = single(parts, header::AUTHORIZATION.as_str())?.and_then(|value| value.to_str().ok());
+        let token = single(&parts.headers, "Authorization")?.and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.split_once(' '));
         let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         let token = token.ok_or_else(|| Problem::new(ProblemKind::NotAuthenticated))?;
@@ -42,9 +41,9 @@ impl FromRequestParts<Arc<Api>> for Caller {
             let _same = asked.0.set(officer.id);
         }
         api.rates.token(officer.id)?;
-        let purpose = single(parts, PURPOSE)?.map(|value| {
+        let purpose = single(&parts.headers, PURPOSE)?.map(|value| {
             let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
-            Purpose::new(text).map_err(|error| Problem::parameter("Muniment-Purpose", error.to_string()))
+            Purpose::new(text).map_err(|error| Problem::parameter(PURPOSE, error.to_string()))
         });
         Ok(Self { token, officer, purpose: purpose.transpose()? })
     }
@@ -56,17 +55,6 @@ fn may_carry_a_token(arrival: Arrival, plain_networks: &[Cidr]) -> Result<(), Pr
         return Ok(());
     }
     Err(Problem::new(ProblemKind::PlainConnection))
-}
-
-/// A header that may be there once.
-fn single<'a>(parts: &'a Parts, name: &'static str) -> Result<Option<&'a HeaderValue>, Problem> {
-    let mut values = parts.headers.get_all(name).iter();
-    let first = values.next();
-    if values.next().is_some() {
-        let written = if name == PURPOSE { "Muniment-Purpose" } else { "Authorization" };
-        return Err(Problem::parameter(written, "is given twice"));
-    }
-    Ok(first)
 }
 
 impl Caller {

@@ -12,10 +12,12 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::header::single;
 use super::problem::{Problem, ProblemKind};
 use super::state::Api;
 use crate::access::Operation;
 use crate::archive::{Claim, Turn};
+use crate::ledger::Entry;
 use crate::record::{EntryId, OfficerId};
 
 const HEADER: &str = "Idempotency-Key";
@@ -55,11 +57,7 @@ impl<S: Sync> FromRequestParts<S> for Once {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let mut given = parts.headers.get_all(HEADER).iter();
-        let key = given.next().map(read).transpose()?;
-        if given.next().is_some() {
-            return Err(Problem::parameter(HEADER, "is given twice"));
-        }
+        let key = single(&parts.headers, HEADER)?.map(read).transpose()?;
         Ok(Self { key, line: format!("{} {}", parts.method, parts.uri) })
     }
 }
@@ -107,6 +105,12 @@ fn read(value: &HeaderValue) -> Result<String, Problem> {
 }
 
 impl Done {
+    /// What was asked for is under way.
+    pub(super) fn accepted(answer: &impl Serialize) -> Result<Self, Problem> {
+        let body = serde_json::to_value(answer).map_err(|error| Problem::internal(&error))?;
+        Ok(Self { status: 202, location: None, etag: None, body: Some(body) })
+    }
+
     fn answer(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let mut response = match self.body {
@@ -171,6 +175,15 @@ impl Api {
         });
         let done = working.await.map_err(|error| Problem::internal(&error))?;
         done.map(Done::answer)
+    }
+
+    /// The entry that did it before whoever was at it was killed; none where it is still to be done.
+    pub(super) async fn done_before(&self, doing: Doing) -> Result<Option<Entry>, Problem> {
+        if !doing.is_done {
+            return Ok(None);
+        }
+        let entry = self.archive.entry_by_id(doing.entry).await?;
+        entry.map(Some).ok_or_else(|| Problem::new(ProblemKind::Unreadable))
     }
 
     async fn settle(&self, claim: &Claim, done: Result<Done, Problem>) -> Result<Done, Problem> {

@@ -59,6 +59,12 @@ impl Page {
 
     /// Takes the three parameters.
     pub(super) fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
+        let oldest = Self::take_oldest(parameters)?;
+        Ok(Self { order: parameters.take("order")?.unwrap_or_default(), ..oldest })
+    }
+
+    /// Takes what a list takes that is read one way only, from the oldest on.
+    pub(super) fn take_oldest(parameters: &mut Parameters) -> Result<Self, Problem> {
         let limit = parameters.take_as("limit", "a number from 1 to 500")?.unwrap_or(USUAL);
         if !(1..=MOST).contains(&limit) {
             return Err(Problem::parameter("limit", "write a number from 1 to 500"));
@@ -66,7 +72,7 @@ impl Page {
         let after: Option<i64> = parameters.take_as("after", "the `next` of the page before")?;
         let after = after.map(u64::try_from).transpose();
         let after = after.map_err(|_negative| Problem::parameter("after", "write the `next` of the page before"))?;
-        Ok(Self { limit, after, order: parameters.take("order")?.unwrap_or_default() })
+        Ok(Self { limit, after, order: Order::Oldest })
     }
 }
 

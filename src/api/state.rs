@@ -77,6 +77,19 @@ impl Api {
         Ok(Officer { id: row.officer, roles, scope })
     }
 
+    /// Where whoever has read up to an entry goes on, and whoever names none begins: at what comes from now on.
+    pub(super) async fn place_after(&self, name: &'static str, after: Option<u64>) -> Result<u64, Problem> {
+        let size = self.archive.head_size().await?;
+        match after {
+            // Of another archive, or of this one before it was brought back from a backup: waiting would skip what comes.
+            Some(after) if after >= size => {
+                Err(Problem::parameter(name, format!("lies beyond the ledger, which has {size} entries")))
+            }
+            Some(after) => Ok(after.saturating_add(1)),
+            None => Ok(size),
+        }
+    }
+
     /// A token for some advisors only reaches what is of one of them, and says so: by the advisor asked for, or by records that each are
     /// one's. Whatever names neither is refused, and that is on record.
     pub(super) async fn within_scope(&self, admission: Admission, seen: &Seen) -> Result<Admission, Problem> {

@@ -51,10 +51,8 @@ impl From<IdentityRow> for Change {
     }
 }
 
-/// From when until when, and what changed in between.
+/// Until when, and what changed before.
 pub(in crate::api) struct History {
-    /// Since when.
-    pub(in crate::api) from: Timestamp,
     /// Until when; none while it lasts.
     pub(in crate::api) until: Option<Timestamp>,
     /// Oldest first; the newest 500 of them.
@@ -63,12 +61,12 @@ pub(in crate::api) struct History {
 
 impl Api {
     /// The history of somebody or something, or the problem that there is none.
-    pub(in crate::api) async fn history(&self, id: Uuid, from: Timestamp) -> Result<History, Problem> {
+    pub(in crate::api) async fn history(&self, id: Uuid) -> Result<History, Problem> {
         let mut rows = self.archive.identity_history(id, MOST).await?;
         rows.reverse();
         // Revoked once is revoked: what comes after changes nothing any more.
         let until = rows.iter().find(|row| row.change == "revoked").map(|row| row.at);
-        Ok(History { from, until, changes: rows.into_iter().map(Into::into).collect() })
+        Ok(History { until, changes: rows.into_iter().map(Into::into).collect() })
     }
 }
 

@@ -7,7 +7,7 @@ use super::lists::{Ordered, Slice, counted, ordered, time};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::count;
-use crate::record::{MasterKeyId, RecordId, SourceId, Timestamp};
+use crate::record::{MasterKeyId, SourceId, Timestamp};
 
 /// A process with a data directory that has appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +50,6 @@ pub struct SettingsRow {
     pub software: Option<String>,
     /// Whose settings.
     pub source: SourceId,
-    /// Whose key seals them.
-    pub record: Option<RecordId>,
 }
 
 /// The parts of the archive.
@@ -113,7 +111,6 @@ fn settings(row: &PgRow) -> Result<SettingsRow, ArchiveError> {
         rules: row.try_get("rules")?,
         software: row.try_get("software")?,
         source: SourceId::new(row.try_get("source")?),
-        record: row.try_get::<Option<sqlx::types::Uuid>, _>("record")?.map(RecordId::new),
     })
 }
 

@@ -128,8 +128,6 @@ pub struct IdentityRow {
     pub actor: String,
     /// Whose it is.
     pub advisor: Option<AdvisorId>,
-    /// The role given.
-    pub role: Option<String>,
     /// Name, unless disposed of.
     pub name: Option<String>,
     /// Handle on the network, unless disposed of.
@@ -145,7 +143,6 @@ fn identity(row: &PgRow) -> Result<IdentityRow, ArchiveError> {
         change: row.try_get("change")?,
         actor: row.try_get("actor")?,
         advisor: row.try_get::<Option<Uuid>, _>("advisor")?.map(AdvisorId::new),
-        role: row.try_get("role")?,
         name: row.try_get("name")?,
         handle: row.try_get("handle")?,
         network_id: row.try_get("network_id")?,

@@ -143,6 +143,17 @@ impl Archive {
         Ok(webhooks)
     }
 
+    /// How many there are.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn count_webhooks(&self) -> Result<u64, ArchiveError> {
+        let there = sqlx::query_scalar("select count(*) from projection.webhooks where state <> 'removed'")
+            .fetch_one(&self.parts.reader)
+            .await?;
+        Ok(count(there))
+    }
+
     /// One of them; none where there is none, or it was removed.
     ///
     /// # Errors

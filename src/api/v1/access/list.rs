@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use crate::access::{Operation, Permission, Seen, Withheld};
 use crate::api::caller::Caller;
+use crate::api::moment::Moment;
 use crate::api::page::{Page, PageQuery};
 use crate::api::problem::Problem;
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
-use crate::api::v1::records::filter::Moment;
 use crate::archive::{LookFilter, LookRow};
 use crate::record::{AccountId, AdvisorId, DeviceId, OfficerId, RecordId, Timestamp};
 
@@ -113,7 +113,8 @@ impl FromParameters for LooksQuery {
     ];
 
     fn from(parameters: &mut Parameters) -> Result<Self, Problem> {
-        let query = Self {
+        let [since, until] = Moment::take_span(parameters, ["since", "until"])?;
+        Ok(Self {
             officer: parameters.take("officer")?,
             operation: parameters.take("operation")?,
             advisor: parameters.take("advisor")?,
@@ -121,16 +122,10 @@ impl FromParameters for LooksQuery {
             device: parameters.take("device")?,
             record: parameters.take("record")?,
             allowed: parameters.take_as("allowed", "true or false")?,
-            since: parameters.take("since")?,
-            until: parameters.take("until")?,
+            since,
+            until,
             page: Page::take(parameters)?,
-        };
-        if let (Some(since), Some(until)) = (&query.since, &query.until)
-            && since.0 >= until.0
-        {
-            return Err(Problem::parameter("until", "must be later than `since`"));
-        }
-        Ok(query)
+        })
     }
 }
 

@@ -70,7 +70,7 @@ pub(in crate::api) async fn get(
     let found = match row {
         None => Err(nobody()),
         Some(row) => {
-            let history = api.history(account.uuid(), row.added_at).await?;
+            let history = api.history(account.uuid()).await?;
             Ok(AccountDetail {
                 id: account.uuid(),
                 advisor: row.advisor.map(AdvisorId::uuid),
@@ -78,7 +78,7 @@ pub(in crate::api) async fn get(
                 network_id: row.network_id,
                 handle: row.handle,
                 name: row.name,
-                from: history.from,
+                from: row.added_at,
                 until: history.until,
                 index: row.index,
                 first_seen_at: row.first_seen_at,

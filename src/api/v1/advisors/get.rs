@@ -66,12 +66,12 @@ pub(in crate::api) async fn get(
 async fn found(api: &Api, advisor: AdvisorId) -> Result<Option<AdvisorDetail>, Problem> {
     let newest = |limit| Slice { after: None, newest_first: true, limit };
     let Some(row) = api.archive.advisors(newest(1), Some(advisor)).await?.into_iter().next() else { return Ok(None) };
-    let history = api.history(advisor.uuid(), row.added_at).await?;
+    let history = api.history(advisor.uuid()).await?;
     let devices = api.archive.devices(newest(DEVICES), Some(advisor)).await?;
     Ok(Some(AdvisorDetail {
         id: advisor.uuid(),
         name: row.name,
-        from: history.from,
+        from: row.added_at,
         until: history.until,
         index: row.index,
         revoked_index: row.revoked_index,

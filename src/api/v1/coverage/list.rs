@@ -13,11 +13,11 @@ use uuid::Uuid;
 
 use crate::access::{Operation, Seen, Withheld};
 use crate::api::caller::Caller;
+use crate::api::moment::Moment;
 use crate::api::page::{Page, PageQuery};
 use crate::api::problem::Problem;
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
-use crate::api::v1::records::filter::Moment;
 use crate::archive::{DeviceRow, GapOf};
 use crate::record::{AdvisorId, Timestamp};
 
@@ -109,19 +109,10 @@ impl FromParameters for CoverageQuery {
     const NAMES: &'static [&'static str] = &["advisor", "since", "until", "limit", "after", "order"];
 
     fn from(parameters: &mut Parameters) -> Result<Self, Problem> {
-        let query = Self {
-            advisor: parameters.take("advisor")?,
-            since: parameters.take("since")?,
-            until: parameters.take("until")?,
-            page: Page::take(parameters)?,
-        };
-        if let (Some(since), Some(until)) = (&query.since, &query.until)
-            && since.0 >= until.0
-        {
-            return Err(Problem::parameter("until", "must be later than `since`"));
-        }
-        let page = Page { limit: query.page.limit.min(MOST), ..query.page };
-        Ok(Self { page, ..query })
+        let advisor = parameters.take("advisor")?;
+        let [since, until] = Moment::take_span(parameters, ["since", "until"])?;
+        let page = Page::take(parameters)?;
+        Ok(Self { advisor, since, until, page: Page { limit: page.limit.min(MOST), ..page } })
     }
 }
 
@@ -144,9 +135,12 @@ fn without(period: Period, gaps: &[GapOf]) -> Vec<Period> {
 impl CoverageQuery {
     /// When the device was let in, as far as that is asked about.
     async fn period(&self, api: &Api, row: &DeviceRow) -> Result<Option<Period>, Problem> {
-        let history = api.history(row.device.uuid(), row.added_at).await?;
+        let revoked = match row.revoked_index {
+            None => None,
+            Some(_index) => api.history(row.device.uuid()).await?.until,
+        };
         let asked = self.until.map_or_else(|| api.clock.now(), |moment| moment.0);
-        let until = history.until.map_or(asked, |revoked| revoked.min(asked));
+        let until = revoked.map_or(asked, |revoked| revoked.min(asked));
         let from = self.since.map_or(row.added_at, |moment| moment.0.max(row.added_at));
         Ok((from < until).then_some(Period { from, until }))
     }

@@ -60,12 +60,12 @@ pub(in crate::api) async fn get(
     let found = match row {
         None => Err(nobody()),
         Some(row) => {
-            let history = api.history(device.uuid(), row.added_at).await?;
+            let history = api.history(device.uuid()).await?;
             Ok(DeviceDetail {
                 id: device.uuid(),
                 advisor: row.advisor.map(AdvisorId::uuid),
                 name: row.name,
-                from: history.from,
+                from: row.added_at,
                 until: history.until,
                 index: row.index,
                 revoked_index: row.revoked_index,

@@ -14,6 +14,7 @@ use super::event::{NAMES, filter};
 use super::stream::{Follow, QUEUE};
 use crate::access::{Operation, Seen};
 use crate::api::caller::Caller;
+use crate::api::header::single;
 use crate::api::problem::Problem;
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
@@ -22,7 +23,7 @@ use crate::archive::EventFilter;
 use crate::record::AdvisorId;
 
 /// The header with which a reader goes on.
-const LAST: &str = "last-event-id";
+const LAST: &str = "Last-Event-ID";
 
 /// Which events, and from where.
 #[derive(Debug, IntoParams)]
@@ -63,13 +64,9 @@ impl FromParameters for EventsQuery {
 
 /// Where a reader who comes again goes on.
 fn last_event(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let mut given = headers.get_all(LAST).iter();
-    let Some(first) = given.next() else { return Ok(None) };
-    if given.next().is_some() {
-        return Err(Problem::parameter("Last-Event-ID", "is given twice"));
-    }
-    let index = first.to_str().ok().and_then(|text| text.parse().ok());
-    let wrong = || Problem::parameter("Last-Event-ID", "write the `id` of the last event that was read");
+    let Some(given) = single(headers, LAST)? else { return Ok(None) };
+    let index = given.to_str().ok().and_then(|text| text.parse().ok());
+    let wrong = || Problem::parameter(LAST, "write the `id` of the last event that was read");
     index.map(Some).ok_or_else(wrong)
 }
 
@@ -91,21 +88,13 @@ pub(in crate::api) async fn follow(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (given, name) = match last_event(&headers)? {
-        Some(last) => (Some(last), "Last-Event-ID"),
+        Some(last) => (Some(last), LAST),
         None => (query.after, "after"),
     };
     let seen = Seen { advisor: query.advisor, query: typed.clone(), ..Seen::default() };
     let admission = caller.admit(&api, Operation::EventsFollow, &seen).await?;
     let place = api.streams.place(caller.officer())?;
-    let size = api.archive.head_size().await?;
-    let from = match given {
-        Some(last) if last >= size => {
-            // Of another archive, or of this one before it was brought back from a backup: waiting would skip what comes.
-            return Err(Problem::parameter(name, format!("lies beyond the ledger, which has {size} entries")));
-        }
-        Some(last) => last.saturating_add(1),
-        None => size,
-    };
+    let from = api.place_after(name, given).await?;
     let until = if query.wait { None } else { Some(api.archive.projected().await?) };
     let filter = EventFilter { advisor: query.advisor, network: query.network, ..query.events };
     let (sender, receiver) = mpsc::channel(QUEUE);

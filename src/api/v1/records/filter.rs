@@ -2,18 +2,16 @@
 
 use std::str::FromStr;
 
-use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
-use time::{Date, OffsetDateTime, UtcOffset};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::api::as_of::as_of;
+use crate::api::moment::Moment;
 use crate::api::page::Page;
 use crate::api::problem::Problem;
 use crate::api::query::Parameters;
 use crate::archive::{RecordFilter, WordQuery};
-use crate::record::{Direction, Kind, Timestamp, Word};
+use crate::record::{Direction, Kind, Word};
 
 /// Longest name of a network, id on a network, and search, in characters.
 const NAME: usize = 100;
@@ -138,6 +136,7 @@ impl Filters {
     /// Takes every filter.
     pub(super) fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
         const UUID: &str = "a uuid such as 0198c0de-0000-7000-8000-000000000000";
+        let [from, to] = Moment::take_span(parameters, ["from", "to"])?;
         let mut query = Self {
             network: parameters.take_text("network", NAME, "the name of a network's rules, such as mastodon")?,
             kind: parameters.take_as("kind", &words(Kind::ALL.iter().map(|kind| kind.as_str())))?,
@@ -149,8 +148,8 @@ impl Filters {
             recipient: parameters.take_text("recipient", NETWORK_ID, "a handle, or the network's id of an account")?,
             conversation: parameters.take_text("conversation", NETWORK_ID, "the network's id of a conversation")?,
             item: parameters.take_text("item", NETWORK_ID, "the network's id of an item")?,
-            from: parameters.take("from")?,
-            to: parameters.take("to")?,
+            from,
+            to,
             outcome: parameters.take("outcome")?,
             flag: parameters.take_as("flag", "a flag such as off_channel")?,
             gap: parameters.take_as("gap", "a cause such as read_capped; docs/FORMAT.md has all of them")?,
@@ -162,11 +161,6 @@ impl Filters {
             as_of: as_of(parameters)?,
         };
         query.word_query = query.read_words()?;
-        if let (Some(from), Some(to)) = (&query.from, &query.to)
-            && from.0 >= to.0
-        {
-            return Err(Problem::parameter("to", "must be later than `from`"));
-        }
         Ok(query)
     }
 }
@@ -259,25 +253,6 @@ impl FromStr for Sort {
             "relevance" => Ok(Self::Relevance),
             _ => Err("write `ledger` or `relevance`"),
         }
-    }
-}
-
-/// A time as people write it.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::api) struct Moment(pub(in crate::api) Timestamp);
-
-impl FromStr for Moment {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        let wrong = "write a time such as 2026-11-21T20:00:00Z, or a date such as 2026-11-21";
-        if let Ok(date) = Date::parse(text, format_description!("[year]-[month]-[day]")) {
-            return Ok(Self(Timestamp::new(date.midnight().assume_utc())));
-        }
-        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_source| wrong)?;
-        // In UTC it may lie outside the years that can be written.
-        let utc = time.checked_to_offset(UtcOffset::UTC).filter(|utc| utc.year() >= 0).ok_or(wrong)?;
-        Ok(Self(Timestamp::new(utc)))
     }
 }
 

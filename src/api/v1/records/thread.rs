@@ -12,16 +12,13 @@ use super::summary::RecordSummary;
 use crate::access::{Operation, Seen};
 use crate::api::as_of::as_of;
 use crate::api::caller::Caller;
+use crate::api::page::Page;
 use crate::api::path::{Path, record_id};
 use crate::api::problem::{Problem, ProblemKind};
 use crate::api::query::{FromParameters, Parameters, Query};
 use crate::api::state::Api;
 use crate::archive::Slice;
 use crate::record::RecordId;
-
-/// Records on a page when nobody says, and at most.
-const USUAL: u32 = 50;
-const MOST: u32 = 500;
 
 /// What one record says in the conversation.
 #[derive(Serialize, ToSchema)]
@@ -71,13 +68,7 @@ impl FromParameters for ThreadQuery {
     const NAMES: &'static [&'static str] = &["limit", "after", "as_of"];
 
     fn from(parameters: &mut Parameters) -> Result<Self, Problem> {
-        let limit = parameters.take_as("limit", "a number from 1 to 500")?.unwrap_or(USUAL);
-        if !(1..=MOST).contains(&limit) {
-            return Err(Problem::parameter("limit", "write a number from 1 to 500"));
-        }
-        let after: Option<i64> = parameters.take_as("after", "the `next` of the page before")?;
-        let after = after.map(u64::try_from).transpose();
-        let after = after.map_err(|_negative| Problem::parameter("after", "write the `next` of the page before"))?;
+        let Page { limit, after, .. } = Page::take_oldest(parameters)?;
         Ok(Self { limit, after, as_of: as_of(parameters)? })
     }
 }

@@ -77,7 +77,7 @@ pub(in crate::api) async fn list(
 }
 
 async fn opened(api: &Api, row: SettingsRow) -> Result<SettingsEntry, Problem> {
-    let SettingsRow { index, at, change, rules, software, source, record: _ } = row;
+    let SettingsRow { index, at, change, rules, software, source } = row;
     let entry = api.archive.entry(index).await?;
     let content = match entry {
         Some(entry) => api.archive.content(&entry).await?,

@@ -42,14 +42,8 @@ pub(in crate::api) async fn create(
     let seen = Seen { advisor, query: Some(format!("url={url}&events={}", events.join(","))), ..Seen::default() };
     let admission = caller.admit(&api, Operation::WebhooksCreate, &seen).await?;
     caller.vouches(Operation::WebhooksDeliver)?;
-    let size = api.archive.head_size().await?;
-    let from = match value.after {
-        Some(after) if after >= size => {
-            return Err(Problem::parameter("after", format!("lies beyond the ledger, which has {size} entries")));
-        }
-        Some(after) => Some(after.saturating_add(1)),
-        None => None,
-    };
+    // Not from the entry on that sets it up: that one is not known yet, and what came since was not asked for.
+    let from = api.place_after("after", value.after).await?;
     api.show(admission, &seen, Withheld::new(())).await?;
     let owner = caller.officer();
     let settings = WebhookSettings {
@@ -62,8 +56,7 @@ pub(in crate::api) async fn create(
         advisor,
         network,
         description,
-        // Not from the entry on that sets it up: that one is not known yet, and what came since was not asked for.
-        from: from.unwrap_or(size),
+        from,
         secrets: Vec::new(),
     };
     api.once(owner, Operation::WebhooksCreate, &once, &bytes, move |api, doing| add(api, doing, settings)).await
@@ -71,14 +64,11 @@ pub(in crate::api) async fn create(
 
 async fn add(api: Arc<Api>, doing: Doing, settings: WebhookSettings) -> Result<Done, Problem> {
     let turn = api.archive.webhook_turn().await?;
-    if doing.is_done {
-        let entry = api.archive.entry_by_id(doing.entry).await?;
-        let done = entry.and_then(|entry| Some((WebhookId::new(entry.record()?.uuid()), entry.index())));
-        let (id, index) = done.ok_or_else(|| Problem::new(ProblemKind::Unreadable))?;
-        return api.webhook_done(201, id, index, true).await;
+    if let Some(entry) = api.done_before(doing).await? {
+        let record = entry.record().ok_or_else(|| Problem::new(ProblemKind::Unreadable))?;
+        return api.webhook_done(201, WebhookId::new(record.uuid()), entry.index(), true).await;
     }
-    let there = crate::archive::Slice { after: None, newest_first: false, limit: MOST };
-    if api.archive.webhooks(there).await?.len() >= usize::try_from(MOST).unwrap_or(usize::MAX) {
+    if api.archive.count_webhooks().await? >= u64::from(MOST) {
         return Err(Problem::new(ProblemKind::TooManyWebhooks).detail(format!("there are {MOST}")));
     }
     let secret = api.archive.add_webhook_secret(settings.webhook).await?;

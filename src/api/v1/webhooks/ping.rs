@@ -7,11 +7,11 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::shown::{none, seen, webhook_id};
+use super::shown::webhook_id;
 use crate::access::Operation;
 use crate::api::caller::Caller;
 use crate::api::deliver::message;
-use crate::api::once::{Done, Once};
+use crate::api::once::{Doing, Done, Once};
 use crate::api::path::Path;
 use crate::api::problem::{Problem, ProblemKind};
 use crate::api::query::{NoParameters, Query};
@@ -41,11 +41,8 @@ pub(in crate::api) async fn ping(
     once: Once,
 ) -> Result<Response, Problem> {
     let id = webhook_id(&text)?;
-    let webhook = api.archive.webhook(id).await?;
-    let seen = seen(id, webhook.as_ref());
-    let admission = caller.admit(&api, Operation::WebhooksPing, &seen).await?;
-    api.show_found(admission, &seen, webhook.map(|_webhook| ()).ok_or_else(none)).await?;
-    let work = move |api: Arc<Api>, doing: crate::api::once::Doing| async move {
+    api.admit_to_webhook(&caller, Operation::WebhooksPing, id, "").await?;
+    let work = move |api: Arc<Api>, doing: Doing| async move {
         let (_webhook, settings) = api.readable_webhook(id).await?;
         if settings.state != WebhookState::Enabled {
             return Err(Problem::new(ProblemKind::WebhookDisabled));
@@ -55,9 +52,7 @@ pub(in crate::api) async fn ping(
             return Err(Problem::new(ProblemKind::Busy).detail("as many tests of this webhook wait as may"));
         }
         api.webhooks.wake();
-        let body = serde_json::to_value(Pinged { delivery: message::id(message) });
-        let body = body.map_err(|error| Problem::internal(&error))?;
-        Ok(Done { status: 202, location: None, etag: None, body: Some(body) })
+        Done::accepted(&Pinged { delivery: message::id(message) })
     };
     api.once(caller.officer(), Operation::WebhooksPing, &once, &[], work).await
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::shown::{none, seen, webhook_id};
-use crate::access::{Operation, Seen};
+use super::shown::webhook_id;
+use crate::access::Operation;
 use crate::api::body::Given;
 use crate::api::caller::Caller;
 use crate::api::deliver::message;
@@ -65,18 +65,13 @@ pub(in crate::api) async fn replay(
     let wanted: Option<Option<Vec<Uuid>>> =
         value.deliveries.as_ref().map(|ids| ids.iter().map(|text| message::read_id(text)).collect());
     let wanted = wanted.map(|ids| ids.filter(|ids| (1..=MOST).contains(&ids.len())).ok_or_else(wrong)).transpose()?;
-    let webhook = api.archive.webhook(id).await?;
-    let seen = seen(id, webhook.as_ref());
     let named = value.deliveries.map_or_else(|| "all".to_owned(), |ids| ids.join(","));
-    let seen = Seen { query: seen.query.map(|said| format!("{said}&deliveries={named}")), ..seen };
-    let admission = caller.admit(&api, Operation::WebhooksReplay, &seen).await?;
-    api.show_found(admission, &seen, webhook.map(|_webhook| ()).ok_or_else(none)).await?;
+    api.admit_to_webhook(&caller, Operation::WebhooksReplay, id, &format!("&deliveries={named}")).await?;
     let work = move |api: Arc<Api>, _doing: Doing| async move {
         let replayed = api.archive.replay_deliveries(id, wanted.as_deref()).await?;
         api.webhooks.wake();
         let deliveries = replayed.into_iter().map(message::id).collect();
-        let body = serde_json::to_value(Replayed { deliveries }).map_err(|error| Problem::internal(&error))?;
-        Ok(Done { status: 202, location: None, etag: None, body: Some(body) })
+        Done::accepted(&Replayed { deliveries })
     };
     api.once(caller.officer(), Operation::WebhooksReplay, &once, &bytes, work).await
 }

@@ -9,13 +9,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::shown::{WebhookWithSecret, none, seen, webhook_id};
+use super::shown::{WebhookWithSecret, webhook_id};
 use crate::access::Operation;
 use crate::api::body::Given;
 use crate::api::caller::Caller;
 use crate::api::once::{Doing, Done, Once};
 use crate::api::path::Path;
-use crate::api::problem::{Problem, ProblemKind};
+use crate::api::problem::Problem;
 use crate::api::query::{NoParameters, Query};
 use crate::api::state::Api;
 use crate::archive::{SecretOf, WebhookChange, WebhookSettings};
@@ -59,10 +59,7 @@ pub(in crate::api) async fn rotate(
     if keep > LONGEST {
         return Err(Problem::parameter("keep", format!("write seconds, from 0 to {LONGEST}")));
     }
-    let webhook = api.archive.webhook(id).await?;
-    let seen = seen(id, webhook.as_ref());
-    let admission = caller.admit(&api, Operation::WebhooksRotate, &seen).await?;
-    api.show_found(admission, &seen, webhook.map(|_webhook| ()).ok_or_else(none)).await?;
+    api.admit_to_webhook(&caller, Operation::WebhooksRotate, id, "").await?;
     let by = caller.officer();
     let keep = Duration::from_secs(keep.into());
     api.once(by, Operation::WebhooksRotate, &once, &bytes, move |api, doing| replace(api, doing, id, keep, by)).await
@@ -70,8 +67,7 @@ pub(in crate::api) async fn rotate(
 
 async fn replace(api: Arc<Api>, doing: Doing, id: WebhookId, keep: Duration, by: OfficerId) -> Result<Done, Problem> {
     let turn = api.archive.webhook_turn().await?;
-    if doing.is_done {
-        let entry = api.archive.entry_by_id(doing.entry).await?.ok_or_else(|| Problem::new(ProblemKind::Unreadable))?;
+    if let Some(entry) = api.done_before(doing).await? {
         return api.webhook_done(200, id, entry.index(), true).await;
     }
     let (_webhook, settings) = api.readable_webhook(id).await?;

@@ -1,12 +1,13 @@
 //! A webhook as it is shown, and how one is found.
 
 use axum::http::HeaderMap;
-use axum::http::header::IF_MATCH;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::Seen;
+use crate::access::{Operation, Seen};
+use crate::api::caller::Caller;
+use crate::api::header::single;
 use crate::api::once::Done;
 use crate::api::path::id;
 use crate::api::problem::{Problem, ProblemKind};
@@ -126,19 +127,16 @@ pub(super) fn none() -> Problem {
     Problem::new(ProblemKind::NotFound)
 }
 
+const IF_MATCH: &str = "If-Match";
+
 /// The state that a change is meant for.
 pub(super) struct Condition(Option<String>);
 
 impl Condition {
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let mut given = headers.get_all(IF_MATCH).iter();
-        let first = given.next().map(|value| value.to_str().map(|text| text.trim().to_owned()));
-        let wrong = |_source| Problem::parameter("If-Match", "write the `ETag` of the webhook, such as \"42\"");
-        let first = first.transpose().map_err(wrong)?;
-        if given.next().is_some() {
-            return Err(Problem::parameter("If-Match", "is given twice"));
-        }
-        Ok(Self(first))
+        let given = single(headers, IF_MATCH)?.map(|value| value.to_str().map(|text| text.trim().to_owned()));
+        let wrong = |_source| Problem::parameter(IF_MATCH, "write the `ETag` of the webhook, such as \"42\"");
+        Ok(Self(given.transpose().map_err(wrong)?))
     }
 
     /// Whether it is met (RFC 9110, section 13.1.1: tags must be equal, and none of them weak).
@@ -152,6 +150,21 @@ impl Condition {
 }
 
 impl Api {
+    /// May this caller do it with this webhook, and is it there? Either way it is on record, with what `more` says.
+    pub(super) async fn admit_to_webhook(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        id: WebhookId,
+        more: &str,
+    ) -> Result<(), Problem> {
+        let webhook = self.archive.webhook(id).await?;
+        let seen = seen(id, webhook.as_ref());
+        let seen = Seen { query: seen.query.map(|said| format!("{said}{more}")), ..seen };
+        let admission = caller.admit(self, operation, &seen).await?;
+        self.show_found(admission, &seen, webhook.map(|_webhook| ()).ok_or_else(none)).await
+    }
+
     /// A webhook whose settings can be read.
     pub(super) async fn readable_webhook(
         &self,
@@ -162,7 +175,7 @@ impl Api {
         Ok((webhook, settings))
     }
 
-    /// The answer that shows a webhook as the entry with this id left it, with its newest secret where that is to be shown.
+    /// The answer that shows a webhook as the entry at this place left it, with its newest secret where that is to be shown.
     pub(super) async fn webhook_done(
         &self,
         status: u16,

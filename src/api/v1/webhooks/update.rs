@@ -13,7 +13,7 @@ use crate::api::body::Given;
 use crate::api::caller::Caller;
 use crate::api::once::{Doing, Done, Once};
 use crate::api::path::Path;
-use crate::api::problem::{Problem, ProblemKind};
+use crate::api::problem::Problem;
 use crate::api::query::{NoParameters, Query};
 use crate::api::state::Api;
 use crate::archive::{WebhookChange, WebhookSettings, WebhookState};
@@ -136,8 +136,7 @@ async fn change(
     by: OfficerId,
 ) -> Result<Done, Problem> {
     let turn = api.archive.webhook_turn().await?;
-    if doing.is_done {
-        let entry = api.archive.entry_by_id(doing.entry).await?.ok_or_else(|| Problem::new(ProblemKind::Unreadable))?;
+    if let Some(entry) = api.done_before(doing).await? {
         return api.webhook_done(200, id, entry.index(), false).await;
     }
     let (webhook, settings) = api.readable_webhook(id).await?;
