@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use crate::api::problem::Problem;
 use crate::api::v1::events::event::Event;
+use crate::api::v1::events::portion::Portion;
 use crate::archive::{EventPage, NewMessage};
-use crate::record::{Ids, RecordId, Timestamp, WebhookId};
+use crate::record::{Ids, Timestamp, WebhookId};
 
 /// Bytes of a message: a run that is longer is cut after the event that makes it so.
 const BYTES: usize = 64 * 1024;
@@ -72,10 +73,7 @@ pub(in crate::api) fn ping(webhook: WebhookId, now: Timestamp) -> Result<Vec<u8>
 /// A run that is about to be queued.
 pub(super) struct Made {
     pub(super) message: NewMessage,
-    /// The records in it.
-    pub(super) records: Vec<RecordId>,
-    /// Where to go on.
-    pub(super) next: u64,
+    pub(super) portion: Portion,
 }
 
 /// As much of a page as fits; none where nothing happened.
@@ -85,25 +83,15 @@ pub(super) fn events(
     now: Timestamp,
     ids: &dyn Ids,
 ) -> Result<Option<Made>, Problem> {
-    let (mut events, mut records, mut size, mut range) = (Vec::new(), Vec::new(), 0, None);
-    let mut left = page.events.into_iter();
-    for row in left.by_ref() {
-        let (index, record) = (row.index, row.record);
-        let event = Event::from(row);
-        size += serde_json::to_vec(&event).map_err(|error| Problem::internal(&error))?.len();
-        records.extend(record);
-        range = Some((range.map_or(index, |(first, _)| first), index));
+    let (mut events, mut size) = (Vec::new(), 0);
+    let portion = Portion::of(page, BYTES, |event| {
+        size += serde_json::to_vec(&event)?.len();
         events.push(event);
-        if size > BYTES {
-            break;
-        }
-    }
-    let Some(range) = range else { return Ok(None) };
-    let next = if left.len() == 0 { page.next } else { range.1.saturating_add(1) };
-    records.sort_unstable();
-    records.dedup();
-    let count = u64::try_from(events.len()).unwrap_or(u64::MAX);
+        Ok(size)
+    })?;
+    let Some(portion) = portion else { return Ok(None) };
+    let count = u64::try_from(portion.count).unwrap_or(u64::MAX);
     let body = write(now, WebhookData::Events(Run { webhook: webhook.uuid(), events }))?;
-    let message = NewMessage { message: ids.fresh(), range, events: count, body };
-    Ok(Some(Made { message, records, next }))
+    let message = NewMessage { message: ids.fresh(), range: portion.range, events: count, body };
+    Ok(Some(Made { message, portion }))
 }

@@ -12,13 +12,15 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::attempt::Signed;
+use super::message::Made;
 use super::pause::pause;
 use super::{LOOK, message, signature};
 use crate::access::{Officer, Operation, Role, Scope, Seen, Withheld};
 use crate::api::problem::{Problem, ProblemKind};
 use crate::api::state::Api;
 use crate::api::v1::events::event::filter;
-use crate::archive::{EventFilter, Outcome, Sort, Waiting, WebhookChange, WebhookSettings, WebhookState};
+use crate::api::v1::events::portion::Portion;
+use crate::archive::{EventFilter, NewMessage, Outcome, Sort, Waiting, WebhookChange, WebhookSettings, WebhookState};
 use crate::ledger::Actor;
 use crate::record::{EntryId, OfficerId, WebhookId, Word};
 
@@ -53,13 +55,13 @@ pub(super) struct Worker {
     webhook: WebhookId,
     /// Looked through, though the position need not say so.
     looked: u64,
-    /// When the last message was made.
-    made: Option<Instant>,
+    /// When the next message may be made: what arrives meanwhile goes with it.
+    ready: Instant,
 }
 
 impl Worker {
-    pub(super) const fn new(api: Arc<Api>, webhook: WebhookId) -> Self {
-        Self { api, webhook, looked: 0, made: None }
+    pub(super) fn new(api: Arc<Api>, webhook: WebhookId) -> Self {
+        Self { api, webhook, looked: 0, ready: Instant::now() }
     }
 
     /// Names this process to others: by its data directory, so that one that is started again goes on at once.
@@ -130,6 +132,10 @@ impl Worker {
         position: u64,
         owner: &Officer,
     ) -> Result<Step, Problem> {
+        let early = self.ready.saturating_duration_since(Instant::now());
+        if !early.is_zero() {
+            return Ok(Step::Wait(early));
+        }
         let from = position.max(self.looked);
         let filter = filter(&settings.events.join(",")).map(|known| EventFilter {
             advisor: settings.advisor,
@@ -139,42 +145,30 @@ impl Worker {
         // Words of a newer program: it knows what they mean.
         let Some(filter) = filter else { return Ok(Step::Wait(REST)) };
         let page = self.api.archive.events(&filter, from, RUN).await?;
-        let (reached, is_behind) = (page.next, page.next < page.projected);
+        let (reached, projected) = (page.next, page.projected);
         if page.events.is_empty() {
             self.looked = reached;
             if reached.saturating_sub(position) >= LAG {
                 self.advance(position, reached, None).await?;
             }
-            return Ok(if is_behind { Step::Again } else { Step::Until(reached) });
-        }
-        let early = self
-            .made
-            .map(|made| made + self.api.streams.bounds.pace)
-            .filter(|ready| !is_behind && *ready > Instant::now());
-        if let Some(ready) = early {
-            // What arrives meanwhile goes with it.
-            return Ok(Step::Wait(ready.saturating_duration_since(Instant::now())));
+            return Ok(if reached < projected { Step::Again } else { Step::Until(reached) });
         }
         let made = message::events(self.webhook, page, self.api.clock.now(), &*self.api.ids)?;
-        let Some(made) = made else { return Ok(Step::Again) };
-        let (first, last) = made.message.range;
-        let said = format!(
-            "webhook={}&delivery={}&first={first}&last={last}",
-            self.webhook,
-            message::id(made.message.message)
-        );
-        let count = usize::try_from(made.message.events).unwrap_or(usize::MAX);
-        let seen =
-            Seen { records: made.records, count, advisor: settings.advisor, query: Some(said), ..Seen::default() };
-        let message = match self.look(owner, &seen, made.message).await {
+        let Some(Made { message, portion }) = made else { return Ok(Step::Again) };
+        let Portion { range: (first, last), count, records, next } = portion;
+        let delivery = message::id(message.message);
+        let said = format!("webhook={}&delivery={delivery}&first={first}&last={last}", self.webhook);
+        let seen = Seen { records, count, advisor: settings.advisor, query: Some(said), ..Seen::default() };
+        let message = match self.look(owner, &seen, message).await {
             Ok(message) => message,
             Err(problem) if matches!(problem.kind(), ProblemKind::RoleMissing | ProblemKind::OutOfScope) => {
                 return self.disable(index, "owner_may_not").await;
             }
             Err(problem) => return Err(problem),
         };
-        self.advance(position, made.next, Some(&message)).await?;
-        (self.looked, self.made) = (made.next, Some(Instant::now()));
+        self.advance(position, next, Some(&message)).await?;
+        let pace = if next < projected { Duration::ZERO } else { self.api.streams.bounds.pace };
+        (self.looked, self.ready) = (next, Instant::now() + pace);
         Ok(Step::Again)
     }
 
@@ -184,7 +178,7 @@ impl Worker {
         self.api.show(admission, seen, Withheld::new(shown)).await
     }
 
-    async fn advance(&self, from: u64, next: u64, message: Option<&crate::archive::NewMessage>) -> Result<(), Problem> {
+    async fn advance(&self, from: u64, next: u64, message: Option<&NewMessage>) -> Result<(), Problem> {
         let holder = self.holder();
         // Whoever has lost the place finds out at the next step.
         let _moved = self.api.archive.advance_webhook(self.webhook, holder, from, next, message).await?;

@@ -2,4 +2,5 @@
 
 pub(in crate::api) mod event;
 pub(in crate::api) mod follow;
+pub(in crate::api) mod portion;
 mod stream;

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
-use super::event::Event;
+use super::portion::Portion;
 use crate::access::{Admission, Operation, Seen, Withheld};
 use crate::api::caller::Caller;
 use crate::api::problem::{Problem, ProblemKind};
@@ -183,56 +183,36 @@ impl Follow {
 
     async fn go_on(&mut self) -> Result<Infallible, End> {
         self.send(format!("{RETRY}{}", self.cursor())).await?;
-        let mut shown_at: Option<Instant> = None;
+        let mut ready = Instant::now();
         loop {
             self.ask_again().await?;
-            self.followed.borrow_and_update();
             let page = self.api.archive.events(&self.filter, self.next, RUN).await;
             let page = page.map_err(|error| End::of(&Problem::from(error)))?;
-            let (is_behind, reached) = (page.next < page.projected, page.next);
-            if !page.events.is_empty() {
-                let ready = shown_at
-                    .map(|at| at + self.bounds().pace)
-                    .filter(|ready| !is_behind && self.until.is_none() && *ready > Instant::now());
-                if let Some(ready) = ready {
-                    // What arrives meanwhile is shown with it.
-                    self.meanwhile(tokio::time::sleep_until(ready)).await?;
-                    continue;
-                }
-                self.show(page).await?;
-                shown_at = Some(Instant::now());
-            } else {
+            let projected = page.projected;
+            if page.events.is_empty() {
                 self.next = page.next;
+            } else {
+                self.show(page).await?;
+                ready = Instant::now() + self.bounds().pace;
             }
             if self.until.is_some_and(|until| self.next >= until) {
                 self.send(self.cursor()).await?;
                 return Err(End::Complete);
             }
-            if !is_behind && self.next >= reached {
+            if self.next >= projected {
                 self.wait().await?;
+                // What arrives meanwhile is shown with it.
+                self.meanwhile(sleep_until(ready)).await?;
             }
         }
     }
 
     /// Writes down what is about to be seen, then sends it.
     async fn show(&mut self, page: EventPage) -> Result<(), End> {
-        let (mut text, mut records, mut count) = (String::new(), Vec::new(), 0_usize);
-        let (mut indices, mut left) = (None, page.events.into_iter());
-        for event in left.by_ref() {
-            let (index, record) = (event.index, event.record);
-            let written = Event::from(event).write(&mut text);
-            written.map_err(|error| End::of(&Problem::internal(&error)))?;
-            records.extend(record);
-            count = count.saturating_add(1);
-            indices = Some((indices.map_or(index, |(first, _)| first), index));
-            if text.len() > RUN_BYTES {
-                break;
-            }
-        }
-        let Some((first, last)) = indices else { return Ok(()) };
-        let next = if left.len() == 0 { page.next } else { last.saturating_add(1) };
-        records.sort_unstable();
-        records.dedup();
+        let mut text = String::new();
+        let portion = Portion::of(page, RUN_BYTES, |event| event.write(&mut text).map(|()| text.len()));
+        let Some(portion) = portion.map_err(|problem| End::of(&problem))? else { return Ok(()) };
+        let Portion { range: (first, last), count, records, next } = portion;
         let said = format!("stream={}&part=shown&first={first}&last={last}", self.id);
         let seen = Seen { records, count, advisor: self.filter.advisor, query: Some(said), ..Seen::default() };
         let text = self.note(&seen, text).await.map_err(|problem| End::of(&problem))?;
