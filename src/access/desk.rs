@@ -9,39 +9,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{AccessError, Operation, Permission, Purpose, Role, Scope};
+use super::{AccessError, Officer, Operation, Purpose, Scope};
 use crate::archive::{Append, Submission};
 use crate::capture::{Blobs, Entropy, Sealer, SealingError};
 use crate::ledger::{Actor, Commitments, Draft, EntryType};
 use crate::record::{AdvisorId, Clock, EntryId, FieldName, Ids, MasterKey, OfficerId, RecordId};
 
 /// Record ids an entry names at most; a page is never longer.
-const NAMED: usize = 512;
-
-/// An officer whose token was shown.
-#[derive(Debug, Clone)]
-pub struct Officer {
-    /// Who.
-    pub id: OfficerId,
-    /// What they are to the archive.
-    pub roles: Vec<Role>,
-    /// What of that the token reaches.
-    pub scope: Scope,
-}
-
-impl Officer {
-    /// Whether one of the roles may do it.
-    #[must_use]
-    pub fn may(&self, operation: Operation) -> bool {
-        self.holds(operation.permission()) && self.scope.reaches(operation)
-    }
-
-    /// Whether one of the roles has the permission, whatever the token reaches.
-    #[must_use]
-    pub fn holds(&self, permission: Permission) -> bool {
-        self.roles.iter().any(|role| role.may(permission))
-    }
-}
+pub(crate) const NAMED: usize = 512;
 
 /// A look that may go ahead: who, what and why.
 #[derive(Debug)]

@@ -5,15 +5,17 @@
 
 mod desk;
 mod error;
+mod officer;
 mod operation;
 mod purpose;
 mod role;
 mod scope;
 mod token;
 
-pub(crate) use desk::look_by_command;
-pub use desk::{Admission, Begun, Desk, Officer, Seen, Withheld};
+pub use desk::{Admission, Begun, Desk, Seen, Withheld};
+pub(crate) use desk::{NAMED, look_by_command};
 pub use error::AccessError;
+pub use officer::{Ended, Officer};
 pub use operation::Operation;
 pub use purpose::{Purpose, PurposeError};
 pub use role::{Permission, Role, UnknownRole};

@@ -11,7 +11,7 @@ use super::installed::Installed;
 use super::problem::{Problem, ProblemKind};
 use super::rate::RateLimits;
 use super::streams::Streams;
-use crate::access::{Admission, Desk, Officer, Role, Scope, Seen, Token, Withheld};
+use crate::access::{Admission, Desk, Ended, Officer, Seen, Token, Withheld};
 use crate::archive::{Archive, Content};
 use crate::capture::spool::Spool;
 use crate::ledger::Entry;
@@ -65,16 +65,10 @@ impl Api {
     pub(super) async fn officer(&self, token: &Token) -> Result<Officer, Problem> {
         let row = self.archive.officer_by_token(token.digest()).await?;
         let row = row.ok_or_else(|| Problem::new(ProblemKind::NotAuthenticated))?;
-        if row.revoked_index.is_some() {
-            return Err(Problem::new(ProblemKind::TokenRevoked));
-        }
-        if let Some(end) = row.limits.expires_at.filter(|end| *end <= self.clock.now()) {
-            return Err(Problem::new(ProblemKind::TokenExpired).detail(format!("the token ended at {end}")));
-        }
-        // A role that an older or newer program gave means nothing here, and so allows nothing.
-        let roles = row.roles.iter().filter_map(|role| role.parse::<Role>().ok()).collect();
-        let scope = Scope { operations: row.limits.operations, advisors: row.limits.advisors };
-        Ok(Officer { id: row.officer, roles, scope })
+        Officer::of(row, self.clock.now()).map_err(|ended| match ended {
+            Ended::Revoked => Problem::new(ProblemKind::TokenRevoked),
+            Ended::Expired(end) => Problem::new(ProblemKind::TokenExpired).detail(format!("the token ended at {end}")),
+        })
     }
 
     /// Where whoever has read up to an entry goes on, and whoever names none begins: at what comes from now on.

@@ -15,7 +15,7 @@ use super::attempt::Signed;
 use super::message::Made;
 use super::pause::pause;
 use super::{LOOK, message, signature};
-use crate::access::{Officer, Operation, Role, Scope, Seen, Withheld};
+use crate::access::{Ended, Officer, Operation, Seen, Withheld};
 use crate::api::problem::{Problem, ProblemKind};
 use crate::api::state::Api;
 use crate::api::v1::events::event::filter;
@@ -261,15 +261,11 @@ impl Api {
     /// The officer on whose behalf something leaves, as a token of theirs would be let in now; otherwise why not, as a word.
     async fn owner(&self, owner: OfficerId) -> Result<Result<Officer, &'static str>, Problem> {
         let Some(row) = self.archive.officer_by_id(owner).await? else { return Ok(Err("owner_unknown")) };
-        if row.revoked_index.is_some() {
-            return Ok(Err("owner_revoked"));
-        }
-        if row.limits.expires_at.is_some_and(|end| end <= self.clock.now()) {
-            return Ok(Err("owner_expired"));
-        }
-        let roles = row.roles.iter().filter_map(|role| role.parse::<Role>().ok()).collect();
-        let scope = Scope { operations: row.limits.operations, advisors: row.limits.advisors };
-        let officer = Officer { id: row.officer, roles, scope };
-        Ok(if officer.may(Operation::WebhooksDeliver) { Ok(officer) } else { Err("owner_may_not") })
+        Ok(match Officer::of(row, self.clock.now()) {
+            Ok(officer) if officer.may(Operation::WebhooksDeliver) => Ok(officer),
+            Ok(_officer) => Err("owner_may_not"),
+            Err(Ended::Revoked) => Err("owner_revoked"),
+            Err(Ended::Expired(_end)) => Err("owner_expired"),
+        })
     }
 }

@@ -90,6 +90,12 @@ fn limits(
     Ok(limits)
 }
 
+/// What a token reaches, as it was typed.
+fn words(limits: Limits) -> Vec<String> {
+    let advisors = limits.advisors.into_iter().map(|advisor| ScopeWord::Advisor(advisor).to_string());
+    limits.operations.into_iter().chain(advisors).collect()
+}
+
 pub(in crate::app) fn add(
     settings: Settings,
     name: &str,
@@ -168,10 +174,7 @@ pub(in crate::app) fn list(settings: Settings, output: Output) -> Result<Verdict
         index: row.index,
         revoked: row.revoked_index.is_some(),
         expires_at: row.limits.expires_at,
-        scope: {
-            let advisors = row.limits.advisors.into_iter().map(|advisor| ScopeWord::Advisor(advisor).to_string());
-            row.limits.operations.into_iter().chain(advisors).collect()
-        },
+        scope: words(row.limits),
     });
     output.print(&List { officers: officers.collect() })?;
     Ok(Verdict::Done)

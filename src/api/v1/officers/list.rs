@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::{Operation, Seen, Withheld};
+use crate::access::{Ended, Operation, Seen, Withheld};
 use crate::api::caller::Caller;
 use crate::api::page::{Page, PageQuery};
 use crate::api::problem::Problem;
@@ -57,10 +57,10 @@ pub(in crate::api) struct Officers {
 
 impl Officer {
     fn of(row: OfficerRow, now: Timestamp) -> Self {
-        let state = match (row.revoked_index, row.limits.expires_at) {
-            (Some(_), _) => "revoked",
-            (None, Some(end)) if end <= now => "expired",
-            (None, _) => "active",
+        let state = match Ended::of(&row, now) {
+            Some(Ended::Revoked) => "revoked",
+            Some(Ended::Expired(_end)) => "expired",
+            None => "active",
         };
         Self {
             id: row.officer.uuid(),

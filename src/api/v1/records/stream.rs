@@ -18,7 +18,7 @@ use super::csv;
 use super::export::{Cursor, Format};
 use super::said::Said;
 use super::summary::RecordSummary;
-use crate::access::{Begun, Seen};
+use crate::access::{Begun, NAMED, Seen};
 use crate::api::problem::{Problem, ProblemKind};
 use crate::api::state::Api;
 use crate::archive::{RecordFilter, RecordRow};
@@ -39,8 +39,6 @@ const WINDOW_LEAST: u64 = 500;
 const WINDOW_MOST: u64 = 1 << 40;
 const QUICK: Duration = Duration::from_millis(500);
 const SLOW: Duration = Duration::from_secs(5);
-/// Record ids in the entry about the end at most; the first ones.
-const NAMED: usize = 512;
 
 /// An export that may begin.
 pub(super) struct Asked {
