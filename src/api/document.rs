@@ -156,8 +156,16 @@ fn describe(operation: &mut Operation, decision: Option<&Decision>) {
         ranged: responses.contains_key("206"),
         changes: decision.is_some_and(Decision::changes),
     };
+    // What the whole bears, a part of it bears too, and so does the answer that it is unchanged.
+    let of_whole = match responses.get("200") {
+        Some(RefOr::T(whole)) if answers.ranged => whole.headers.clone(),
+        _ => BTreeMap::default(),
+    };
     for (status, response) in responses {
         let RefOr::T(response) = response else { continue };
+        if matches!(status.as_str(), "206" | "304") {
+            response.headers.extend(of_whole.clone());
+        }
         if response.description.is_empty() {
             response.description.clone_from(&summary);
         }

@@ -62,10 +62,8 @@ enum Source {
     responses((status = 200, description = "The bytes; the type that was declared is in the header `muniment-media-type`",
             body = Vec<u8>, content_type = "application/octet-stream",
             headers(("muniment-media-type" = String, description = "What the sender called it"))),
-        (status = 206, description = "The range of them that was asked for", body = Vec<u8>, content_type = "application/octet-stream",
-            headers(("muniment-media-type" = String, description = "What the sender called it"))),
-        (status = 304, description = "You have them",
-            headers(("muniment-media-type" = String, description = "What the sender called it"))), (status = 416, description = "`range-not-satisfiable`"),
+        (status = 206, description = "The range of them that was asked for", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 304, description = "You have them"), (status = 416, description = "`range-not-satisfiable`"),
         (status = 404, description = "`not-found`"), (status = 410, description = "`disposed`"), (status = 500, description = "`unreadable`")))]
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,

@@ -32,12 +32,8 @@ use crate::record::{FieldName, RecordId};
     responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream",
             headers(("muniment-commitment" = String, description = "What the entry commits to, where it lists its commitments"),
                 ("muniment-salt" = String, description = "In hex"))),
-        (status = 206, description = "The range of them that was asked for", body = Vec<u8>, content_type = "application/octet-stream",
-            headers(("muniment-commitment" = String, description = "What the entry commits to, where it lists its commitments"),
-                ("muniment-salt" = String, description = "In hex"))),
-        (status = 304, description = "You have them",
-            headers(("muniment-commitment" = String, description = "What the entry commits to, where it lists its commitments"),
-                ("muniment-salt" = String, description = "In hex"))), (status = 416, description = "`range-not-satisfiable`"),
+        (status = 206, description = "The range of them that was asked for", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 304, description = "You have them"), (status = 416, description = "`range-not-satisfiable`"),
         (status = 404, description = "`not-found`"), (status = 410, description = "`disposed`"), (status = 500, description = "`unreadable`")))]
 pub(in crate::api) async fn get(
     State(api): State<Arc<Api>>,
