@@ -10,7 +10,7 @@ use sqlx::{QueryBuilder, Row as _};
 
 use super::as_of::{Question, push_made, push_source};
 use super::lists::Slice;
-use super::records::{CommunicationRow, RecordRow, communication, push_communication, record};
+use super::records::{CommunicationRow, RecordRow, record};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::{count, number};
@@ -49,12 +49,31 @@ impl Links {
         self.conversations.len() + self.roots.len() + self.items.len()
     }
 
-    fn take(&mut self, said: &CommunicationRow) {
-        self.conversations.extend(said.conversation.clone());
-        self.roots.extend(said.root.clone());
-        for id in [&said.item, &said.parent, &said.root, &said.edited_from].into_iter().flatten() {
-            self.items.insert(id.clone());
+    /// Takes the ids of a communication, and puts items that were not known before to the `fresh` ones.
+    fn take(&mut self, ids: Ids, fresh: &mut BTreeSet<String>) {
+        self.conversations.extend(ids.conversation);
+        self.roots.extend(ids.root.clone());
+        for id in [ids.item, ids.parent, ids.root, ids.edited_from].into_iter().flatten() {
+            if self.items.insert(id.clone()) {
+                fresh.insert(id);
+            }
         }
+    }
+}
+
+/// The ids of one communication by which it hangs together with others.
+struct Ids {
+    item: Option<String>,
+    parent: Option<String>,
+    root: Option<String>,
+    conversation: Option<String>,
+    edited_from: Option<String>,
+}
+
+impl From<CommunicationRow> for Ids {
+    fn from(said: CommunicationRow) -> Self {
+        let CommunicationRow { item, parent, root, conversation, edited_from, .. } = said;
+        Self { item, parent, root, conversation, edited_from }
     }
 }
 
@@ -90,6 +109,14 @@ fn push_by(query: &mut Question, column: &'static str, ids: &BTreeSet<String>, a
     query.push_bind(list(ids)).push(")").push(and);
 }
 
+/// The item that a communication bears, or bore then.
+fn push_item(query: &mut Question, as_of: Option<u64>) {
+    match as_of {
+        Some(size) => push_made(query, "item", size),
+        None => drop(query.push("c.item")),
+    }
+}
+
 /// Kinds that say something about an item without being a version of it.
 const NO_VERSIONS: &str = " and c.kind not in ('reaction', 'poll_vote', 'moderation', 'connection_request')";
 
@@ -99,25 +126,23 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn links(&self, of: &RecordRow, as_of: Option<u64>) -> Result<Links, ArchiveError> {
-        let mut links = Links::default();
-        self.communications_as_of(&[of.record], as_of).await?.iter().for_each(|said| links.take(said));
+        let (mut links, mut fresh) = (Links::default(), BTreeSet::new());
+        for said in self.communications_as_of(&[of.record], as_of).await? {
+            links.take(said.into(), &mut fresh);
+        }
         for _round in 0..ROUNDS {
-            let before = links.size();
             // Not by conversation: its messages are found by it, however many they are.
-            for said in self.linked(&links, &of.network, as_of).await? {
+            for ids in self.linked(&std::mem::take(&mut fresh), &of.network, as_of).await? {
                 if links.size() >= MOST_IDS {
                     links.is_cut = true;
                     return Ok(links);
                 }
-                if [&said.item, &said.parent, &said.edited_from]
-                    .into_iter()
-                    .flatten()
-                    .any(|id| links.items.contains(id))
-                {
-                    links.take(&said);
+                // As of then it may have borne another.
+                if [&ids.item, &ids.parent, &ids.edited_from].into_iter().flatten().any(|id| links.items.contains(id)) {
+                    links.take(ids, &mut fresh);
                 }
             }
-            if links.size() == before {
+            if fresh.is_empty() {
                 return Ok(links);
             }
         }
@@ -125,26 +150,36 @@ impl Archive {
         Ok(links)
     }
 
+    /// What bears, answers or replaces one of these items.
     async fn linked(
         &self,
-        links: &Links,
+        items: &BTreeSet<String>,
         network: &str,
         as_of: Option<u64>,
-    ) -> Result<Vec<CommunicationRow>, ArchiveError> {
+    ) -> Result<Vec<Ids>, ArchiveError> {
         let mut query = QueryBuilder::new("with near as (");
-        push_bearing(&mut query, &links.items, "");
-        push_by(&mut query, "parent", &links.items, "");
-        push_by(&mut query, "edited_from", &links.items, "");
-        query.push(") select ");
-        push_communication(&mut query, as_of);
+        push_bearing(&mut query, items, "");
+        push_by(&mut query, "parent", items, "");
+        push_by(&mut query, "edited_from", items, "");
+        query.push(") select c.parent, c.root, c.conversation, c.edited_from, ");
+        push_item(&mut query, as_of);
         query.push(
-            " from near join projection.communications c on c.record = near.record and c.number = near.number
+            " as item from near join projection.communications c on c.record = near.record and c.number = near.number
                join projection.records r on r.record = c.record where r.network = ",
         );
         query.push_bind(network.to_owned()).push(" and c.entry_index < ").push_bind(as_of.map_or(i64::MAX, number));
         query.push(" order by c.entry_index, c.number limit ").push_bind(i64::try_from(MOST_IDS).unwrap_or(i64::MAX));
         let rows = query.build().persistent(false).fetch_all(&self.parts.reader).await?;
-        rows.iter().map(communication).collect()
+        let ids = rows.iter().map(|row| {
+            Ok(Ids {
+                item: row.try_get("item")?,
+                parent: row.try_get("parent")?,
+                root: row.try_get("root")?,
+                conversation: row.try_get("conversation")?,
+                edited_from: row.try_get("edited_from")?,
+            })
+        });
+        ids.collect()
     }
 
     /// A run of a conversation, in ledger order: its records, and where the next run goes on.
@@ -212,11 +247,13 @@ impl Archive {
     pub async fn versions(&self, of: &RecordRow, as_of: Option<u64>) -> Result<Versions, ArchiveError> {
         let mut items = BTreeSet::new();
         let mut records = BTreeSet::from([of.record]);
+        // What the records say, and those of which it is not known yet.
+        let (mut known, mut fresh) = (Vec::new(), vec![of.record]);
         let mut is_cut = false;
         for round in 0..=ROUNDS {
             let before = (items.len(), records.len());
-            let ids: Vec<RecordId> = records.iter().copied().collect();
-            for said in self.communications_as_of(&ids, as_of).await? {
+            known.extend(self.communications_as_of(&std::mem::take(&mut fresh), as_of).await?);
+            for said in &known {
                 // Of this record all, of others what speaks of the same.
                 let is_ours = said.record == of.record && !is_remark(&said.kind);
                 let ids = [&said.item, &said.edited_from];
@@ -224,15 +261,23 @@ impl Archive {
                     items.extend(ids.into_iter().flatten().cloned());
                 }
             }
-            records.extend(self.bearing(&items, &of.network, as_of).await?);
-            records.extend(self.derived(&records, as_of).await?);
+            for id in self.bearing(&items, &of.network, as_of).await? {
+                fresh.extend(records.insert(id).then_some(id));
+            }
+            for id in self.derived(&records, as_of).await? {
+                fresh.extend(records.insert(id).then_some(id));
+            }
             is_cut = records.len() >= usize::try_from(MOST_VERSIONS).unwrap_or(usize::MAX) || round == ROUNDS;
             if is_cut || (items.len(), records.len()) == before {
                 break;
             }
         }
+        if !fresh.is_empty() {
+            known.extend(self.communications_as_of(&fresh, as_of).await?);
+        }
+        known.sort_unstable_by_key(|said| (said.index, said.number));
         let ids: Vec<RecordId> = records.into_iter().collect();
-        let mut said = self.communications_as_of(&ids, as_of).await?.into_iter().peekable();
+        let mut said = known.into_iter().peekable();
         let mut versions = Vec::new();
         for row in self.records_of(&ids, as_of).await? {
             while let Some(said) = said.next_if(|said| said.record == row.record) {
@@ -263,10 +308,7 @@ impl Archive {
         );
         query.push_bind(network.to_owned()).push(" and c.entry_index < ").push_bind(as_of.map_or(i64::MAX, number));
         query.push(" and (c.edited_from = any (").push_bind(list(items)).push(") or ");
-        match as_of {
-            Some(size) => push_made(&mut query, "item", size),
-            None => drop(query.push("c.item")),
-        }
+        push_item(&mut query, as_of);
         query.push(" = any (").push_bind(list(items)).push(")) order by c.entry_index limit ").push_bind(MOST_VERSIONS);
         let rows = query.build().persistent(false).fetch_all(&self.parts.reader).await?;
         rows.iter().map(|row| Ok(RecordId::new(row.try_get("record")?))).collect()
