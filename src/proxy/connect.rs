@@ -7,6 +7,7 @@
 //! Invariant: CONNECT is answered with 200 only when the origin has been reached; before that the device gets an answer it can read.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -219,7 +220,7 @@ impl Front<'_> {
                 let hosts = self.shared.hosts();
                 let idle = self.shared.limits.idle_timeout;
                 let confirmed = AtomicU64::new(self.generation);
-                let revoked = std::pin::pin!(self.shared.gate.revoked(device.id, &confirmed));
+                let revoked = pin!(self.shared.gate.revoked(device.id, &confirmed));
                 let relayed = tunnel::relay(io, first, dialled.io, &hosts, &mut self.patience, idle, revoked);
                 let tunnelled = relayed.await;
                 if let End::Refused(why) = tunnelled.end {
@@ -230,12 +231,7 @@ impl Front<'_> {
             }
             Reached::Intercepted(site) => {
                 let io = Rewound::over(io, first);
-                // Looked at first: whoever always has something to do is revoked as well.
-                tokio::select! {
-                    biased;
-                    never = site.watch() => match never {},
-                    end = intercept::serve(Arc::clone(&site), io, BytesMut::new(), &mut self.patience) => end,
-                }
+                site.watched(pin!(intercept::serve(Arc::clone(&site), io, BytesMut::new(), &mut self.patience))).await
             }
         }
     }
@@ -279,11 +275,7 @@ impl Front<'_> {
         let mut asked = asked(&request);
         asked.persists &= !self.patience.is_stopping();
         let mut end = DeviceEnd::Http1 { conn: &mut conn, asked };
-        let served = tokio::select! {
-            biased;
-            never = site.watch() => match never {},
-            served = exchange::serve(&site, &mut end, &mut self.patience, request) => served,
-        };
+        let served = site.watched(pin!(exchange::serve(&site, &mut end, &mut self.patience, request))).await;
         match served {
             Served::Kept => {
                 self.site = Some((device, site));
@@ -293,11 +285,9 @@ impl Front<'_> {
                 answer::linger(&mut conn).await;
                 Err(End::Closed)
             }
-            Served::Upgraded(upgraded) => tokio::select! {
-                biased;
-                never = site.watch() => match never {},
-                end = websocket::serve(&site, conn, *upgraded, &mut self.patience) => Err(end),
-            },
+            Served::Upgraded(upgraded) => {
+                Err(site.watched(pin!(websocket::serve(&site, conn, *upgraded, &mut self.patience))).await)
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::refuse::{Refuse, Refused};
@@ -87,7 +87,7 @@ pub trait Devices: Send + Sync {
     fn stands(&self, device: DeviceId) -> BoxFuture<'_, Result<bool, DevicesError>>;
 
     /// Changes with every device that is added, changed or revoked: an answer from before is not believed after.
-    fn generation(&self) -> u64;
+    fn generation(&self) -> watch::Receiver<u64>;
 }
 
 struct Failures {
@@ -114,7 +114,9 @@ pub(crate) struct Gate {
     right: Cache<[u8; 32], Right>,
     failures: Cache<Guesser, Arc<Mutex<Failures>>>,
     verifications: Semaphore,
-    changes: revoked::Changes,
+    generation: watch::Receiver<u64>,
+    /// Held by who asks whether a device was revoked: after a change everybody wants to know.
+    asking: Semaphore,
 }
 
 impl Gate {
@@ -122,7 +124,8 @@ impl Gate {
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key)?;
         Ok(Self {
-            changes: revoked::Changes::since(devices.generation()),
+            generation: devices.generation(),
+            asking: Semaphore::new(revoked::ASKED_AT_ONCE),
             devices,
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             right: Cache::builder().max_capacity(10_000).time_to_live(KNOWN).build(),
@@ -136,7 +139,7 @@ impl Gate {
         let credential = basic(value).ok_or_else(|| Refused::new(Refuse::WrongCredential))?;
         let Credential::Basic { user, password } = &credential;
         let digest = self.digest(user, password);
-        let generation = self.devices.generation();
+        let generation = self.generation();
         let known = self.right.get(&digest).filter(|right| right.generation == generation);
         if let Some(right) = known
             && right.since.elapsed() < BELIEVED
@@ -170,13 +173,13 @@ impl Gate {
 
     /// Which state of the directory an answer given from now on is about.
     pub(crate) fn generation(&self) -> u64 {
-        self.devices.generation()
+        *self.generation.borrow()
     }
 
     /// Whether a device that was admitted is still one. Asks only when the directory has changed since; while it cannot be asked
     /// nobody can be revoked either.
     pub(crate) async fn stands(&self, device: DeviceId, confirmed: &AtomicU64) -> bool {
-        let generation = self.devices.generation();
+        let generation = self.generation();
         if confirmed.load(Ordering::Acquire) == generation {
             return true;
         }
@@ -234,7 +237,7 @@ fn basic(value: &[u8]) -> Option<Credential> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use uuid::Uuid;
 
@@ -243,7 +246,7 @@ mod tests {
     #[derive(Default)]
     struct One {
         asked: AtomicU32,
-        generation: AtomicU64,
+        generation: watch::Sender<u64>,
     }
 
     impl Devices for One {
@@ -259,8 +262,8 @@ mod tests {
             Box::pin(async { Ok(true) })
         }
 
-        fn generation(&self) -> u64 {
-            self.generation.load(Ordering::Relaxed)
+        fn generation(&self) -> watch::Receiver<u64> {
+            self.generation.subscribe()
         }
     }
 
@@ -278,7 +281,7 @@ mod tests {
             gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap();
         }
         assert_eq!(devices.asked.load(Ordering::Relaxed), 1);
-        devices.generation.fetch_add(1, Ordering::Relaxed);
+        devices.generation.send_modify(|generation| *generation += 1);
         gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap();
         assert_eq!(devices.asked.load(Ordering::Relaxed), 2);
     }
@@ -312,7 +315,7 @@ mod tests {
         gate.admit(FROM, &shown("laptop", "pass:word")).await.unwrap();
         assert_eq!(devices.asked.load(Ordering::Relaxed), asked + 1, "asked again, and not braked");
         tokio::time::advance(BELIEVED / 2).await;
-        devices.generation.fetch_add(1, Ordering::Relaxed);
+        devices.generation.send_modify(|generation| *generation += 1);
         for guess in 0..FAILURES {
             gate.admit(FROM, &shown("laptop", &guess.to_string())).await.unwrap_err();
         }

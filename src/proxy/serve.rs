@@ -181,15 +181,6 @@ impl Proxy {
         }
         accepting.spawn(unlisted::run(Arc::clone(&shared), asked));
         accepting.spawn(care_for_issuing(Arc::clone(&shared), authority));
-        accepting.spawn({
-            let shared = Arc::clone(&shared);
-            async move {
-                tokio::select! {
-                    () = shared.gate.look_for_changes() => {}
-                    () = shared.stop.cancelled() => {}
-                }
-            }
-        });
         stop.cancelled().await;
         shared.stop.cancel();
         accepting.close();

@@ -1,11 +1,11 @@
 //! The archive's directory, as the proxy asks it who a device is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret as _;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{Directory, Password};
@@ -18,19 +18,19 @@ const LOOK: Duration = Duration::from_millis(500);
 /// See the module.
 pub(in crate::app) struct ArchiveDevices {
     directory: Directory,
-    generation: AtomicU64,
+    generation: watch::Sender<u64>,
 }
 
 impl ArchiveDevices {
     pub(in crate::app) fn new(directory: Directory) -> Arc<Self> {
-        Arc::new(Self { directory, generation: AtomicU64::new(0) })
+        Arc::new(Self { directory, generation: watch::Sender::new(0) })
     }
 
     /// Keeps the generation fresh until `stop`. While the database is away it stays as it is: nobody can be revoked then.
     pub(in crate::app) async fn watch(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            if let Ok(generation) = self.directory.generation().await {
-                self.generation.store(generation, Ordering::Release);
+            if let Ok(newest) = self.directory.generation().await {
+                self.generation.send_if_modified(|known| std::mem::replace(known, newest) != newest);
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -57,7 +57,7 @@ impl Devices for ArchiveDevices {
         Box::pin(async move { self.directory.stands(device).await.map_err(|error| DevicesError(error.to_string())) })
     }
 
-    fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+    fn generation(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -57,12 +58,20 @@ impl Site {
         Self { shared, scheme, listed, upstreams, confirmed, revoked, connection }
     }
 
-    /// To be waited for beside all that is done here: tells it when the device is revoked. Never ends.
-    pub(crate) async fn watch(&self) -> Infallible {
+    /// Does what is done here, and tells it when the device is revoked.
+    pub(crate) async fn watched<F: Future>(&self, work: Pin<&mut F>) -> F::Output {
         let device = self.connection.lock().device;
-        self.shared.gate.revoked(device, &self.confirmed).await;
-        self.revoked.cancel();
-        std::future::pending().await
+        let revoked = async {
+            self.shared.gate.revoked(device, &self.confirmed).await;
+            self.revoked.cancel();
+            std::future::pending::<Infallible>().await
+        };
+        // Looked at first: whoever always has something to do is revoked as well.
+        tokio::select! {
+            biased;
+            never = revoked => match never {},
+            done = work => done,
+        }
     }
 
     /// Whether the device may still use what was opened to it. Costs nothing while nobody comes or goes.

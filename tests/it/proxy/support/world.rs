@@ -27,7 +27,7 @@ use crate::support::clock::{SteppingClock, TestIds};
 /// One device, which can be revoked.
 #[derive(Default)]
 pub(crate) struct OneDevice {
-    generation: AtomicU64,
+    generation: watch::Sender<u64>,
     revoked: AtomicBool,
     pub(crate) asked: AtomicU64,
 }
@@ -35,13 +35,13 @@ pub(crate) struct OneDevice {
 impl OneDevice {
     pub(crate) fn revoke(&self) {
         self.revoked.store(true, Ordering::SeqCst);
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.generation.send_modify(|generation| *generation += 1);
     }
 
     /// As if it were another one from now on.
     pub(crate) fn restore(&self) {
         self.revoked.store(false, Ordering::SeqCst);
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.generation.send_modify(|generation| *generation += 1);
     }
 }
 
@@ -61,8 +61,8 @@ impl Devices for OneDevice {
         Box::pin(async { Ok(!self.revoked.load(Ordering::SeqCst)) })
     }
 
-    fn generation(&self) -> u64 {
-        self.generation.load(Ordering::SeqCst)
+    fn generation(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
     }
 }
 
