@@ -35,13 +35,15 @@ const IDLE_IN_TRANSACTION: &str = "10s";
 /// A connection attempt that takes longer than this has failed.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
-/// The login, working as `role`. The role is taken as the session starts, so it costs no round trip.
+/// The login, working as `role`. The role is taken as the session starts, so it costs no round trip. Nothing is compiled: that takes
+/// longer than most questions, which only look as if they cost much.
 pub(super) fn options(login: &PgConnectOptions, role: Role, statement: Duration) -> PgConnectOptions {
     login.clone().application_name(&format!("muniment {}", role.name())).options([
         ("role", role.name()),
         ("timezone", "UTC"),
         ("statement_timeout", &statement.as_millis().to_string()),
         ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+        ("jit", "off"),
     ])
 }
 
@@ -59,14 +61,10 @@ pub(super) fn pool(login: &PgConnectOptions, role: Role, most: u32) -> PgPool {
 }
 
 /// One connection for the writer. Its statements are planned once: planning them for each set of values would cost more than
-/// running them. Tables that were small then may be large now, so nothing is planned to be read from end to end; the one-row
-/// head is all the same, at a price that only looks as if compiling the statement were worth it.
+/// running them. Tables that were small then may be large now, so nothing is planned to be read from end to end.
 pub(super) async fn writer(login: &PgConnectOptions, statement: Duration) -> Result<PgConnection, sqlx::Error> {
-    let options = options(login, Role::Append, statement).options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("enable_seqscan", "off"),
-        ("jit", "off"),
-    ]);
+    let options = options(login, Role::Append, statement)
+        .options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]);
     match tokio::time::timeout(CONNECT, options.connect()).await {
         Ok(connected) => connected,
         Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),

@@ -10,7 +10,10 @@ use crate::archive::row::number;
 
 /// A table and how its rows go in: JSON, whose members are named as its columns.
 const RECORDS: &str = "
-insert into records select * from jsonb_populate_recordset(null::records, $1) on conflict (record) do nothing";
+with added as (
+    insert into records select * from jsonb_populate_recordset(null::records, $1) on conflict (record) do nothing
+    returning advisors, entry_index, record)
+insert into advised (advisor, entry_index, record) select distinct a, r.entry_index, r.record from added r cross join unnest(r.advisors) a";
 const COMMUNICATIONS: &str = "
 insert into communications (record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
                             account_id, account_handle, item, parent, root, conversation, permalink, occurred_at,
@@ -86,6 +89,9 @@ select r.record, a, $3 from records r cross join unnest($2) a where r.record = $
     on conflict do nothing";
 const ATTRIBUTED: &str = "
 update records set advisors = (select array_agg(distinct a order by a) from unnest(advisors || $2) a) where record = $1";
+const ADVISED: &str = "
+insert into advised (advisor, entry_index, record)
+select a, r.entry_index, r.record from records r cross join unnest($2) a where r.record = $1 on conflict do nothing";
 const LOOKS_ATTRIBUTED: &str = "
 update looks set advisors = (select array_agg(distinct a order by a) from unnest(advisors || $2) a) where records @> array[$1]";
 const DISPOSED: &[&str] = &[
@@ -153,7 +159,7 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(
     for Attributed { record, advisors, entry_index } in rows.attributed {
         let since = sqlx::query(ATTRIBUTED_SINCE).bind(record).bind(&advisors).bind(number(entry_index));
         since.execute(&mut *connection).await?;
-        for statement in [ATTRIBUTED, LOOKS_ATTRIBUTED] {
+        for statement in [ATTRIBUTED, ADVISED, LOOKS_ATTRIBUTED] {
             sqlx::query(statement).bind(record).bind(&advisors).execute(&mut *connection).await?;
         }
     }

@@ -13,7 +13,7 @@ pub(super) type Question = QueryBuilder<Postgres>;
 /// What of a record may have been otherwise, and where to read how it was.
 const CHANGING: [(&str, &str); 3] = [("outcome", "entry"), ("state", "state"), ("status", "status")];
 
-/// Records as they are, or as they stood; `all_advisors` are those of now. Where nothing came since, the row itself says it.
+/// Records as they are, or as they stood. Where nothing came since, the row itself says it.
 pub(super) fn push_source(query: &mut Question, as_of: Option<u64>) {
     let Some(size) = as_of else {
         query.push("projection.records r");
@@ -23,7 +23,7 @@ pub(super) fn push_source(query: &mut Question, as_of: Option<u64>) {
     query.push(
         "(select s.record, s.entry_index, s.entry, s.last_index, s.type, s.at, s.captured_at, s.network, s.transport,
                  s.direction, s.kinds, s.flags, s.rule, s.method, s.exchange, s.size, s.attachments, s.device, s.retry_of,
-                 s.derived_from, s.previous_version, s.disposed, s.content, s.advisors as all_advisors,
+                 s.derived_from, s.previous_version, s.disposed, s.content,
                  case when s.last_index < ",
     );
     query.push_bind(size).push(

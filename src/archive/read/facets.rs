@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use sqlx::{QueryBuilder, Row as _};
 
 use super::as_of::Question;
+use super::begin::Places as Named;
 use super::filter::{Acting, RecordFilter};
-use super::lists::Slice;
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::project::{COUNTED, KINDS, changed};
@@ -95,12 +95,12 @@ impl RecordFilter {
     }
 
     /// The question for counts of what this finds, one by one.
-    fn counts(&self, acting: Option<&Acting>) -> Question {
+    fn counts(&self, named: Named, acting: Option<&Acting>) -> Question {
         let mut query = QueryBuilder::new("with ");
         push_accounts(&mut query, self.as_of);
         query.push(", found as materialized (");
         push_hit(&mut query, self);
-        self.push_where(&mut query, &Slice { after: None, newest_first: true, limit: 0 }, acting);
+        self.push_where(&mut query, &(0..self.as_of.unwrap_or(u64::MAX)), named, acting);
         query.push(" order by r.entry_index desc limit ").push_bind(COUNTED_MOST + 1);
         query
             .push("), hit as materialized (select * from found order by entry_index desc limit ")
@@ -176,7 +176,7 @@ impl Archive {
             let size = Some(count(places.size));
             RecordFilter { as_of: size, ..RecordFilter::default() }.counts_of(&places)
         } else {
-            filter.counts(self.acting(filter).await?.as_ref())
+            filter.counts(self.places_named(filter).await?, self.acting(filter).await?.as_ref())
         };
         let rows = query.build().persistent(false).fetch_all(&self.parts.reader).await?;
         let mut facets = Facets::default();

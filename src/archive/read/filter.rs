@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{QueryBuilder, Row as _};
 
 use super::as_of::{Question, push_made, push_source};
-use super::lists::{MOST, Slice};
+use super::begin::{Places, Run};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::project::addressed;
@@ -73,63 +73,63 @@ pub(super) struct Acting {
 }
 
 impl RecordFilter {
-    /// What to read from, as `r`.
+    /// What to read from, as `r`; an advisor's records in their order, `a`.
     pub(super) fn push_source(&self, query: &mut Question) {
         push_source(query, self.as_of);
+        if self.advisor.is_some() {
+            query.push(" join projection.advised a on a.entry_index = r.entry_index");
+        }
     }
 
-    /// The question for records between two places, oldest first.
-    pub(super) fn within(&self, range: &Range<u64>, limit: u32, acting: Option<&Acting>) -> Question {
-        let after = range.start.checked_sub(1);
+    /// The question for a run of records, in ledger order or the best matches first; about these places only, where they are given.
+    pub(super) fn query(&self, run: &Run, places: Places, acting: Option<&Acting>) -> Question {
         let mut query = QueryBuilder::new("select r.* from ");
         self.push_source(&mut query);
-        self.push_where(&mut query, &Slice { after, newest_first: false, limit }, acting);
-        query.push(" and r.entry_index < ").push_bind(number(range.end));
-        query.push(" order by r.entry_index limit ").push_bind(i64::from(limit.min(MOST)));
-        query
-    }
-
-    /// The question for a run of records, in ledger order.
-    pub(super) fn query(&self, slice: &Slice, acting: Option<&Acting>) -> Question {
-        let mut query = QueryBuilder::new("select r.* from ");
-        self.push_source(&mut query);
-        self.push_where(&mut query, slice, acting);
+        self.push_where(&mut query, &run.places, places, acting);
         query.push(" order by ");
         if let Some(words) = self.words.as_ref().filter(|_words| self.by_relevance) {
             // Cover density, so that words close to each other count for more, over the logarithm of the length.
             query.push("(select max(ts_rank_cd(c.words, ").push_bind(words.to_tsquery());
             query.push("::tsquery, 1)) from projection.communications c where c.record = r.record) desc nulls last, ");
         }
-        query.push("r.entry_index").push(if slice.newest_first { " desc" } else { "" });
-        query.push(" limit ").push_bind(i64::from(slice.limit.min(MOST)));
+        query.push(self.place()).push(if run.newest_first { " desc" } else { "" });
+        query.push(" limit ").push_bind(i64::from(run.limit));
         query
     }
 
-    /// All conditions.
-    pub(super) fn push_where(&self, query: &mut Question, slice: &Slice, acting: Option<&Acting>) {
-        let (lower, upper) = slice.bounds();
-        let upper = self.as_of.map_or(upper, |size| upper.min(number(size)));
-        query.push(" where r.entry_index > ").push_bind(lower).push(" and r.entry_index < ").push_bind(upper);
-        self.push_facts(query);
-        self.push_outcome(query);
+    /// The place of a record: an advisor's are walked in their own order.
+    const fn place(&self) -> &'static str {
+        if self.advisor.is_some() { "a.entry_index" } else { "r.entry_index" }
+    }
+
+    /// All conditions, on records of these places; those of them that are given, where they are.
+    pub(super) fn push_where(&self, query: &mut Question, range: &Range<u64>, places: Places, acting: Option<&Acting>) {
+        let place = self.place();
+        query.push(" where ").push(place).push(" >= ").push_bind(number(range.start));
+        query.push(" and ").push(place).push(" < ").push_bind(number(range.end));
         // Times rise with the index: as a bound on the index they cost one look each.
         for (time, than) in [(self.since, " >= "), (self.until, " < ")] {
             let Some(time) = time else { continue };
-            query.push(" and r.entry_index").push(than);
+            query.push(" and ").push(place).push(than);
             query.push("coalesce((select b.entry_index from projection.records b where b.at >= ");
             query.push_bind(time.date_time()).push(" order by b.at, b.entry_index limit 1), 9223372036854775807)");
         }
+        if let Some(places) = places {
+            query.push(" and ").push(place).push(" = any (").push_bind(places).push(")");
+        }
+        self.push_facts(query);
+        self.push_outcome(query);
         self.push_bearing(query);
         self.push_parts(query, acting);
     }
 
     fn push_facts(&self, query: &mut Question) {
         if let Some(advisor) = self.advisor {
+            query.push(" and a.advisor = ").push_bind(advisor.uuid());
             if self.as_of.is_some() {
-                // So that the index of now finds those that may have been the advisor's then.
-                query.push(" and r.all_advisors @> array[").push_bind(advisor.uuid()).push("]");
+                // Of those that are the advisor's now, some were not yet.
+                query.push(" and r.advisors @> array[").push_bind(advisor.uuid()).push("]");
             }
-            query.push(" and r.advisors @> array[").push_bind(advisor.uuid()).push("]");
         }
         if let Some(device) = self.device {
             query.push(" and r.device = ").push_bind(device.uuid());

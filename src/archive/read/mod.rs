@@ -1,6 +1,7 @@
 //! Reading: entries as they are, their content opened with the master key, and lists from the projections.
 
 mod as_of;
+mod begin;
 mod content;
 mod coverage;
 mod entries;

@@ -8,8 +8,9 @@ use sqlx::types::Uuid;
 use sqlx::{QueryBuilder, Row as _};
 
 use super::as_of::{Question, one, push_made};
+use super::begin::Run;
 use super::filter::RecordFilter;
-use super::lists::{Slice, advisors, counted, time};
+use super::lists::{MOST, Slice, advisors, counted, time};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::{count, number};
@@ -209,10 +210,7 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn records(&self, filter: &RecordFilter, slice: Slice) -> Result<Vec<RecordRow>, ArchiveError> {
-        // Planned for these values each time: which index is good depends on them.
-        let acting = self.acting(filter).await?;
-        let rows =
-            filter.query(&slice, acting.as_ref()).build().persistent(false).fetch_all(&self.parts.reader).await?;
+        let rows = self.run(filter, &Run::of(&slice, filter.as_of)).await?;
         rows.iter().map(record).collect()
     }
 
@@ -226,13 +224,8 @@ impl Archive {
         range: Range<u64>,
         limit: u32,
     ) -> Result<Vec<RecordRow>, ArchiveError> {
-        let acting = self.acting(filter).await?;
-        let rows = filter
-            .within(&range, limit, acting.as_ref())
-            .build()
-            .persistent(false)
-            .fetch_all(&self.parts.reader)
-            .await?;
+        let places = range.start..filter.as_of.map_or(range.end, |size| range.end.min(size));
+        let rows = self.run(filter, &Run { places, newest_first: false, limit: limit.min(MOST) }).await?;
         rows.iter().map(record).collect()
     }
 

@@ -4,6 +4,7 @@ mod append;
 mod as_of;
 mod attribution;
 mod background;
+mod begin;
 mod compare;
 mod credentials;
 mod disposal;

@@ -41,6 +41,7 @@ const TABLES: &[Repeated] = &[
             ("edited_from", "'at://item/' || substr(r.edited_from, 11)::bigint + {k} * {period}"),
         ],
     },
+    Repeated { table: "advised", number: NUMBER, changed: &[("record", "pg_temp.id(x.at, {record}, x.n)")] },
     Repeated { table: "record_entries", number: NUMBER, changed: &[("record", "pg_temp.id(x.at, {record}, x.n)")] },
     Repeated {
         table: "made",
