@@ -9,6 +9,8 @@
 //! ```text
 //! cargo bench --bench search                    # 10,000 and 1,000,000 records
 //! cargo bench --bench search -- 10000 5000000   # needs about 7 GB for each million
+//! cargo bench --bench search -- --keep /srv/b   # keeps the archives there; where they are already, asks them and appends nothing
+//! cargo bench --bench search -- --only word     # only questions with this in their name
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +24,7 @@
 #[expect(dead_code, unused_imports, reason = "tests use more of it")]
 mod large;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -343,18 +346,32 @@ async fn appends(archive: &Archive, ids: &Arc<CountedIds>, firm: Firm, size: u64
     done as f64 / elapsed.as_secs_f64()
 }
 
-async fn of_size(records: u64, dir: &std::path::Path) -> Vec<Measured> {
-    let firm = Firm::large(records);
-    let embedded = Embedded::start(&dir.join("data/postgres"), None).await.unwrap();
+/// Lays an archive down and projects it, if it is not there yet; answers with its entries.
+async fn make(embedded: &Embedded, firm: Firm, dir: &Path) -> u64 {
+    // Written when it is whole.
+    let mark = dir.join("entries");
+    if let Ok(entries) = std::fs::read_to_string(&mark) {
+        return entries.trim().parse().unwrap();
+    }
     migrate(embedded.owner(), embedded.service().get_username()).await.unwrap();
     let started = Instant::now();
     let size = large::fill(embedded.owner(), &master(), firm).await;
-    println!("{records} records in {size} entries, laid down in {:.0} s", started.elapsed().as_secs_f64());
+    println!("{} records in {size} entries, laid down in {:.0} s", firm.records, started.elapsed().as_secs_f64());
     let started = Instant::now();
     let blobs = BlobStore::open(&dir.join("blobs")).unwrap();
     rebuild(embedded.owner(), master(), blobs, |_, _| ()).await.unwrap();
     let elapsed = started.elapsed().as_secs_f64();
     println!("rebuilding the projections: {elapsed:.1} s, {:.0} us an entry", elapsed * 1e6 / size as f64);
+    std::fs::write(mark, size.to_string()).unwrap();
+    size
+}
+
+/// Measures one size; without `appending`, the archive stays as it is.
+async fn of_size(records: u64, dir: &Path, only: &str, appending: bool) -> Vec<Measured> {
+    let firm = Firm::large(records);
+    let embedded = Embedded::start(&dir.join("data/postgres"), None).await.unwrap();
+    let size = make(&embedded, firm, dir).await;
+    println!("{records} records");
     let ids = Arc::new(CountedIds(AtomicU64::new(0)));
     let archive = Archive::open(Options {
         service: embedded.service().clone(),
@@ -373,7 +390,7 @@ async fn of_size(records: u64, dir: &std::path::Path) -> Vec<Measured> {
     .unwrap();
     archive.catch_up().await.unwrap();
     let mut all = Vec::new();
-    for question in QUESTIONS {
+    for question in asked(only) {
         let measured = measure(&archive, &firm, size, question).await;
         println!(
             "  {:32} {:9.2} ms, p95 {:9.2} ms, finds {}",
@@ -381,35 +398,51 @@ async fn of_size(records: u64, dir: &std::path::Path) -> Vec<Measured> {
         );
         all.push(measured);
     }
-    let follower = Follower::start(&archive);
-    let alone = appends(&archive, &ids, firm, size, 0).await;
-    let beside = appends(&archive, &ids, firm, size, 2).await;
-    println!(
-        "  appends of {WAITERS} devices: {alone:.0}/s alone, {beside:.0}/s while two search, ratio {:.2}",
-        beside / alone
-    );
-    follower.stop().await;
+    if appending {
+        let follower = Follower::start(&archive);
+        let alone = appends(&archive, &ids, firm, size, 0).await;
+        let beside = appends(&archive, &ids, firm, size, 2).await;
+        println!(
+            "  appends of {WAITERS} devices: {alone:.0}/s alone, {beside:.0}/s while two search, ratio {:.2}",
+            beside / alone
+        );
+        follower.stop().await;
+    }
     archive.close().await;
     embedded.stop().await;
     all
 }
 
+/// The questions with this in their name.
+fn asked(only: &str) -> impl Iterator<Item = &'static Question> {
+    QUESTIONS.iter().filter(move |question| question.name.contains(only))
+}
+
 fn main() {
-    let asked = std::env::args().skip(1).filter_map(|argument| argument.parse::<u64>().ok());
-    let mut sizes: Vec<u64> = asked.collect();
+    let (mut sizes, mut keep, mut only) = (Vec::new(), None, String::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--keep" => keep = arguments.next().map(PathBuf::from),
+            "--only" => only = arguments.next().unwrap_or_default(),
+            size => sizes.extend(size.parse::<u64>().ok()),
+        }
+    }
     if sizes.is_empty() {
         sizes = vec![10_000, 1_000_000];
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut first: Option<Vec<Measured>> = None;
     for size in sizes {
-        let dir = tempfile::tempdir().unwrap();
-        let measured = runtime.block_on(of_size(size, dir.path()));
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = keep.as_ref().map_or_else(|| scratch.path().to_owned(), |keep| keep.join(size.to_string()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let measured = runtime.block_on(of_size(size, &dir, &only, keep.is_none()));
         let Some(before) = &first else {
             first = Some(measured);
             continue;
         };
-        for ((question, now), before) in QUESTIONS.iter().zip(&measured).zip(before) {
+        for ((question, now), before) in asked(&only).zip(&measured).zip(before) {
             let ratio = now.p95 / before.p95;
             let verdict = match question.grows {
                 true => "",
