@@ -16,7 +16,7 @@ use super::header::single;
 use super::problem::{Problem, ProblemKind};
 use super::state::Api;
 use crate::access::Operation;
-use crate::archive::{Claim, Turn};
+use crate::archive::{Claim, Claimed};
 use crate::ledger::Entry;
 use crate::record::{EntryId, OfficerId};
 
@@ -144,16 +144,16 @@ impl Api {
             Some(key) => {
                 let request = [once.line.as_bytes(), body];
                 match self.archive.claim(officer, operation.as_str(), key.as_bytes(), &request).await? {
-                    Turn::Go(claim) => Some(claim),
-                    Turn::Again(answer) => {
+                    Claimed::Go(claim) => Some(claim),
+                    Claimed::Again(answer) => {
                         let done = serde_json::from_slice::<Done>(&answer);
                         let mut response = done.map_err(|error| Problem::internal(&error))?.answer();
                         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
                         return Ok(response);
                     }
-                    Turn::InFlight => return Err(Problem::new(ProblemKind::KeyInFlight)),
-                    Turn::Other => return Err(Problem::new(ProblemKind::KeyReused)),
-                    Turn::TooMany => {
+                    Claimed::InFlight => return Err(Problem::new(ProblemKind::KeyInFlight)),
+                    Claimed::Other => return Err(Problem::new(ProblemKind::KeyReused)),
+                    Claimed::TooMany => {
                         let detail = "this token has used as many idempotency keys within a day as are kept";
                         return Err(Problem::new(ProblemKind::RateLimited).detail(detail));
                     }

@@ -22,8 +22,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
 /// Reads a record's id.
 pub(super) fn record_id(text: &str) -> Result<RecordId, Problem> {
-    let wrong = |_source| Problem::parameter("id", "write a record's id, such as 0198c0de-0000-7000-8000-000000000000");
-    text.parse().map_err(wrong)
+    id(text, "a record's id")
 }
 
 /// Reads another id; `what` says whose.

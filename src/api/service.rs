@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -52,8 +52,8 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Result<impl IntoResp
 
 /// This description
 #[utoipa::path(get, path = "/openapi.json", tag = "service", responses((status = 200, body = Object)))]
-pub(super) async fn openapi(Extension(document): Extension<Arc<utoipa::openapi::OpenApi>>) -> impl IntoResponse {
-    Json(document.as_ref().clone())
+pub(super) async fn openapi(Extension(document): Extension<Arc<utoipa::openapi::OpenApi>>) -> Response {
+    Json(&*document).into_response()
 }
 
 /// Writes are taken and reads are answered

@@ -28,7 +28,11 @@ pub(super) async fn tagged(response: Response, known: &[HeaderValue]) -> Respons
     }
     if let Some(tag) = response.headers().get(header::ETAG) {
         // One of its own, as exact as can be.
-        return if is_known(known, tag.to_str().unwrap_or_default()) { unchanged(tag.clone()) } else { response };
+        return if is_known(known.iter(), tag.to_str().unwrap_or_default()) {
+            unchanged(tag.clone())
+        } else {
+            response
+        };
     }
     let (mut head, body) = response.into_parts();
     // Made in memory by the handler: nothing is waited for.
@@ -37,7 +41,7 @@ pub(super) async fn tagged(response: Response, known: &[HeaderValue]) -> Respons
     };
     let digest = Digest::of(&[&bytes]).to_string();
     let tag = format!("\"{}\"", digest.get(..32).unwrap_or(&digest));
-    let is_known = is_known(known, &tag);
+    let is_known = is_known(known.iter(), &tag);
     let Ok(tag) = HeaderValue::from_str(&format!("W/{tag}")) else {
         return Response::from_parts(head, Body::from(bytes));
     };
@@ -48,9 +52,9 @@ pub(super) async fn tagged(response: Response, known: &[HeaderValue]) -> Respons
     Response::from_parts(head, Body::from(bytes))
 }
 
-/// Whether a tag, itself not weak, is among those known (weak comparison).
-fn is_known(known: &[HeaderValue], tag: &str) -> bool {
-    let mut same = known.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+/// Whether a tag, itself not weak and without a comma, is among those known (weak comparison: both sides count without `W/`).
+pub(super) fn is_known<'a>(known: impl Iterator<Item = &'a HeaderValue>, tag: &str) -> bool {
+    let mut same = known.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     same.any(|value| {
         let value = value.trim();
         value == "*" || value.strip_prefix("W/").unwrap_or(value) == tag

@@ -34,7 +34,7 @@ pub use dispose::Disposal;
 pub use error::{AppendError, ArchiveError, Inconsistency};
 pub use examine::{Examined, examine};
 pub use migrate::{Migrated, migrate};
-pub use once::{Claim, Turn};
+pub use once::{Claim, Claimed};
 pub use open::{Archive, Options};
 pub use people::{Directory, KnownDevice, Limits, Password, PasswordError, Registered};
 pub use project::{Comparison, Deviation, Difference, Followed, Follower, Rebuilt, rebuild};

@@ -26,10 +26,10 @@ const EACH: u64 = 10_000;
 /// Largest answer that is kept.
 const MOST: usize = 32 * 1024;
 
-/// Whose turn it is.
+/// What asking for the right came to.
 #[derive(Debug)]
-pub enum Turn {
-    /// This request's.
+pub enum Claimed {
+    /// It is this request's.
     Go(Claim),
     /// It was done: this was the answer.
     Again(Vec<u8>),
@@ -83,7 +83,7 @@ impl Archive {
         operation: &'static str,
         key: &[u8],
         request: &[&[u8]],
-    ) -> Result<Turn, ArchiveError> {
+    ) -> Result<Claimed, ArchiveError> {
         let (master, ids) = (&self.parts.options.master, &self.parts.options.ids);
         let (key, fingerprint) = (digest(master, &[key])?, digest(master, request)?);
         let reader = &self.parts.reader;
@@ -113,7 +113,7 @@ impl Archive {
         .execute(reader)
         .await?;
         if row.rows_affected() == 1 {
-            return Ok(Turn::Go(claim));
+            return Ok(Claimed::Go(claim));
         }
         let row = sqlx::query(
             "select id, fingerprint, entry, answer, extract(epoch from now() - begun_at)::bigint as age
@@ -124,22 +124,22 @@ impl Archive {
         .bind(&key)
         .fetch_optional(reader)
         .await?;
-        let Some(row) = row else { return Ok(Turn::TooMany) };
+        let Some(row) = row else { return Ok(Claimed::TooMany) };
         if row.try_get::<Vec<u8>, _>("fingerprint")? != fingerprint {
-            return Ok(Turn::Other);
+            return Ok(Claimed::Other);
         }
         let claim = Claim { id: row.try_get("id")?, entry: EntryId::new(row.try_get("entry")?), again: true };
         if let Some(answer) = row.try_get::<Option<Vec<u8>>, _>("answer")? {
-            return Ok(Turn::Again(self.open_answer(&answer)?));
+            return Ok(Claimed::Again(self.open_answer(&answer)?));
         }
         if count(row.try_get("age")?) < STALE.as_secs() {
-            return Ok(Turn::InFlight);
+            return Ok(Claimed::InFlight);
         }
         self.take_over(claim).await
     }
 
     /// Of several who see that somebody was killed, one goes on.
-    async fn take_over(&self, claim: Claim) -> Result<Turn, ArchiveError> {
+    async fn take_over(&self, claim: Claim) -> Result<Claimed, ArchiveError> {
         // What is not in the ledger by now never will be; another attempt seals other bytes, and so is another entry.
         let done = self.entry_by_id(claim.entry).await?.is_some();
         let entry = if done { claim.entry } else { EntryId::new(self.parts.options.ids.fresh()) };
@@ -153,7 +153,7 @@ impl Archive {
         .execute(&self.parts.reader)
         .await?;
         let claim = Claim { entry, again: done, ..claim };
-        Ok(if taken.rows_affected() == 1 { Turn::Go(claim) } else { Turn::InFlight })
+        Ok(if taken.rows_affected() == 1 { Claimed::Go(claim) } else { Claimed::InFlight })
     }
 
     /// Keeps the answer.

@@ -1,4 +1,4 @@
-//! What rows hold, as our types: Postgres has no unsigned numbers and no digests.
+//! What rows hold, as our types: Postgres has no unsigned numbers, no digests, and no text with a zero byte.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -14,6 +14,11 @@ pub(super) fn count(number: i64) -> u64 {
 /// The other way; an index never comes near the end of either type.
 pub(super) fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Text as it can be in a row.
+pub(super) fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// A `bytea` that a check constraint keeps at 32 bytes.

@@ -12,7 +12,7 @@ use crate::archive::submission::{Append as _, Appended, SealedField, Stored, Sub
 use crate::archive::{AppendError, ArchiveError};
 use crate::ledger::{Actor, EntryType};
 use crate::record::{
-    AdvisorId, Commitment, DeviceId, Digest, FieldName, OfficerId, RecordId, RecordKey, canonical, seal,
+    AdvisorId, Commitment, DeviceId, Digest, FieldName, OfficerId, RecordId, RecordKey, WrappedKey, canonical, seal,
 };
 
 /// Somebody or something new, and the entry that says so.
@@ -208,16 +208,20 @@ impl Archive {
         submission: &mut Submission,
         record: RecordId,
     ) -> Result<RecordKey, ArchiveError> {
-        let mut key = Zeroizing::new([0; 32]);
-        let mut nonce = [0; 12];
-        let filled = aws_lc_rs::rand::fill(key.as_mut_slice()).and_then(|()| aws_lc_rs::rand::fill(&mut nonce));
-        filled.map_err(|_source| ArchiveError::Password(PasswordError::Random))?;
-        let key = RecordKey::new(*key);
-        let wrapped = self.parts.options.master.wrap_key(record, &key, nonce);
-        let wrapped = wrapped.map_err(|source| ArchiveError::Key { record, source })?;
+        let (key, wrapped) = self.random_key(record)?;
         submission.draft.record = Some(record);
         submission.key = Some((record, wrapped));
         Ok(key)
+    }
+
+    /// A key made at random, and the same as only the master key and this record's id open it.
+    pub(in crate::archive) fn random_key(&self, record: RecordId) -> Result<(RecordKey, WrappedKey), ArchiveError> {
+        let (mut bytes, mut nonce) = (Zeroizing::new([0; 32]), [0; 12]);
+        let filled = aws_lc_rs::rand::fill(bytes.as_mut_slice()).and_then(|()| aws_lc_rs::rand::fill(&mut nonce));
+        filled.map_err(|_source| ArchiveError::Password(PasswordError::Random))?;
+        let key = RecordKey::new(*bytes);
+        let wrapped = self.parts.options.master.wrap_key(record, &key, nonce);
+        Ok((key, wrapped.map_err(|source| ArchiveError::Key { record, source })?))
     }
 
     /// Seals fields of an entry under its record's key. The entry's id stands for these values alone.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::communication::{by_number, clean};
+use super::communication::by_number;
 use super::read::Item;
+use crate::archive::row::clean;
 use crate::recognize::{Attachment, AttachmentSource};
 use crate::record::{FieldName, Part};
 

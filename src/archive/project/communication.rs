@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::archive::read::{Content, Field};
+use crate::archive::row::clean;
 use crate::archive::words;
 use crate::record::Part;
 
@@ -102,11 +103,6 @@ fn addressed_to(recipients: &str) -> Vec<String> {
     all.sort_unstable();
     all.dedup();
     all
-}
-
-/// Postgres text holds no zero byte.
-pub(super) fn clean(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
 
 /// A field as text; bytes that are no UTF-8 are marked where they stood.

@@ -10,7 +10,7 @@ use sqlx::types::Uuid;
 use super::lists::{advisors, counted, some_time, time};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
-use crate::archive::row::{count, number};
+use crate::archive::row::{clean, count, number};
 use crate::record::{AdvisorId, DeviceId, EntryId, RecordId, Timestamp, WebhookId};
 
 /// Entries looked at by one question at most, so that it stays quick however rare it is what is asked for.
@@ -263,7 +263,7 @@ impl Archive {
             .bind(number(WINDOW))
             .bind(i64::from(limit))
             .bind(filter.advisor.map(AdvisorId::uuid))
-            .bind(filter.network.as_deref().map(|network| network.replace('\0', "\u{fffd}")))
+            .bind(filter.network.as_deref().map(clean))
             .bind(filter.records)
             .bind(filter.outcomes)
             .bind(filter.attributions)

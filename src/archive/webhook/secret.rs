@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
-use crate::archive::people::PasswordError;
 use crate::record::{RecordId, RecordKey, WebhookId, WrappedKey};
 
 /// How a secret begins (Standard Webhooks).
@@ -50,21 +49,15 @@ impl Archive {
     /// See [`ArchiveError`].
     pub async fn add_webhook_secret(&self, webhook: WebhookId) -> Result<WebhookSecret, ArchiveError> {
         let id = self.parts.options.ids.fresh();
-        let (mut bytes, mut nonce) = (Zeroizing::new([0; 32]), [0; 12]);
-        let filled = aws_lc_rs::rand::fill(bytes.as_mut_slice()).and_then(|()| aws_lc_rs::rand::fill(&mut nonce));
-        filled.map_err(|_source| ArchiveError::Password(PasswordError::Random))?;
-        let secret = WebhookSecret { id, key: RecordKey::new(*bytes) };
         // Wrapped like a record's key, under an id that no record has: moved to another row it does not open.
-        let record = RecordId::new(id);
-        let wrapped = self.parts.options.master.wrap_key(record, &secret.key, nonce);
-        let wrapped = wrapped.map_err(|source| ArchiveError::Key { record, source })?;
+        let (key, wrapped) = self.random_key(RecordId::new(id))?;
         sqlx::query("insert into people.webhook_secrets (secret, webhook, wrapped) values ($1, $2, $3)")
             .bind(id)
             .bind(webhook.uuid())
             .bind(wrapped.as_bytes())
             .execute(&self.parts.reader)
             .await?;
-        Ok(secret)
+        Ok(WebhookSecret { id, key })
     }
 
     /// Those of these secrets that are there, in this order.

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::bytes::{self, Checked};
 use crate::api::problem::Problem;
 use crate::api::state::Api;
+use crate::api::unchanged::is_known;
 use crate::record::Digest;
 
 /// What the request says of itself; written down with the look.
@@ -76,10 +77,7 @@ impl Asked {
 
     fn part(&self, tag: &str, size: u64) -> Part {
         let value = |name: HeaderName| self.headers.get(name).and_then(|value| value.to_str().ok());
-        let mut known = self.headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-        // A tag of ours holds no comma. Weak comparison: both sides count without `W/`.
-        let is_ours = |known: &str| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag;
-        if known.any(|known| known.split(',').any(|known| is_ours(known.trim()))) {
+        if is_known(self.headers.get_all(header::IF_NONE_MATCH).iter(), tag) {
             return Part::Unchanged;
         }
         let Some(range) = value(header::RANGE).filter(|_range| self.is_get) else { return Part::Whole };
