@@ -1,141 +1,21 @@
 //! Events as they come: in ledger order, none twice, none left out, whatever is cut, restarted or appended elsewhere; nobody's words;
 //! and every look is on record before anything is seen.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use muniment::api::StreamBounds;
-use muniment::archive::{Append as _, Limits};
+use muniment::archive::Append as _;
 use muniment::ledger::{Entry, EntryType};
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use serde_json::json;
 
 use super::document::assert_documented;
 use super::kept::keep;
-use super::limits::until;
+use super::reader::{Reader, ended, following, looks};
 use super::routes::{SAID, Shown, document};
 use super::schema::check;
-use super::world::{Officer, Setting, World, by};
+use super::world::{Setting, World};
 use crate::service::Curl;
 use crate::support::sound::assert_sound;
 use crate::support::submissions::{advisor, detail, gap, post};
-
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// One event as a client sees it.
-#[derive(Debug, Clone, PartialEq)]
-struct Seen {
-    id: u64,
-    event: String,
-    data: Value,
-}
-
-/// A reader as the standard describes one: it dispatches what has data, and remembers the last id.
-struct Reader {
-    stream: TcpStream,
-    raw: Vec<u8>,
-    /// Of `raw`, taken apart so far.
-    taken: usize,
-    head: String,
-    last: Option<u64>,
-    comments: usize,
-    events: Vec<Seen>,
-    ended: bool,
-}
-
-impl Reader {
-    async fn open(address: SocketAddr, officer: &Officer, query: &str, last: Option<u64>) -> Self {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let last_header = last.map(|last| format!("last-event-id: {last}\r\n")).unwrap_or_default();
-        let request = format!(
-            "GET /v1/events{query} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n{last_header}\r\n",
-            officer.token
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let (raw, head) = (Vec::new(), String::new());
-        let mut reader = Self { stream, raw, taken: 0, head, last, comments: 0, events: Vec::new(), ended: false };
-        reader.until(|reader| !reader.head.is_empty()).await;
-        assert!(reader.head.starts_with("HTTP/1.1 200"), "{}", reader.head);
-        // What is appended from now on is after the stream's beginning.
-        reader.until(|reader| reader.last.is_some()).await;
-        reader
-    }
-
-    async fn until(&mut self, done: impl Fn(&Self) -> bool) {
-        let reading = async {
-            while !done(self) {
-                assert!(!self.ended, "the stream ended first: {}", String::from_utf8_lossy(&self.raw));
-                self.more().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, reading).await.expect("in time");
-    }
-
-    async fn end(&mut self) {
-        let reading = async {
-            while !self.ended {
-                self.more().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, reading).await.expect("an end in time");
-    }
-
-    async fn more(&mut self) {
-        let mut bytes = [0; 16_384];
-        let count = self.stream.read(&mut bytes).await.unwrap_or(0);
-        self.raw.extend_from_slice(&bytes[..count]);
-        if self.head.is_empty() {
-            let Some(end) = self.raw.windows(4).position(|window| window == b"\r\n\r\n") else {
-                assert!(count > 0, "no head");
-                return;
-            };
-            self.head = String::from_utf8(self.raw.drain(..end + 4).collect()).unwrap().to_ascii_lowercase();
-            self.head.replace_range(..8, "HTTP/1.1");
-        }
-        // Chunks, each with its length before it.
-        while let Some(line) = self.raw[self.taken..].windows(2).position(|window| window == b"\r\n") {
-            let length = std::str::from_utf8(&self.raw[self.taken..self.taken + line]).unwrap();
-            let length = usize::from_str_radix(length, 16).unwrap();
-            let (from, to) = (self.taken + line + 2, self.taken + line + 2 + length);
-            if self.raw.len() < to + 2 {
-                break;
-            }
-            self.taken = to + 2;
-            self.ended |= length == 0;
-            let text = String::from_utf8(self.raw[from..to].to_vec()).unwrap();
-            assert!(text.is_empty() || text.ends_with("\n\n"), "whole events only: {text}");
-            text.split_terminator("\n\n").for_each(|block| self.take(block));
-        }
-        self.ended |= count == 0;
-    }
-
-    fn take(&mut self, block: &str) {
-        let (mut event, mut data) = (String::new(), None);
-        for line in block.lines() {
-            match line.split_once(':').expect("a field or a comment") {
-                ("", _) => self.comments += 1,
-                ("id", id) => self.last = Some(id.trim().parse().unwrap()),
-                ("event", name) => name.trim().clone_into(&mut event),
-                ("data", json) => data = Some(serde_json::from_str(json).unwrap()),
-                ("retry", time) => assert_eq!(time.trim(), "2000"),
-                other => panic!("{other:?}"),
-            }
-        }
-        if let Some(data) = data {
-            self.events.push(Seen { id: self.last.unwrap(), event, data });
-        }
-    }
-
-    fn ids(&self) -> Vec<u64> {
-        self.events.iter().map(|event| event.id).collect()
-    }
-}
-
-fn following() -> Setting {
-    let streams = StreamBounds { pace: Duration::from_millis(50), ..StreamBounds::default() };
-    Setting { follow: true, streams, ..Setting::default() }
-}
 
 /// The places of the entries that are events, as the ledger has them.
 async fn expected(world: &World, after: u64) -> Vec<u64> {
@@ -144,24 +24,6 @@ async fn expected(world: &World, after: u64) -> Vec<u64> {
     use EntryType::{Attribution, Capture, Gap, Observation, Outcome};
     let shown = |entry: &&Entry| matches!(entry.entry_type(), Capture | Observation | Outcome | Attribution | Gap);
     entries.iter().filter(shown).map(Entry::index).collect()
-}
-
-/// The looks of a stream: what each says it is, and what it counts.
-async fn looks(world: &World, from: u64) -> Vec<(String, Entry)> {
-    let size = world.test.archive.head_size().await.unwrap();
-    let mut looks = Vec::new();
-    for entry in world.test.archive.entries(from..size).await.unwrap() {
-        if entry.entry_type() == EntryType::Access {
-            assert_eq!(entry.detail()["operation"], "events.follow");
-            let content = world.test.archive.content(&entry).await.unwrap().unwrap();
-            looks.push((content.text("query").unwrap().to_owned(), entry));
-        }
-    }
-    looks
-}
-
-async fn ended(world: &World) {
-    until("the streams end", || world.instance.streaming.is_empty()).await;
 }
 
 #[tokio::test]
@@ -407,128 +269,6 @@ async fn what_cannot_be_meant_is_refused_with_what_would_be_right() {
     let last = world.test.archive.head_size().await.unwrap() - 1;
     let call = world.get("/v1/events?after=0&wait=false").officer(&officer).header("last-event-id", &last.to_string());
     assert!(!call.send().await.text().contains("event: gap"));
-}
-
-#[tokio::test]
-async fn a_revoked_or_expired_token_ends_the_stream_within_seconds() {
-    let world = World::with(following()).await;
-    let (olga, otto) = (world.officer(&["compliance"]).await, world.officer(&["compliance"]).await);
-    use muniment::record::{Clock as _, Timestamp};
-    let end = Timestamp::from_unix_micros(world.test.clock.now().unix_micros() + 60_000_000).unwrap();
-    let short = world.officer_within(&["compliance"], &Limits { expires_at: Some(end), ..Limits::default() }).await;
-    let mut readers = Vec::new();
-    for officer in [&olga, &otto, &short] {
-        readers.push(Reader::open(world.instance.address, officer, "", None).await);
-    }
-    let begun = std::time::Instant::now();
-    world.test.archive.revoke_officer(by(), olga.id).await.unwrap();
-    readers[0].end().await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    let begun = std::time::Instant::now();
-    world.test.clock.step_forward(Duration::from_secs(61));
-    readers[2].end().await;
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    for reader in [&readers[0], &readers[2]] {
-        assert!(String::from_utf8_lossy(&reader.raw).contains(": ended, refused"));
-    }
-    // Nobody else's.
-    assert!(!readers[1].ended);
-}
-
-#[tokio::test]
-async fn a_token_for_some_advisors_follows_those_and_nobody_else() {
-    let world = World::with(following()).await;
-    let (ada, bert) = (advisor(1), advisor(2));
-    let officer = world.officer_within(&["compliance"], &Limits { advisors: vec![ada], ..Limits::default() }).await;
-    for path in ["/v1/events".to_owned(), format!("/v1/events?advisor={bert}")] {
-        world.get(&path).officer(&officer).send().await.problem(403, "out-of-scope");
-    }
-    let mut reader = Reader::open(world.instance.address, &officer, &format!("?advisor={ada}"), None).await;
-    keep(&world.test, &[bert], &[], &[]).await;
-    let ours = keep(&world.test, &[ada], &[], &[]).await;
-    reader.until(|reader| !reader.events.is_empty()).await;
-    assert_eq!(reader.ids(), [ours.index]);
-}
-
-#[tokio::test]
-async fn the_end_of_the_service_ends_streams_at_once_and_is_on_record() {
-    let world = World::with(following()).await;
-    let officer = world.officer(&["compliance"]).await;
-    let begun = world.test.archive.head_size().await.unwrap();
-    let mut reader = Reader::open(world.instance.address, &officer, "", None).await;
-    let since = std::time::Instant::now();
-    world.instance.draining.cancel();
-    world.instance.stop.cancel();
-    reader.end().await;
-    assert!(String::from_utf8_lossy(&reader.raw).contains(": ended, stopping"));
-    until("the listener ends", || world.instance.serving.is_finished()).await;
-    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
-    ended(&world).await;
-    let (said, _entry) = looks(&world, begun).await.pop().unwrap();
-    assert!(said.contains("&part=ended&why=stopping&"), "{said}");
-}
-
-#[tokio::test]
-async fn an_officer_has_so_many_streams_and_others_have_theirs_and_none_takes_a_slot() {
-    let streams = StreamBounds { each: 2, all: 3, ..StreamBounds::default() };
-    let world = World::with(Setting { streams, slots: 1, ..following() }).await;
-    let (olga, otto) = (world.officer(&["compliance"]).await, world.officer(&["compliance"]).await);
-    let first = Reader::open(world.instance.address, &olga, "", None).await;
-    let _second = Reader::open(world.instance.address, &olga, "", None).await;
-    let refused = world.get("/v1/events").officer(&olga).send().await;
-    let problem = refused.problem(429, "too-many-streams");
-    assert!(problem["detail"].as_str().unwrap().starts_with("2 event streams"), "{problem}");
-    assert_eq!(refused.header("retry-after"), Some("2"));
-    assert_documented(&document(&world).await, "/v1/events", "/v1/events", &refused);
-    let _third = Reader::open(world.instance.address, &otto, "", None).await;
-    world.get("/v1/events").officer(&otto).send().await.problem(503, "busy");
-    assert_eq!(world.get("/v1/gaps").officer(&olga).send().await.status, 200, "requests have their slot");
-    drop(first);
-    until("the place is given back", || world.instance.streaming.len() == 2).await;
-    let _fourth = Reader::open(world.instance.address, &olga, "", None).await;
-}
-
-#[tokio::test]
-async fn a_silent_stream_says_that_it_lives_and_outlives_the_stall_guard() {
-    let mut setting = super::limits::short();
-    let keep_alive = Duration::from_millis(200);
-    (setting.follow, setting.streams) = (true, StreamBounds { keep_alive, ..following().streams });
-    let world = World::with(setting).await;
-    let officer = world.officer(&["compliance"]).await;
-    let mut reader = Reader::open(world.instance.address, &officer, "?events=record", None).await;
-    // Longer than a connection may stand still.
-    let begun = std::time::Instant::now();
-    reader.until(|reader| reader.comments >= 8).await;
-    assert!(begun.elapsed() > Duration::from_millis(1_200));
-    assert!(reader.events.is_empty());
-    // Its cursor went over what it did not ask for.
-    let index = world.test.archive.append(gap(&world.test, "outage")).await.unwrap().index;
-    reader.until(|reader| reader.last >= Some(index)).await;
-    assert!(reader.events.is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_reads_nothing_is_ended_and_gives_the_place_back() {
-    let mut setting = super::limits::short();
-    (setting.follow, setting.streams) = (true, StreamBounds { stall: Duration::from_secs(1), ..following().streams });
-    let world = World::with(setting).await;
-    let officer = world.officer(&["compliance"]).await;
-    let long: Vec<String> =
-        (0..500).map(|number| format!("flag_{number}_that_is_about_as_long_as_a_word_may_be")).collect();
-    for _ in 0..300 {
-        keep(&world.test, &[advisor(1)], &[("flags", json!(long))], &[]).await;
-    }
-    world.project().await;
-    let mut stream = TcpStream::connect(world.instance.address).await.unwrap();
-    let request =
-        format!("GET /v1/events?after=0 HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\r\n", officer.token);
-    stream.write_all(request.as_bytes()).await.unwrap();
-    until("the stream begins", || !world.instance.streaming.is_empty()).await;
-    let begun = std::time::Instant::now();
-    ended(&world).await;
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
-    let mut rest = Vec::new();
-    let _cut = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("it was hung up on");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,5 +12,6 @@ mod http2;
 mod import;
 mod life;
 mod revoked;
+mod shapes;
 pub(crate) mod support;
 mod unlisted;
