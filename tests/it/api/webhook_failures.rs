@@ -3,20 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use muniment::archive::{Append as _, Limits};
+use muniment::archive::Limits;
 use muniment::record::{Clock as _, Timestamp};
 use muniment::settings;
 use serde_json::json;
 
 use super::receiver::{Act, Receiver, indices};
-use super::webhooks::{deliveries, delivering, disabled, looks, path_of, send, set_up, state};
+use super::webhooks::{deliveries, delivering, disabled, looks, lose, path_of, send, set_up, state};
 use super::world::{Setting, World, by, webhooks};
 use crate::support::sound::assert_sound;
-use crate::support::submissions::gap;
-
-async fn lose(world: &World) -> u64 {
-    world.test.archive.append(gap(&world.test, "outage")).await.unwrap().index
-}
 
 fn with(webhooks: settings::Webhooks) -> Setting {
     Setting { webhooks, ..delivering() }

@@ -2,20 +2,15 @@
 
 use std::time::Duration;
 
-use muniment::archive::{Append as _, Outcome};
+use muniment::archive::Outcome;
 use muniment::record::{Ids as _, WebhookId};
 use muniment::settings;
 use serde_json::json;
 
 use super::receiver::{Act, Receiver, indices};
-use super::webhooks::{delivering, looks, path_of, send, set_up};
+use super::webhooks::{delivering, looks, lose, path_of, send, set_up};
 use super::world::{Setting, World, webhooks};
 use crate::support::sound::assert_sound;
-use crate::support::submissions::gap;
-
-async fn lose(world: &World) -> u64 {
-    world.test.archive.append(gap(&world.test, "outage")).await.unwrap().index
-}
 
 async fn holder(connection: &mut sqlx::PgConnection) -> Option<uuid::Uuid> {
     sqlx::query_scalar("select holder from delivery.positions").fetch_one(connection).await.unwrap()

@@ -37,6 +37,11 @@ pub(super) fn path_of(webhook: &Value) -> String {
     format!("/v1/webhooks/{}", webhook["id"].as_str().unwrap())
 }
 
+/// Something that is an event; answers with its place.
+pub(super) async fn lose(world: &World) -> u64 {
+    world.test.archive.append(gap(&world.test, "outage")).await.unwrap().index
+}
+
 /// Its state, as the API has it.
 pub(super) async fn state(world: &World, officer: &Officer, webhook: &Value) -> Value {
     world.get(&path_of(webhook)).officer(officer).send().await.json(200)
