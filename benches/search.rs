@@ -258,22 +258,30 @@ struct Measured {
     found: u64,
 }
 
-async fn measure(archive: &Archive, firm: &Firm, size: u64, question: &Question) -> Measured {
-    let mut times = Vec::new();
-    let mut found = 0;
+impl Measured {
+    fn new(mut times: Vec<f64>, found: u64) -> Self {
+        times.sort_by(f64::total_cmp);
+        let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
+        Self { median: at(50), p95: at(95), found }
+    }
+}
+
+/// Asks each archive in turn, so that what disturbs one disturbs all.
+async fn measure(laid: &[Laid], question: &Question) -> Vec<Measured> {
+    let mut all = vec![(Vec::new(), 0); laid.len()];
     let begun = Instant::now();
     for nth in 0..TIMES {
-        let started = Instant::now();
-        found = found.max(ask(archive, firm, size, question, nth).await);
-        times.push(started.elapsed().as_secs_f64() * 1e3);
+        for (of, (times, found)) in laid.iter().zip(&mut all) {
+            let started = Instant::now();
+            *found = ask(&of.archive, &of.firm, of.size, question, nth).await.max(*found);
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+        }
         // A slow one is not asked for minutes.
         if nth >= 20 && begun.elapsed() > Duration::from_secs(20) {
             break;
         }
     }
-    times.sort_by(f64::total_cmp);
-    let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
-    Measured { median: at(50), p95: at(95), found }
+    all.into_iter().map(|(times, found)| Measured::new(times, found)).collect()
 }
 
 /// A post as a device sends it, with two sealed fields.
@@ -366,51 +374,52 @@ async fn make(embedded: &Embedded, firm: Firm, dir: &Path) -> u64 {
     size
 }
 
-/// Measures one size; without `appending`, the archive stays as it is.
-async fn of_size(records: u64, dir: &Path, only: &str, appending: bool) -> Vec<Measured> {
-    let firm = Firm::large(records);
-    let embedded = Embedded::start(&dir.join("data/postgres"), None).await.unwrap();
-    let size = make(&embedded, firm, dir).await;
-    println!("{records} records");
-    let ids = Arc::new(CountedIds(AtomicU64::new(0)));
-    let archive = Archive::open(Options {
-        service: embedded.service().clone(),
-        data_dir: dir.to_owned(),
-        blobs: dir.join("blobs"),
-        master: master(),
-        signing: SigningKey::new("bench.example/ledger", &[9; 32]).unwrap(),
-        clock: Arc::new(SystemClock),
-        ids: Arc::<CountedIds>::clone(&ids),
-        metrics: Arc::new(Metrics::new()),
-        connections: 4,
-        append_timeout: Duration::from_secs(30),
-        durable: true,
-    })
-    .await
-    .unwrap();
-    archive.catch_up().await.unwrap();
-    let mut all = Vec::new();
-    for question in asked(only) {
-        let measured = measure(&archive, &firm, size, question).await;
-        println!(
-            "  {:32} {:9.2} ms, p95 {:9.2} ms, finds {}",
-            question.name, measured.median, measured.p95, measured.found
-        );
-        all.push(measured);
+/// An archive of one size, open.
+struct Laid {
+    firm: Firm,
+    size: u64,
+    embedded: Embedded,
+    archive: Archive,
+    ids: Arc<CountedIds>,
+}
+
+impl Laid {
+    async fn open(records: u64, dir: &Path) -> Self {
+        let firm = Firm::large(records);
+        let embedded = Embedded::start(&dir.join("data/postgres"), None).await.unwrap();
+        let size = make(&embedded, firm, dir).await;
+        let ids = Arc::new(CountedIds(AtomicU64::new(0)));
+        let archive = Archive::open(Options {
+            service: embedded.service().clone(),
+            data_dir: dir.to_owned(),
+            blobs: dir.join("blobs"),
+            master: master(),
+            signing: SigningKey::new("bench.example/ledger", &[9; 32]).unwrap(),
+            clock: Arc::new(SystemClock),
+            ids: Arc::<CountedIds>::clone(&ids),
+            metrics: Arc::new(Metrics::new()),
+            connections: 4,
+            append_timeout: Duration::from_secs(30),
+            durable: true,
+        })
+        .await
+        .unwrap();
+        archive.catch_up().await.unwrap();
+        Self { firm, size, embedded, archive, ids }
     }
-    if appending {
-        let follower = Follower::start(&archive);
-        let alone = appends(&archive, &ids, firm, size, 0).await;
-        let beside = appends(&archive, &ids, firm, size, 2).await;
+
+    async fn append(&self) {
+        let Self { archive, ids, firm, size, .. } = self;
+        let follower = Follower::start(archive);
+        let alone = appends(archive, ids, *firm, *size, 0).await;
+        let beside = appends(archive, ids, *firm, *size, 2).await;
         println!(
-            "  appends of {WAITERS} devices: {alone:.0}/s alone, {beside:.0}/s while two search, ratio {:.2}",
+            "{} records: appends of {WAITERS} devices: {alone:.0}/s alone, {beside:.0}/s while two search, ratio {:.2}",
+            firm.records,
             beside / alone
         );
         follower.stop().await;
     }
-    archive.close().await;
-    embedded.stop().await;
-    all
 }
 
 /// The questions with this in their name.
@@ -431,28 +440,41 @@ fn main() {
     if sizes.is_empty() {
         sizes = vec![10_000, 1_000_000];
     }
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut first: Option<Vec<Measured>> = None;
-    for size in sizes {
-        let scratch = tempfile::tempdir().unwrap();
-        let dir = keep.as_ref().map_or_else(|| scratch.path().to_owned(), |keep| keep.join(size.to_string()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let measured = runtime.block_on(of_size(size, &dir, &only, keep.is_none()));
-        let Some(before) = &first else {
-            first = Some(measured);
-            continue;
-        };
-        for ((question, now), before) in asked(&only).zip(&measured).zip(before) {
-            let ratio = now.p95 / before.p95;
-            let verdict = match question.grows {
-                true => "",
-                false if ratio <= GOAL => " (goal 3: met)",
-                false => " (goal 3: MISSED)",
-            };
-            println!(
-                "{:34} p95 {:9.2} ms at {size}, {ratio:6.2} times that of the first size{verdict}",
-                question.name, now.p95
-            );
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = keep.as_deref().unwrap_or(scratch.path());
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut laid = Vec::new();
+        for records in sizes {
+            let dir = dir.join(records.to_string());
+            std::fs::create_dir_all(&dir).unwrap();
+            laid.push(Laid::open(records, &dir).await);
         }
+        for question in asked(&only) {
+            report(&laid, question, &measure(&laid, question).await);
+        }
+        for of in laid {
+            // What is kept stays as it is.
+            if keep.is_none() {
+                of.append().await;
+            }
+            of.archive.close().await;
+            of.embedded.stop().await;
+        }
+    });
+}
+
+fn report(laid: &[Laid], question: &Question, measured: &[Measured]) {
+    println!("{}", question.name);
+    for (of, now) in laid.iter().zip(measured) {
+        let ratio = now.p95 / measured[0].p95;
+        let verdict = match question.grows {
+            true => "",
+            false if ratio <= GOAL => " (goal 3: met)",
+            false => " (goal 3: MISSED)",
+        };
+        println!(
+            "  {:>9} records {:9.2} ms, p95 {:9.2} ms, {ratio:6.2} times that of the first, finds {}{verdict}",
+            of.firm.records, now.median, now.p95, now.found
+        );
     }
 }

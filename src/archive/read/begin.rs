@@ -80,9 +80,9 @@ struct Guess {
 }
 
 impl RecordFilter {
-    /// Whether something is asked whose frequency the database guesses.
+    /// Whether something is asked whose frequency the database guesses, and that is worth looking for.
     const fn is_guessed(&self) -> bool {
-        self.words.is_some() || self.recipient.is_some()
+        self.words.is_some() || self.recipient.is_some() && !self.is_narrow()
     }
 
     /// Whether something else is asked that finds the few records that it holds of by itself.

@@ -17,6 +17,9 @@ use crate::archive::row::number;
 use crate::archive::words::{self, WordQuery};
 use crate::record::{AccountId, AdvisorId, DeviceId, Timestamp};
 
+/// Records that are ranked at most, which is what a second is enough for.
+const RANKED_MOST: i64 = 10_000;
+
 /// Which records. Everything that is given must hold.
 #[derive(Debug, Clone, Default)]
 pub struct RecordFilter {
@@ -58,7 +61,7 @@ pub struct RecordFilter {
     pub words: Option<WordQuery>,
     /// In `text`, diacritics count.
     pub exact: bool,
-    /// The best matches of `words` first, and no more than one slice of them; the slice's bounds and order do not count.
+    /// The best matches of `words` among the newest 10,000 that fit first, and no more than one slice of them.
     pub by_relevance: bool,
     /// As things stood when the ledger had this many entries.
     pub as_of: Option<u64>,
@@ -83,16 +86,32 @@ impl RecordFilter {
 
     /// The question for a run of records, in ledger order or the best matches first; about these places only, where they are given.
     pub(super) fn query(&self, run: &Run, places: Places, acting: Option<&Acting>) -> Question {
+        if let Some(words) = self.words.as_ref().filter(|_words| self.by_relevance) {
+            return self.ranked(words, run, places, acting);
+        }
         let mut query = QueryBuilder::new("select r.* from ");
         self.push_source(&mut query);
         self.push_where(&mut query, &run.places, places, acting);
-        query.push(" order by ");
-        if let Some(words) = self.words.as_ref().filter(|_words| self.by_relevance) {
-            // Cover density, so that words close to each other count for more, over the logarithm of the length.
-            query.push("(select max(ts_rank_cd(c.words, ").push_bind(words.to_tsquery());
-            query.push("::tsquery, 1)) from projection.communications c where c.record = r.record) desc nulls last, ");
-        }
-        query.push(self.place()).push(if run.newest_first { " desc" } else { "" });
+        query.push(" order by ").push(self.place()).push(if run.newest_first { " desc" } else { "" });
+        query.push(" limit ").push_bind(i64::from(run.limit));
+        query
+    }
+
+    /// The question for the best matches among the newest [`RANKED_MOST`] that fit.
+    fn ranked(&self, words: &WordQuery, run: &Run, places: Places, acting: Option<&Acting>) -> Question {
+        let mut query = QueryBuilder::new("with found as materialized (select r.* from ");
+        self.push_source(&mut query);
+        self.push_where(&mut query, &run.places, places, acting);
+        query.push(" order by ").push(self.place()).push(" desc limit ").push_bind(RANKED_MOST + 1);
+        query
+            .push("), hit as materialized (select * from found order by entry_index desc limit ")
+            .push_bind(RANKED_MOST);
+        query.push(") select r.*, (select min(entry_index) from hit having (select count(*) from found) > ");
+        query.push_bind(RANKED_MOST).push(") as ranked_from from hit r order by ");
+        // Cover density, so that words close to each other count for more, over the logarithm of the length.
+        query.push("(select max(ts_rank_cd(c.words, ").push_bind(words.to_tsquery());
+        query.push("::tsquery, 1)) from projection.communications c where c.record = r.record) desc nulls last, ");
+        query.push("r.entry_index").push(if run.newest_first { " desc" } else { "" });
         query.push(" limit ").push_bind(i64::from(run.limit));
         query
     }

@@ -214,6 +214,24 @@ impl Archive {
         rows.iter().map(record).collect()
     }
 
+    /// The best matches of the filter's words, and the place of the oldest record that was ranked where older ones were not.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn best_records(
+        &self,
+        filter: &RecordFilter,
+        slice: Slice,
+    ) -> Result<(Vec<RecordRow>, Option<u64>), ArchiveError> {
+        let filter = RecordFilter { by_relevance: filter.words.is_some(), ..filter.clone() };
+        let rows = self.run(&filter, &Run::of(&slice, filter.as_of)).await?;
+        let ranked_from = match rows.first().filter(|_row| filter.by_relevance) {
+            Some(row) => counted(row, "ranked_from")?,
+            None => None,
+        };
+        Ok((rows.iter().map(record).collect::<Result<_, _>>()?, ranked_from))
+    }
+
     /// Records of a range of places that fit the filter, oldest first.
     ///
     /// # Errors

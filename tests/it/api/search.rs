@@ -121,6 +121,7 @@ async fn explain_says_where_and_how_and_relevance_puts_the_best_first() {
     let answered = answer(&world, &officer, &best).await;
     assert_eq!(answered["records"][0]["id"], near.to_string());
     assert_eq!((&answered["next"], answered["records"][0].get("matches")), (&Value::Null, None));
+    assert_eq!(answered["ranked_from"], Value::Null, "all that fit were ranked");
     assert_eq!(found(&world, &officer, &[("words", "guarantee returns"), ("sort", "ledger")]).await, [far, near]);
 }
 

@@ -90,7 +90,7 @@ pub(in crate::api) struct Filters {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct Showing {
-    /// `ledger` (the default) or `relevance`: the best matches of `words`, on one page
+    /// `ledger` (the default) or `relevance`: the best matches of `words` among the newest 10,000 records that fit, on one page
     #[param(value_type = Option<String>)]
     pub(super) sort: Option<Sort>,
     /// `true`: each record says where it holds what `text` and `words` look for. Needs either of them

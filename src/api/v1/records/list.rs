@@ -27,6 +27,9 @@ pub(in crate::api) struct Records {
     next: Option<u64>,
     /// The address of the next page, with everything that was asked, `as_of` too.
     next_page: Option<String>,
+    /// With `sort=relevance`, the place of the oldest record that was ranked, where older ones were not: of what fits, the newest 10,000
+    /// are.
+    ranked_from: Option<u64>,
     /// The size of the ledger that was asked about; none where it is how things stand now.
     as_of: Option<u64>,
 }
@@ -74,7 +77,10 @@ pub(in crate::api) async fn list(
     let mut seen = Seen { advisor: filter.advisor, query: typed.clone(), ..Seen::default() };
     let admission = caller.admit(&api, operation, &seen).await?;
     let as_of = api.check_as_of(filter.as_of).await?;
-    let rows = api.archive.records(&filter, page.into()).await?;
+    let (rows, ranked_from) = match filter.by_relevance {
+        true => api.archive.best_records(&filter, page.into()).await?,
+        false => (api.archive.records(&filter, page.into()).await?, None),
+    };
     seen.count = rows.len();
     seen.records = rows.iter().map(|row| row.record).collect();
     let next = page.next(&rows, |row| row.index).filter(|_next| !filter.by_relevance);
@@ -85,5 +91,5 @@ pub(in crate::api) async fn list(
         FoundRecord { record: row.into(), matches: found }
     });
     let records = records.collect();
-    Ok(Json(api.show(admission, &seen, Withheld::new(Records { records, next, next_page, as_of })).await?))
+    Ok(Json(api.show(admission, &seen, Withheld::new(Records { records, next, next_page, ranked_from, as_of })).await?))
 }
