@@ -29,21 +29,32 @@ impl Role {
 }
 
 /// How long a statement may take on the server; and how long a transaction may stand idle, so that a process that hangs cannot
-/// keep the head locked.
+/// keep what it has locked.
 const STATEMENT: Duration = Duration::from_secs(30);
-const IDLE_IN_TRANSACTION: &str = "10s";
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
+/// The same of the writer, as a part of its patience. All who append wait for the head, so this has to be well below what they wait:
+/// whoever hangs or is cut off with the head locked delays the others, and makes none of them refuse. Between two statements of the
+/// writer's there is nothing but putting a group together; should that ever take longer, it begins again on another connection.
+const IDLE_WRITER: f32 = 0.25;
+const SHORTEST_IDLE_WRITER: Duration = Duration::from_millis(250);
+const LONGEST_IDLE_WRITER: Duration = Duration::from_millis(2500);
 /// A connection attempt that takes longer than this has failed.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// The login, working as `role`. The role is taken as the session starts, so it costs no round trip. Nothing is compiled: that takes
-/// longer than most questions, which only look as if they cost much.
+/// longer than most questions, which only look as if they cost much. The server notices by itself when the machine at the other end has
+/// gone without a word.
 pub(super) fn options(login: &PgConnectOptions, role: Role, statement: Duration) -> PgConnectOptions {
     login.clone().application_name(&format!("muniment {}", role.name())).options([
         ("role", role.name()),
         ("timezone", "UTC"),
         ("statement_timeout", &statement.as_millis().to_string()),
-        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+        ("idle_in_transaction_session_timeout", &IDLE_IN_TRANSACTION.as_millis().to_string()),
         ("jit", "off"),
+        ("tcp_keepalives_idle", "10"),
+        ("tcp_keepalives_interval", "5"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "25000"),
     ])
 }
 
@@ -61,10 +72,15 @@ pub(super) fn pool(login: &PgConnectOptions, role: Role, most: u32) -> PgPool {
 }
 
 /// One connection for the writer. Its statements are planned once: planning them for each set of values would cost more than
-/// running them. Tables that were small then may be large now, so nothing is planned to be read from end to end.
-pub(super) async fn writer(login: &PgConnectOptions, statement: Duration) -> Result<PgConnection, sqlx::Error> {
-    let options = options(login, Role::Append, statement)
-        .options([("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")]);
+/// running them. Tables that were small then may be large now, so nothing is planned to be read from end to end. A statement ends
+/// before the patience of those who wait for it does.
+pub(super) async fn writer(login: &PgConnectOptions, patience: Duration) -> Result<PgConnection, sqlx::Error> {
+    let idle = patience.mul_f32(IDLE_WRITER).clamp(SHORTEST_IDLE_WRITER, LONGEST_IDLE_WRITER);
+    let options = options(login, Role::Append, patience.mul_f32(0.8)).options([
+        ("idle_in_transaction_session_timeout", idle.as_millis().to_string().as_str()),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+    ]);
     match tokio::time::timeout(CONNECT, options.connect()).await {
         Ok(connected) => connected,
         Err(_elapsed) => Err(sqlx::Error::PoolTimedOut),

@@ -32,12 +32,7 @@ const STATEMENT: Duration = Duration::from_secs(5);
 impl Archive {
     /// Takes the turn; none where another process has it.
     pub(super) async fn turn(&self, duty: Duty) -> Result<Option<Turn>, ArchiveError> {
-        // The server notices by itself when the process at the other end has gone without a word.
-        let options = connect::options(&self.parts.options.service, Role::Append, STATEMENT).options([
-            ("tcp_keepalives_idle", "10"),
-            ("tcp_keepalives_interval", "5"),
-            ("tcp_keepalives_count", "3"),
-        ]);
+        let options = connect::options(&self.parts.options.service, Role::Append, STATEMENT);
         let connected = tokio::time::timeout(connect::CONNECT, options.connect()).await;
         let mut connection = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
         let taken: bool =

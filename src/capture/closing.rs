@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::RecallError;
 use super::core::Core;
 use super::retry::{RESTORED, Retries};
+use super::{NoAnswer, RecallError};
 use crate::record::Timestamp;
 
 const PAUSE: Duration = Duration::from_secs(600);
@@ -90,7 +90,7 @@ impl Core {
             let ours: Vec<_> = found.iter().filter(|one| !self.open.lock().contains(&one.capture)).collect();
             for unfinished in &ours {
                 self.open.lock().insert(unfinished.capture);
-                self.keep_at_last(self.unknown_outcome(unfinished)).await;
+                self.keep_at_last(self.outcome_without_answer(unfinished, NoAnswer::Restart)).await;
                 closed += 1;
             }
             // What was closed stays in `open`: a projection that lags would bring it again.

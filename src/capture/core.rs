@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::accounts::{self, Accounts, Learned};
+use super::doubts::Doubts;
 use super::facts::unclassified;
 use super::gaps::Gaps;
 use super::lane::Lane;
@@ -58,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) own_items: Arc<Semaphore>,
     /// Captures whose outcome this process will still write.
     pub(crate) open: Mutex<HashSet<EntryId>>,
+    /// Captures that were refused and may be on record all the same.
+    pub(crate) doubts: Doubts,
     pub(crate) answers: Lane<(Open, Answer)>,
     /// For answers that found no room, without their bodies.
     pub(crate) late_answers: Lane<(Open, Answer)>,

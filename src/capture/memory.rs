@@ -194,6 +194,11 @@ impl Recall for MemoryJournal {
         Box::pin(async move { Ok(unfinished) })
     }
 
+    fn on_record<'a>(&'a self, entries: &'a [EntryId]) -> BoxFuture<'a, Result<HashSet<EntryId>, RecallError>> {
+        let there = self.entries().iter().map(Entry::id).filter(|id| entries.contains(id)).collect();
+        Box::pin(async move { Ok(there) })
+    }
+
     fn repeatable(&self, since: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Repeatable>, RecallError>> {
         let captures = self.entries_of(EntryType::Capture);
         let recent = captures.iter().rev().filter(|entry| entry.at() >= since && said(entry, "method").is_some());

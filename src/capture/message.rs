@@ -13,7 +13,7 @@ use super::observe::{Scene, Sighting};
 use super::outcome::Open;
 use super::recognizer::Purpose;
 use super::seal::SealingError;
-use super::write::{refusal, sealing_refusal};
+use super::write::sealing_refusal;
 use super::{Answer, Gap, GapCause, NoAnswer, Refusal, RefusalReason};
 use crate::archive::Submission;
 use crate::exchange::{Connection, Message, Opcode, RequestHead, Scrub, ScrubbedMessage};
@@ -97,10 +97,7 @@ impl Core {
                     core.close(open, Answer::None(NoAnswer::Message));
                     Ok(())
                 }
-                Err(error) => {
-                    core.open.lock().remove(&open.capture);
-                    Err(refusal(&error))
-                }
+                Err(error) => Err(core.not_kept(&open, &error)),
             }
         });
         appended.await.unwrap_or_else(|_gone| Err(Refusal::new(RefusalReason::Stopping, "the service is stopping")))

@@ -15,6 +15,7 @@ mod attachments;
 mod attribution;
 mod closing;
 mod core;
+mod doubts;
 mod entropy;
 mod facts;
 #[cfg(any(test, fuzzing))]

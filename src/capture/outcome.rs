@@ -192,13 +192,13 @@ impl Core {
         }))
     }
 
-    /// Closes a capture whose answer nobody knows any more.
-    pub(crate) fn unknown_outcome(&self, unfinished: &super::Unfinished) -> Submission {
+    /// Closes a capture that has no answer, or none that anybody knows any more.
+    pub(crate) fn outcome_without_answer(&self, unfinished: &super::Unfinished, why: NoAnswer) -> Submission {
         let mut detail = Map::new();
         let mut put = |name: &str, value: String| detail.insert(name.to_owned(), value.into());
         put("capture", unfinished.capture.to_string());
-        put("cause", NoAnswer::Restart.to_string());
-        put("state", "unknown".to_owned());
+        put("cause", why.to_string());
+        put("state", state_of(why).to_owned());
         Submission::plain(Draft {
             id: EntryId::new(self.ids.fresh()),
             entry_type: EntryType::Outcome,

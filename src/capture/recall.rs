@@ -1,7 +1,9 @@
 //! What capture asks of the archive besides appending: what is on record already.
 //!
-//! Answers come from projections, which may lag a little behind the ledger; what this process itself did in the meantime,
+//! Answers come from projections (but where said otherwise), which may lag a little behind the ledger; what this process itself did in the meantime,
 //! capture remembers. So a wrong "no" costs a second copy or a link that is not made, never a record.
+
+use std::collections::HashSet;
 
 use futures_util::future::BoxFuture;
 
@@ -69,6 +71,9 @@ pub struct Repeatable {
 pub trait Recall: Send + Sync {
     /// Captures of this source, captured before `before`, that have no outcome, oldest first, at most `limit`.
     fn unfinished(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Unfinished>, RecallError>>;
+
+    /// Which of these entries are in the ledger itself.
+    fn on_record<'a>(&'a self, entries: &'a [EntryId]) -> BoxFuture<'a, Result<HashSet<EntryId>, RecallError>>;
 
     /// Captures of requests since then, by any device, newest first, at most `limit`.
     fn repeatable(&self, since: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Repeatable>, RecallError>>;

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::accounts::Accounts;
 use super::core::{Core, Rules};
+use super::doubts::Doubts;
 use super::gaps::Gaps;
 use super::lane::lane;
 use super::observe::Sighting;
@@ -89,7 +90,7 @@ pub struct CaptureParts {
 /// Capture in service. One value; end it with [`Capture::shut_down`].
 pub struct Capture {
     core: Arc<Core>,
-    /// Replay, gaps, closing: they run until told to stop.
+    /// Replay, gaps, doubts, closing: they run until told to stop.
     endless: TaskTracker,
     /// The lanes: they run until they are closed and empty.
     lanes: TaskTracker,
@@ -128,6 +129,7 @@ impl Capture {
             seen: Seen::default(),
             own_items: Arc::new(Semaphore::new(OWN_ITEMS)),
             open: Mutex::new(HashSet::new()),
+            doubts: Doubts::default(),
             answers,
             late_answers,
             reads,
@@ -155,6 +157,7 @@ impl Capture {
             async move { core.spool.run(stop).await }
         });
         endless.spawn(Arc::clone(&core).close_unfinished(restored, stop_closing.clone()));
+        endless.spawn(Arc::clone(&core).settle_doubts(stop_closing.clone()));
         endless.spawn({
             let (core, stop) = (Arc::clone(&core), stop_gaps.clone());
             async move { core.write_gaps(stop).await }

@@ -13,7 +13,7 @@ use super::recognizer::Purpose;
 use super::retry::Sameness;
 use super::seal::{SealingError, Secret};
 use super::spool::KeepError;
-use super::{Answer, Gap, NoAnswer, Receipt, Refusal, RefusalReason};
+use super::{Answer, Gap, NoAnswer, Receipt, Refusal, RefusalReason, Unfinished};
 use crate::archive::{AppendError, Submission};
 use crate::exchange::{Body, Exchange, Scrubbed};
 use crate::ledger::{Actor, Draft, EntryType};
@@ -209,12 +209,23 @@ impl Core {
         let open = Open { capture, secret, streams, exchange: Some(exchange), network, joined, keep };
         self.open.lock().insert(capture);
         if let Err(error) = self.spool.keep(submission).await {
-            self.open.lock().remove(&capture);
             self.retries.forget(&same, capture, self.now());
-            return Err(refusal(&error));
+            return Err(self.not_kept(&open, &error));
         }
         let closing = Arc::clone(self);
         Ok(Receipt::new(record, move |answer| closing.close(open, answer)))
+    }
+}
+
+impl Core {
+    /// A capture is not known to be durable, so the write is refused.
+    pub(super) fn not_kept(&self, open: &Open, error: &KeepError) -> Refusal {
+        if matches!(error, KeepError::InDoubt(_)) {
+            self.doubt(Unfinished { capture: open.capture, record: open.secret.record, streams: open.streams.clone() });
+        } else {
+            self.open.lock().remove(&open.capture);
+        }
+        refusal(error)
     }
 }
 
@@ -237,8 +248,9 @@ pub(super) fn sealing_refusal(error: &SealingError) -> Refusal {
     Refusal::of(reason, error)
 }
 
-pub(super) fn refusal(error: &KeepError) -> Refusal {
+fn refusal(error: &KeepError) -> Refusal {
     let reason = match error {
+        KeepError::InDoubt(why) => return refusal(why),
         KeepError::Unavailable => RefusalReason::ArchiveUnavailable,
         KeepError::Journal(_) | KeepError::Disk => RefusalReason::SpoolUnavailable,
         KeepError::Pushback => RefusalReason::Overloaded,

@@ -1,5 +1,6 @@
 //! What is on record already, as capture asks for it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -7,7 +8,7 @@ use futures_util::future::BoxFuture;
 use crate::archive::{Archive, ArchiveError, Field, ItemPlace, OwnedAccount, RecentCapture};
 use crate::capture::{KnownAccount, KnownItem, Place, Recall, RecallError, Repeatable, Unfinished};
 use crate::recognize::Party;
-use crate::record::{Digest, FieldName, Timestamp};
+use crate::record::{Digest, EntryId, FieldName, Timestamp};
 
 /// See the module.
 pub(in crate::app) struct ArchiveRecall(pub(in crate::app) Archive);
@@ -32,6 +33,10 @@ impl Recall for ArchiveRecall {
             let open = open.into_iter();
             Ok(open.map(|one| Unfinished { capture: one.entry, record: one.record, streams: one.advisors }).collect())
         })
+    }
+
+    fn on_record<'a>(&'a self, entries: &'a [EntryId]) -> BoxFuture<'a, Result<HashSet<EntryId>, RecallError>> {
+        Box::pin(async move { self.0.which_are_there(entries).await.map_err(failed) })
     }
 
     fn repeatable(&self, since: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Repeatable>, RecallError>> {

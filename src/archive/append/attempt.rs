@@ -34,9 +34,15 @@ impl Writer {
         if locked {
             self.lock_head().await?;
         }
-        let outcome = self.write(batch).await;
+        // The head may have been waited for. What is not begun yet is not begun for those who gave up meanwhile, and were told that
+        // nothing is known.
+        batch.retain(Waiting::is_wanted);
+        let outcome = match batch.is_empty() {
+            false => self.write(batch).await.map(Some),
+            true => Ok(None),
+        };
         if locked {
-            let committed = matches!(outcome, Ok((Written::Moved, ..)));
+            let committed = matches!(outcome, Ok(Some((Written::Moved, ..))));
             let lost = matches!(&outcome, Err(ArchiveError::Database(error))
                                 if write::verdict(error) == Verdict::Unknown);
             if let Some(connection) = self.connection.as_mut().filter(|_| !lost) {
@@ -44,7 +50,8 @@ impl Writer {
             }
         }
         match outcome {
-            Ok((written, appended, moved)) => Ok(self.written(batch, written, appended, moved)),
+            Ok(Some((written, appended, moved))) => Ok(self.written(batch, written, appended, moved)),
+            Ok(None) => Ok(Step::Again),
             Err(ArchiveError::Database(error)) if write::verdict(&error) == Verdict::Duplicate => {
                 self.duplicate(error, batch).await
             }

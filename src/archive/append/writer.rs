@@ -40,6 +40,13 @@ pub(super) struct Waiting {
     pub(super) since: Instant,
 }
 
+impl Waiting {
+    /// Somebody still waits for the answer.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.answers.iter().all(oneshot::Sender::is_closed)
+    }
+}
+
 /// What the writer works with.
 pub(super) struct Tools {
     pub(super) login: PgConnectOptions,
@@ -127,7 +134,7 @@ impl Writer {
             }
             let patience = self.tools.patience;
             // Whoever gave up waiting, before anything of theirs was tried, is not appended behind their back.
-            batch.retain(|waiting| self.uncertain || !waiting.answers.iter().all(oneshot::Sender::is_closed));
+            batch.retain(|waiting| self.uncertain || waiting.is_wanted());
             let (late, rest) = batch.into_iter().partition(|waiting| waiting.since.elapsed() >= patience);
             refuse(late, || AppendError::Unavailable);
             batch = rest;
@@ -193,7 +200,7 @@ impl Writer {
         if self.connection.is_some() {
             return Ok(());
         }
-        let mut connection = connect::writer(&self.tools.login, self.tools.patience.mul_f32(0.8)).await?;
+        let mut connection = connect::writer(&self.tools.login, self.tools.patience).await?;
         sqlx::raw_sql("begin").execute(&mut connection).await?;
         let found = Head::lock(&mut connection, self.head.as_ref(), self.tools.source).await?;
         sqlx::raw_sql("commit").execute(&mut connection).await?;

@@ -1,5 +1,7 @@
 //! What is on record already, for whoever captures: open captures, accounts, items seen before.
 
+use std::collections::HashSet;
+
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::types::Uuid;
@@ -56,6 +58,19 @@ pub struct ItemPlace {
 }
 
 impl Archive {
+    /// Which of these entries are in the ledger.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn which_are_there(&self, entries: &[EntryId]) -> Result<HashSet<EntryId>, ArchiveError> {
+        let ids: Vec<Uuid> = entries.iter().map(|entry| entry.uuid()).collect();
+        let found: Vec<Uuid> = sqlx::query_scalar("select id from ledger.entries where id = any ($1)")
+            .bind(ids)
+            .fetch_all(&self.parts.door)
+            .await?;
+        Ok(found.into_iter().map(EntryId::new).collect())
+    }
+
     /// Captures of this source that have no outcome and were captured by `until`, oldest first. What waited in a spool got its place
     /// in the ledger later.
     ///

@@ -60,6 +60,18 @@ pub enum KeepError {
     /// It cannot be written down.
     #[error(transparent)]
     Codec(#[from] CodecError),
+    /// It may be durable all the same: it was handed over, and nobody knows yet what came of it. Never around an error that is for good.
+    #[error(transparent)]
+    InDoubt(Box<KeepError>),
+}
+
+impl KeepError {
+    fn in_doubt(self) -> Self {
+        match self {
+            Self::Rejected(_) | Self::Codec(_) | Self::InDoubt(_) => self,
+            error => Self::InDoubt(Box::new(error)),
+        }
+    }
 }
 
 /// What a failed append asks for.
@@ -166,6 +178,13 @@ impl Spool {
     /// # Errors
     /// See [`KeepError`]: it is then not known to be durable.
     pub async fn keep(&self, submission: Submission) -> Result<Kept, KeepError> {
+        let mut handed_over = false;
+        let kept = self.keep_somewhere(submission, &mut handed_over).await;
+        kept.map_err(|error| if handed_over { error.in_doubt() } else { error })
+    }
+
+    /// `handed_over` where archive or journal had it in hand when they failed.
+    async fn keep_somewhere(&self, submission: Submission, handed_over: &mut bool) -> Result<Kept, KeepError> {
         // More than once: an outage may end, and another begin, while a submission waits for the gate.
         for _ in 0..3 {
             let mut began = None;
@@ -173,7 +192,10 @@ impl Spool {
                 match self.append(submission.clone()).await.map_err(reaction) {
                     Ok(appended) => return Ok(Kept::Archived(appended)),
                     Err(Reaction::Wait(error) | Reaction::Give(error)) => return Err(error),
-                    Err(Reaction::Spool) => began = self.begin_outage(),
+                    Err(Reaction::Spool) => {
+                        *handed_over = true;
+                        began = self.begin_outage();
+                    }
                 }
             }
             // Nothing goes into the journal but under the gate: else replay could find it empty and let newer ones pass.
@@ -181,6 +203,8 @@ impl Spool {
             if self.is_away() {
                 // Both share an fsync, and the start of the outage stands first.
                 let ((), kept) = tokio::join!(self.note(began), self.spool(&submission));
+                // A frame whose sync failed may be on the disk.
+                *handed_over |= matches!(kept, Err(KeepError::Journal(JournalError::Disk(_)) | KeepError::Disk));
                 return kept;
             }
         }

@@ -21,6 +21,7 @@ mod projections;
 mod publish;
 mod recent;
 mod roles;
+mod silence;
 mod stolen;
 mod tampering;
 mod unreadable;

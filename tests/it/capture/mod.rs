@@ -1,6 +1,7 @@
 //! Capture: an exchange in, a receipt out, and nothing lost between.
 
 mod disk;
+mod doubt;
 mod gaps;
 mod journal;
 mod kill;

@@ -1,6 +1,6 @@
 //! Capture on the real archive: a network that is cut again and again under load, a real spool directory, a real ledger.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use muniment::exchange::{
 };
 use muniment::ledger::{Entry, EntryType};
 use muniment::recognize::{ListedHosts, RuleSet};
-use muniment::record::{AdvisorId, Clock as _, DeviceId, Digest, ExchangeId, Ids as _, RecordId, Timestamp};
+use muniment::record::{AdvisorId, Clock as _, DeviceId, Digest, EntryId, ExchangeId, Ids as _, RecordId, Timestamp};
 use muniment::settings::WhenUnavailable;
 use muniment::telemetry::Metrics;
 use uuid::Uuid;
@@ -37,6 +37,10 @@ struct Nothing;
 impl Recall for Nothing {
     fn unfinished(&self, _before: Timestamp, _limit: u32) -> BoxFuture<'_, Result<Vec<Unfinished>, RecallError>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn on_record<'a>(&'a self, _entries: &'a [EntryId]) -> BoxFuture<'a, Result<HashSet<EntryId>, RecallError>> {
+        Box::pin(async { Ok(HashSet::new()) })
     }
 
     fn repeatable(&self, _since: Timestamp, _limit: u32) -> BoxFuture<'_, Result<Vec<Repeatable>, RecallError>> {

@@ -18,6 +18,10 @@ const CUT_REQUEST: u8 = 1;
 const CUT_ANSWER: u8 = 2;
 const CLOSED: u8 = 3;
 const STALL_ANSWER: u8 = 4;
+const STALL_REQUEST: u8 = 5;
+
+/// How long a connection that fell silent stays open: longer than anybody waits.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What goes through, and how.
 #[derive(Debug, Default)]
@@ -86,6 +90,11 @@ impl Relay {
     /// Like `cut_answer`, but the connection just falls silent.
     pub(crate) fn stall_answer(&self, marker: &[u8]) {
         self.set(STALL_ANSWER, marker);
+    }
+
+    /// The next message that holds `marker` never reaches the server, and neither side hears more of the other, nor learns why.
+    pub(crate) fn stall_request(&self, marker: &[u8]) {
+        self.set(STALL_REQUEST, marker);
     }
 
     /// Cuts every connection and takes no more.
@@ -157,6 +166,10 @@ async fn relay(client: TcpStream, server: UnixStream, rule: Arc<Rule>) {
                     break;
                 }
             }
+            // Who is told nothing is not told that it is over either.
+            if mute.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
         }
     });
     let mut buffer = vec![0; 1 << 20];
@@ -181,6 +194,12 @@ async fn relay(client: TcpStream, server: UnixStream, rule: Arc<Rule>) {
                 rule.cut();
                 break;
             }
+            STALL_REQUEST if marked => {
+                mute.store(true, Ordering::SeqCst);
+                rule.cut();
+                tokio::time::sleep(SILENCE).await;
+                break;
+            }
             mode @ (CUT_ANSWER | STALL_ANSWER) if marked => {
                 mute.store(true, Ordering::SeqCst);
                 rule.cut();
@@ -188,7 +207,7 @@ async fn relay(client: TcpStream, server: UnixStream, rule: Arc<Rule>) {
                 // Long enough for the server to have committed.
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 if mode == STALL_ANSWER {
-                    tokio::time::sleep(Duration::from_secs(60)).await;
+                    tokio::time::sleep(SILENCE).await;
                 }
                 break;
             }
