@@ -211,16 +211,6 @@ impl Recall for MemoryJournal {
         Box::pin(async move { Ok(known) })
     }
 
-    fn same_account<'a>(
-        &'a self,
-        account: &'a KnownAccount,
-    ) -> BoxFuture<'a, Result<Option<KnownAccount>, RecallError>> {
-        Box::pin(async move {
-            let known = self.accounts().await?;
-            Ok(known.into_iter().find(|known| known.is_same_as(account)))
-        })
-    }
-
     fn written_by<'a>(
         &'a self,
         account: &'a KnownAccount,

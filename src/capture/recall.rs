@@ -85,7 +85,9 @@ pub trait Recall: Send + Sync {
     fn same_account<'a>(
         &'a self,
         account: &'a KnownAccount,
-    ) -> BoxFuture<'a, Result<Option<KnownAccount>, RecallError>>;
+    ) -> BoxFuture<'a, Result<Option<KnownAccount>, RecallError>> {
+        Box::pin(async move { Ok(self.accounts().await?.into_iter().find(|known| known.is_same_as(account))) })
+    }
 
     /// Records of a network that this party wrote, that are not in the advisor's stream yet and stand behind the index `after`:
     /// in order, at most `limit`.

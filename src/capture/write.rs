@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::accounts::{self, Belonging, Joined};
+use super::accounts::{self, Belonging};
 use super::attachments::described;
 use super::core::{Core, Rules};
 use super::facts::{Facts, Flag, Transport, connection_json, in_json, method_word, put_communication};
 use super::outcome::Open;
 use super::recognizer::Purpose;
 use super::retry::Sameness;
-use super::seal::{SealingError, Secret};
+use super::seal::SealingError;
 use super::spool::KeepError;
 use super::{Answer, Gap, NoAnswer, Receipt, Refusal, RefusalReason, Unfinished};
 use crate::archive::{AppendError, Submission};
@@ -39,12 +39,9 @@ struct Understood {
 /// A write that is sealed and waits to be appended.
 struct Ready {
     submission: Submission,
-    secret: Secret,
     same: Sameness,
-    exchange: Exchange,
-    network: Option<Arc<str>>,
-    joined: Vec<Joined>,
-    keep: Keep,
+    /// What it is once it is appended.
+    open: Open,
 }
 
 impl Core {
@@ -183,7 +180,16 @@ impl Core {
             commitments,
             detail,
         });
-        Ok(Ready { submission, secret, same, exchange, network, joined: belonging.joined, keep })
+        let open = Open {
+            capture: submission.draft.id,
+            secret,
+            streams: submission.draft.streams.clone(),
+            exchange: Some(exchange),
+            network,
+            joined: belonging.joined,
+            keep,
+        };
+        Ok(Ready { submission, same, open })
     }
 
     /// Sealing and appending go on, as one, even when the proxy stops waiting (the device left): the capture is then closed as not
@@ -202,11 +208,8 @@ impl Core {
     async fn seal_and_append(self: &Arc<Self>, understood: Understood) -> Result<Receipt, Refusal> {
         let size = understood.exchange.request.body.size();
         let ready = self.seal(size, move |core| core.seal_write(understood)).await;
-        let Ready { submission, secret, same, exchange, network, joined, keep } =
-            ready.map_err(|error| sealing_refusal(&error))?;
-        let (record, capture) = (secret.record, submission.draft.id);
-        let streams = submission.draft.streams.clone();
-        let open = Open { capture, secret, streams, exchange: Some(exchange), network, joined, keep };
+        let Ready { submission, same, open } = ready.map_err(|error| sealing_refusal(&error))?;
+        let (record, capture) = (open.secret.record, open.capture);
         self.open.lock().insert(capture);
         if let Err(error) = self.spool.keep(submission).await {
             self.retries.forget(&same, capture, self.now());

@@ -16,12 +16,12 @@ use sqlx::types::Json;
 use sqlx::{Connection as _, QueryBuilder, Row as _};
 
 use super::as_of::Question;
-use super::filter::{RecordFilter, clean};
+use super::filter::RecordFilter;
 use super::lists::{MOST, Slice};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::project::addressed;
-use crate::archive::row::{count, number};
+use crate::archive::row::{clean, count, number};
 
 /// Communications that are few: reading so many costs about as much as walking does where one more holds the words.
 const FEW: i64 = 8_192;

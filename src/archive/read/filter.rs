@@ -13,7 +13,7 @@ use super::begin::{Places, Run};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::project::addressed;
-use crate::archive::row::number;
+use crate::archive::row::{clean, number};
 use crate::archive::words::{self, WordQuery};
 use crate::record::{AccountId, AdvisorId, DeviceId, Timestamp};
 
@@ -312,11 +312,6 @@ fn push_author(query: &mut Question, author: &str) {
         query.push(", '@')))").push(and);
     }
     query.push(")");
-}
-
-/// Postgres text holds no zero byte, and neither does anything that is projected.
-pub(super) fn clean(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
 
 /// The text as a pattern that finds it anywhere, and nothing else.
