@@ -1,5 +1,6 @@
 //! Capture: an exchange in, a receipt out, and nothing lost between.
 
+mod damage;
 mod disk;
 mod doubt;
 mod gaps;
@@ -8,6 +9,8 @@ mod kill;
 mod memory;
 mod observe;
 mod postgres;
+mod refused;
+mod secrets;
 mod spool;
 mod support;
 mod workers;

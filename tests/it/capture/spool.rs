@@ -18,30 +18,30 @@ use uuid::Uuid;
 use super::disk::FaultDisk;
 use super::support::{ArchiveFault, CountedEntropy, CountedIds, FlakyArchive, ManualClock, assert_sound};
 
-struct World {
-    disk: FaultDisk,
-    clock: Arc<ManualClock>,
-    ids: Arc<CountedIds>,
-    archive: Arc<FlakyArchive>,
-    ledger: Arc<MemoryJournal>,
+pub(super) struct World {
+    pub(super) disk: FaultDisk,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) ids: Arc<CountedIds>,
+    pub(super) archive: Arc<FlakyArchive>,
+    pub(super) ledger: Arc<MemoryJournal>,
 }
 
 /// A spool with its replay running.
-struct Running {
-    spool: Arc<Spool>,
-    stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+pub(super) struct Running {
+    pub(super) spool: Arc<Spool>,
+    pub(super) stop: CancellationToken,
+    pub(super) task: tokio::task::JoinHandle<()>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = Arc::<ManualClock>::default();
         let ledger = Arc::new(MemoryJournal::new(Arc::clone(&clock) as Arc<dyn Clock>, MasterKey::new([7; 32])));
         let archive = Arc::new(FlakyArchive::new(Arc::clone(&ledger)));
         Self { disk: FaultDisk::default(), clock, ids: Arc::default(), archive, ledger }
     }
 
-    fn start(&self, when_unavailable: WhenUnavailable, bounds: Bounds) -> Running {
+    pub(super) fn start(&self, when_unavailable: WhenUnavailable, bounds: Bounds) -> Running {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let entropy = Arc::<CountedEntropy>::default();
@@ -63,7 +63,7 @@ impl World {
         Running { spool, stop, task }
     }
 
-    fn capture(&self, exchange: u128) -> Submission {
+    pub(super) fn capture(&self, exchange: u128) -> Submission {
         let Value::Object(detail) = json!({
             "attachments": 0, "direction": "outbound", "exchange": Uuid::from_u128(exchange), "kinds": ["post"],
             "network": "bluesky", "rules": Digest::ZERO, "size": 1, "transport": "http",
@@ -83,7 +83,7 @@ impl World {
     }
 
     /// A capture and its outcome, of one record.
-    fn pair(&self, number: u128) -> [Submission; 2] {
+    pub(super) fn pair(&self, number: u128) -> [Submission; 2] {
         let mut capture = self.capture(number);
         capture.draft.record = Some(RecordId::new(self.ids.fresh()));
         let mut outcome = capture.clone();
@@ -95,11 +95,11 @@ impl World {
         [capture, outcome]
     }
 
-    fn captured(&self) -> Vec<u128> {
+    pub(super) fn captured(&self) -> Vec<u128> {
         self.ledger.entries_of(EntryType::Capture).iter().map(number).collect()
     }
 
-    fn gaps(&self) -> Vec<(String, u64)> {
+    pub(super) fn gaps(&self) -> Vec<(String, u64)> {
         let said = |entry: &Entry| {
             let detail = entry.detail();
             (detail["cause"].as_str().unwrap().to_owned(), detail["count"].as_u64().unwrap())
@@ -108,12 +108,12 @@ impl World {
     }
 }
 
-fn number(entry: &Entry) -> u128 {
+pub(super) fn number(entry: &Entry) -> u128 {
     entry.detail()["exchange"].as_str().unwrap().parse::<Uuid>().unwrap().as_u128()
 }
 
 impl Running {
-    async fn drained(&self) {
+    pub(super) async fn drained(&self) {
         tokio::time::timeout(Duration::from_secs(10), async {
             while self.spool.is_away() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -124,7 +124,7 @@ impl Running {
         assert_eq!(self.spool.backlog(), muniment::capture::spool::Backlog::default());
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.stop.cancel();
         self.task.await.unwrap();
         assert_eq!(Arc::strong_count(&self.spool), 1);
@@ -263,137 +263,6 @@ async fn with_refuse_no_write_is_spooled_but_gaps_are() {
     assert_eq!(world.gaps().len(), 2, "start and end of the outage");
     running.spool.keep(world.capture(9)).await.unwrap();
     assert_eq!(world.captured(), [9]);
-    running.end().await;
-}
-
-#[tokio::test]
-async fn a_full_spool_and_a_full_disk_refuse() {
-    let world = World::new();
-    let running = world.start(WhenUnavailable::Spool, Bounds { total: 3000, segment: 1000 });
-    world.archive.set_away(true);
-    let mut promised = Vec::new();
-    let mut refused = 0;
-    for number in 0..10 {
-        match running.spool.keep(world.capture(number)).await {
-            Ok(_) => promised.push(number),
-            Err(KeepError::Journal(error)) => {
-                assert!(error.to_string().contains("full"), "{error}");
-                refused += 1;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-    assert!(refused > 0 && !promised.is_empty());
-    world.disk.set_full(true);
-    assert!(matches!(running.spool.keep(world.capture(98)).await, Err(KeepError::Journal(_))));
-    world.disk.set_full(false);
-    world.archive.set_away(false);
-    running.drained().await;
-    assert_eq!(world.captured(), promised);
-    running.end().await;
-}
-
-#[tokio::test]
-async fn damage_in_the_spool_is_a_gap_and_what_follows_is_replayed() {
-    let world = World::new();
-    let running = world.start(WhenUnavailable::Spool, Bounds::default());
-    world.archive.set_away(true);
-    for number in 0..5 {
-        running.spool.keep(world.capture(number)).await.unwrap();
-    }
-    running.end().await;
-    // Inside the first capture, behind the start of the outage.
-    world.disk.damage(900);
-    let running = world.start(WhenUnavailable::Spool, Bounds::default());
-    world.archive.set_away(false);
-    running.drained().await;
-    let captured = world.captured();
-    assert_eq!(captured.len(), 4, "{captured:?}");
-    assert!(captured.is_sorted() && captured.contains(&4));
-    assert!(world.gaps().contains(&("spool_damaged".to_owned(), 1)), "{:?}", world.gaps());
-    assert_eq!(world.disk.set_aside_count(), 1, "the damaged file is kept");
-    running.end().await;
-}
-
-#[tokio::test]
-async fn damage_and_rejection_are_said_once_though_the_file_can_not_be_moved_for_long() {
-    for damaged in [true, false] {
-        let world = World::new();
-        let running = world.start(WhenUnavailable::Spool, Bounds::default());
-        world.archive.set_away(true);
-        for number in 0..5 {
-            running.spool.keep(world.capture(number)).await.unwrap();
-        }
-        running.end().await;
-        if damaged {
-            world.disk.damage(900);
-        }
-        let running = world.start(WhenUnavailable::Spool, Bounds::default());
-        if !damaged {
-            world.archive.fail_at(world.archive.appends() + 3, ArchiveFault::Refused);
-        }
-        world.disk.set_read_only(true);
-        world.archive.set_away(false);
-        let cause = if damaged { "spool_damaged" } else { "spool_rejected" };
-        let said = || world.gaps().iter().filter(|(said, _count)| said == cause).count();
-        tokio::time::timeout(Duration::from_secs(10), async {
-            while said() == 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await
-        .expect("it is on record");
-        // Replay tries again, after 100 ms, 200 ms and so on.
-        let appends = world.archive.appends();
-        tokio::time::timeout(Duration::from_secs(10), async {
-            while world.archive.appends() < appends + 2 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await
-        .expect("it is tried again");
-        world.disk.set_read_only(false);
-        running.drained().await;
-        assert_eq!(said(), 1, "{cause}: {:?}", world.gaps());
-        assert_eq!((world.captured().len(), world.disk.set_aside_count()), (4, 1), "{cause}");
-        assert_sound(&world.ledger);
-        running.end().await;
-    }
-}
-
-#[tokio::test]
-async fn a_segment_that_was_taken_away_is_a_gap() {
-    let world = World::new();
-    let running = world.start(WhenUnavailable::Spool, Bounds { total: 1 << 20, segment: 600 });
-    world.archive.set_away(true);
-    for number in 0..6 {
-        running.spool.keep(world.capture(number)).await.unwrap();
-    }
-    running.end().await;
-    world.disk.take_away(1);
-    let running = world.start(WhenUnavailable::Spool, Bounds::default());
-    world.archive.set_away(false);
-    running.drained().await;
-    assert!(world.captured().len() < 6);
-    assert!(world.gaps().contains(&("spool_damaged".to_owned(), 1)), "{:?}", world.gaps());
-    running.end().await;
-}
-
-#[tokio::test]
-async fn what_the_archive_never_takes_is_a_gap_and_does_not_hold_up_the_rest() {
-    let world = World::new();
-    let running = world.start(WhenUnavailable::Spool, Bounds::default());
-    world.archive.set_away(true);
-    for number in 0..5 {
-        running.spool.keep(world.capture(number)).await.unwrap();
-    }
-    // Append 0 found the archive away; 1 is the first replayed one: the start of the outage.
-    world.archive.fail_at(3, ArchiveFault::Refused);
-    world.archive.set_away(false);
-    running.drained().await;
-    assert_eq!(world.captured().len(), 4);
-    assert!(world.gaps().contains(&("spool_rejected".to_owned(), 1)), "{:?}", world.gaps());
-    assert_eq!(world.disk.set_aside_count(), 1);
     running.end().await;
 }
 
