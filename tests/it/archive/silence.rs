@@ -83,7 +83,9 @@ async fn p1_what_nobody_waits_for_any_more_is_not_appended_when_the_head_is_free
     });
     let waiting = "select count(*) from pg_stat_activity
                     where datname = current_database() and wait_event_type = 'Lock' and query like '%for update'";
-    until(async || sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *held).await.unwrap() == 1).await;
+    // Not in the transaction that holds it, which sees the same activity from beginning to end.
+    let mut watcher = test.database.superuser().await;
+    until(async || sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watcher).await.unwrap() == 1).await;
     gives_up.abort();
     assert!(gives_up.await.unwrap_err().is_cancelled());
     held.rollback().await.unwrap();
