@@ -16,7 +16,7 @@ use sqlx::types::Json;
 use sqlx::{Connection as _, QueryBuilder, Row as _};
 
 use super::as_of::Question;
-use super::filter::RecordFilter;
+use super::filter::{Acting, RecordFilter};
 use super::lists::{MOST, Slice};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
@@ -82,7 +82,7 @@ struct Guess {
 impl RecordFilter {
     /// Whether something is asked whose frequency the database guesses, and that is worth looking for.
     const fn is_guessed(&self) -> bool {
-        self.words.is_some() || self.recipient.is_some() && !self.is_narrow()
+        self.words.is_some() || self.recipient.is_some() && (self.account.is_some() || !self.is_narrow())
     }
 
     /// Whether something else is asked that finds the few records that it holds of by itself.
@@ -98,8 +98,11 @@ impl RecordFilter {
     }
 
     /// The communications that may fit.
-    fn push_named(&self, query: &mut Question) {
+    fn push_named(&self, query: &mut Question, acting: Option<&Acting>) {
         query.push(" from projection.communications c where true");
+        if let Some(id) = acting.and_then(Acting::id) {
+            query.push(" and c.account_id = ").push_bind(id.to_owned());
+        }
         if let Some(words) = &self.words {
             query.push(" and c.words @@ ").push_bind(words.to_tsquery()).push("::tsquery");
         }
@@ -108,9 +111,9 @@ impl RecordFilter {
         }
     }
 
-    async fn guess(&self, connection: &mut PgConnection) -> Result<Guess, ArchiveError> {
+    async fn guess(&self, acting: Option<&Acting>, connection: &mut PgConnection) -> Result<Guess, ArchiveError> {
         let mut query = QueryBuilder::new("explain (format json) select");
-        self.push_named(&mut query);
+        self.push_named(&mut query, acting);
         let row = query.build().persistent(false).fetch_one(&mut *connection).await?;
         let Json(plan): Json<serde_json::Value> = row.try_get(0)?;
         // A plan that says nothing is a reason to look.
@@ -127,11 +130,11 @@ impl RecordFilter {
     }
 
     /// The places that the index names, where they are few.
-    async fn look(&self, connection: &mut PgConnection) -> Result<Places, ArchiveError> {
+    async fn look(&self, acting: Option<&Acting>, connection: &mut PgConnection) -> Result<Places, ArchiveError> {
         let mut transaction = connection.begin().await?;
         sqlx::raw_sql(PATIENCE).execute(&mut *transaction).await?;
         let mut query = QueryBuilder::new("select c.entry_index");
-        self.push_named(&mut query);
+        self.push_named(&mut query, acting);
         query.push(" limit ").push_bind(FEW + 1);
         let rows = match query.build().persistent(false).fetch_all(&mut *transaction).await {
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(CANCELLED) => {
@@ -153,29 +156,34 @@ impl RecordFilter {
 
 impl Archive {
     /// The places that a question is about which wants all that it finds.
-    pub(super) async fn places_named(&self, filter: &RecordFilter) -> Result<Places, ArchiveError> {
+    pub(super) async fn places_named(
+        &self,
+        filter: &RecordFilter,
+        acting: Option<&Acting>,
+    ) -> Result<Places, ArchiveError> {
         if !filter.is_guessed() {
             return Ok(None);
         }
         let mut connection = self.parts.reader.acquire().await?;
-        match filter.guess(&mut connection).await?.frequent {
+        match filter.guess(acting, &mut connection).await?.frequent {
             true => Ok(None),
-            false => filter.look(&mut connection).await,
+            false => filter.look(acting, &mut connection).await,
         }
     }
 
     /// Rows of a run.
     pub(super) async fn run(&self, filter: &RecordFilter, run: &Run) -> Result<Vec<PgRow>, ArchiveError> {
         let acting = self.acting(filter).await?;
+        let acting = acting.as_ref();
         let ask = async |run: &Run, places: Places| {
             // Planned for these values each time: which index is good depends on them.
-            let mut query = filter.query(run, places, acting.as_ref());
+            let mut query = filter.query(run, places, acting);
             query.build().persistent(false).fetch_all(&self.parts.reader).await
         };
         if !filter.is_guessed() {
             return Ok(ask(run, None).await?);
         }
-        let guess = filter.guess(&mut *self.parts.reader.acquire().await?).await?;
+        let guess = filter.guess(acting, &mut *self.parts.reader.acquire().await?).await?;
         if guess.frequent {
             let window = run.window(guess.end).filter(|_part| !filter.is_narrow() && !filter.by_relevance);
             let Some(window) = window else { return Ok(ask(run, None).await?) };
@@ -184,7 +192,7 @@ impl Archive {
                 return Ok(rows);
             }
         }
-        let mut places = filter.look(&mut *self.parts.reader.acquire().await?).await?;
+        let mut places = filter.look(acting, &mut *self.parts.reader.acquire().await?).await?;
         if let Some(places) = &mut places {
             places.retain(|place| run.places.contains(&count(*place)));
         }

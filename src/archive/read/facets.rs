@@ -176,7 +176,8 @@ impl Archive {
             let size = Some(count(places.size));
             RecordFilter { as_of: size, ..RecordFilter::default() }.counts_of(&places)
         } else {
-            filter.counts(self.places_named(filter).await?, self.acting(filter).await?.as_ref())
+            let acting = self.acting(filter).await?;
+            filter.counts(self.places_named(filter, acting.as_ref()).await?, acting.as_ref())
         };
         let rows = query.build().persistent(false).fetch_all(&self.parts.reader).await?;
         let mut facets = Facets::default();

@@ -75,6 +75,13 @@ pub(super) struct Acting {
     handle: Option<String>,
 }
 
+impl Acting {
+    /// Its id on the network, which a condition can be about without more.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.network_id.as_deref()
+    }
+}
+
 impl RecordFilter {
     /// What to read from, as `r`; an advisor's records in their order, `a`.
     pub(super) fn push_source(&self, query: &mut Question) {

@@ -45,10 +45,17 @@ async fn the_same_is_found_in_the_same_order_wherever_a_question_begins() {
     let one = || words("zanzibar");
     let text = |text: &str| Some(text.to_owned());
     let at = |number| Timestamp::from_unix_micros(firm.at(number)).ok();
-    let client = (0..firm.records).find_map(|number| firm.spec(number).client).unwrap();
+    let sent =
+        (0..firm.records).map(|number| firm.spec(number)).find(|spec| spec.outbound && spec.client.is_some()).unwrap();
+    let (client, account) = (sent.client.unwrap(), Some(firm.account(sent.advisor, sent.network)));
     let recipient = || RecordFilter { recipient: Some(format!("client{client}.example")), ..RecordFilter::default() };
     let long = (0..25).map(|number| format!("word{number} or zx81")).collect::<Vec<_>>().join(" or ");
-    let mut filters = vec![recipient(), RecordFilter { words: one().words, ..recipient() }];
+    let mut filters = vec![
+        recipient(),
+        RecordFilter { account, ..recipient() },
+        RecordFilter { account, ..words("market") },
+        RecordFilter { words: one().words, ..recipient() },
+    ];
     for typed in
         ["zanzibar", "market", "market fund", "\"quiet harbour\"", "market -fund", "z*", "nowhere", long.as_str()]
     {
