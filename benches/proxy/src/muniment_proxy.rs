@@ -9,10 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::BoxFuture;
 use muniment::capture::{Gap, Receipt, Recorder, Refusal, RefusalReason};
 use muniment::exchange::{Connection, Exchange, Message, RequestHead};
-use muniment::proxy::{
-    Credential, Device, Devices, DevicesError, InterceptedHosts, Parts, Proxy,
-};
 use muniment::proxy::intercept::authority::{Authority, Setup};
+use muniment::proxy::{Credential, Device, Devices, DevicesError, InterceptedHosts, Parts, Proxy};
 use muniment::recognize::{HostPattern, ListedHosts, Plan, RuleSet};
 use muniment::record::{AdvisorId, Clock, DeviceId, Ids, MasterKey, Timestamp};
 use muniment::settings::{self, ProxyLimits};
@@ -20,6 +18,8 @@ use muniment::telemetry::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::{cold_host, fresh};
 
 struct Rules(RuleSet, ListedHosts);
 
@@ -77,8 +77,12 @@ impl Ids for System {
     }
 }
 
-pub async fn run(directory: &Path, origin: SocketAddr) {
-    let listed: Vec<HostPattern> = vec!["localhost".parse().unwrap()];
+/// `intercepts`: whether the origin's name is on the list.
+pub async fn run(directory: &Path, origin: SocketAddr, intercepts: bool) {
+    let mut listed: Vec<HostPattern> = vec!["*.bench.test".parse().unwrap()];
+    if intercepts {
+        listed.push("localhost".parse().unwrap());
+    }
     let hosts = Arc::new(InterceptedHosts::new(&listed, []));
     let system = Arc::new(System(AtomicU64::new(1)));
     let setup = Setup {
@@ -100,7 +104,11 @@ pub async fn run(directory: &Path, origin: SocketAddr) {
         },
         upstream: settings::Upstream {
             extra_roots: vec![directory.join("origin-root.pem")],
-            resolve: [("localhost".parse().unwrap(), origin)].into(),
+            resolve: (0..fresh::HOSTS)
+                .map(cold_host)
+                .chain(["localhost".to_owned()])
+                .map(|name| (name.parse().unwrap(), origin))
+                .collect(),
             proxy: None,
             proxy_login: None,
             allow_networks: Vec::new(),
