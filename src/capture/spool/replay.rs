@@ -22,7 +22,8 @@ use crate::record::{EntryId, Timestamp};
 
 /// Submissions handed to the archive at once, so that they share its commits.
 const WINDOW: usize = 64;
-/// With this little left, newer submissions wait until it is replayed, so that replay catches up even under load.
+/// With this little left, newer submissions wait until it is replayed, so that replay comes to an end under load. Where they come as fast
+/// as the archive takes the old ones, they wait before that, too.
 const LAST: u64 = 256;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -82,8 +83,17 @@ impl Spool {
         }
         // At least once before the gate: nobody waits there for an archive that is still away.
         self.replay_oldest(progress).await?;
-        while self.backlog().frames > LAST {
+        let mut outrun = false;
+        loop {
+            let before = self.backlog().frames;
+            if before <= LAST {
+                break;
+            }
+            // Those who come meanwhile get through between two segments, and wait for one.
+            let gate = if outrun { Some(self.gate.write().await) } else { None };
             self.replay_oldest(progress).await?;
+            drop(gate);
+            outrun |= self.backlog().frames >= before;
         }
         if self.backlog() == Backlog::default() {
             self.end_outage().await?;

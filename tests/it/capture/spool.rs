@@ -303,3 +303,51 @@ async fn p1_replay_catches_up_under_load_and_causes_stay_before_their_consequenc
     assert_sound(&world.ledger);
     running.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replay_catches_up_with_writes_that_come_faster_than_the_archive_takes_them() {
+    let world = World::new();
+    let running = world.start(WhenUnavailable::Spool, Bounds { total: 1 << 28, segment: 1 << 14 });
+    let world = Arc::new(world);
+    // A segment in 30 ms: the journal is much faster than that.
+    world.archive.set_delay(Duration::from_millis(30));
+    world.archive.set_away(true);
+    let enough = CancellationToken::new();
+    let writers: Vec<_> = (0..4_u128)
+        .map(|writer| {
+            let (world, spool, enough) = (Arc::clone(&world), Arc::clone(&running.spool), enough.clone());
+            tokio::spawn(async move {
+                let mut kept = 0;
+                while !enough.is_cancelled() {
+                    spool.keep(world.capture(writer * 1_000_000 + kept)).await.unwrap();
+                    kept += 1;
+                }
+                kept
+            })
+        })
+        .collect();
+    let is_behind = async {
+        while running.spool.backlog().frames < 400 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), is_behind).await.expect("writes are spooled");
+    world.archive.set_away(false);
+    // Nobody stops writing.
+    let caught_up = async {
+        while running.spool.is_away() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), caught_up).await.expect("the spool is replayed");
+    enough.cancel();
+    let mut kept = 0;
+    for writer in writers {
+        kept += writer.await.unwrap();
+    }
+    let captured = world.captured();
+    assert_eq!(captured.len() as u128, kept);
+    assert_eq!(captured.iter().collect::<BTreeSet<_>>().len() as u128, kept);
+    assert_sound(&world.ledger);
+    running.end().await;
+}

@@ -53,7 +53,7 @@ const fn fault(cause: GapCause) -> (&'static str, &'static str) {
             "src/proxy/websocket/way/tests.rs",
             "an_inbound_message_too_large_to_keep_goes_through_is_counted_and_the_next_one_is_heard",
         ),
-        GapCause::AnswerDropped => ("tests/it/capture/write.rs", "p4_an_answer_that_cannot_be_read_back_is_a_gap"),
+        GapCause::AnswerDropped => ("tests/it/capture/refused.rs", "p4_an_answer_that_cannot_be_read_back_is_a_gap"),
         GapCause::RecognitionFailed => {
             ("tests/it/capture/write.rs", "a_rule_that_fails_leaves_the_write_unclassified_and_a_gap")
         }
@@ -62,10 +62,10 @@ const fn fault(cause: GapCause) -> (&'static str, &'static str) {
             "p1_a_write_whose_rule_never_ends_is_kept_unclassified_with_a_gap_and_released",
         ),
         GapCause::SpoolDamaged => {
-            ("tests/it/capture/spool.rs", "damage_in_the_spool_is_a_gap_and_what_follows_is_replayed")
+            ("tests/it/capture/damage.rs", "damage_in_the_spool_is_a_gap_and_what_follows_is_replayed")
         }
         GapCause::SpoolRejected => {
-            ("tests/it/capture/spool.rs", "what_the_archive_never_takes_is_a_gap_and_does_not_hold_up_the_rest")
+            ("tests/it/capture/damage.rs", "what_the_archive_never_takes_is_a_gap_and_does_not_hold_up_the_rest")
         }
     }
 }
