@@ -120,6 +120,12 @@ impl Accounts {
         }
     }
 
+    /// The account could not be put on record: the next exchange that shows it finds it new. A session that showed it acts as it all the
+    /// same, since that is the origin's word.
+    pub(crate) fn forget(&self, account: &KnownAccount) {
+        self.0.lock().remove(account);
+    }
+
     /// What rules are told of the acting accounts: the session's own where it is known, else the advisor's on that network.
     pub(crate) fn acting(&self, actor: Actor, network: &str, now: Timestamp) -> Vec<Party> {
         let inner = self.0.lock();
@@ -224,6 +230,26 @@ impl Inner {
             self.by_name.entry((Arc::clone(&account.network), name)).or_default().insert(account.advisor);
         }
     }
+
+    fn remove(&mut self, account: &KnownAccount) {
+        let Some(of_advisor) = self.of_advisor.get_mut(&account.advisor) else { return };
+        let Some(place) = of_advisor.iter().position(|known| known.id == account.id) else { return };
+        of_advisor.swap_remove(place);
+        self.count -= 1;
+        let others = of_advisor.iter().filter(|other| other.network == account.network);
+        let still: BTreeSet<String> = others.flat_map(|other| names(&other.party)).collect();
+        if of_advisor.is_empty() {
+            self.of_advisor.remove(&account.advisor);
+        }
+        for name in names(&account.party).filter(|name| !still.contains(name)) {
+            let key = (Arc::clone(&account.network), name);
+            let Some(advisors) = self.by_name.get_mut(&key) else { continue };
+            advisors.remove(&account.advisor);
+            if advisors.is_empty() {
+                self.by_name.remove(&key);
+            }
+        }
+    }
 }
 
 /// What a party can be found by. A handle is compared without its `@` and without case.
@@ -300,6 +326,37 @@ mod tests {
         );
         assert!(accounts.acting(actor(1, Some(1)), "other_net", NOW).is_empty());
         assert!(accounts.acting(actor(2, Some(1)), "net", NOW).is_empty());
+    }
+
+    #[test]
+    fn an_account_that_is_forgotten_is_new_again_and_takes_no_other_with_it() {
+        let accounts = Accounts::default();
+        let second = AccountId::new(Uuid::from_u128(8));
+        let page = party("", "@page");
+        let (_, kept) =
+            accounts.learn(actor(1, None), &network("net"), &party("did:1", "@page"), NOW, || second).unwrap();
+        let fresh = || AccountId::new(Uuid::from_u128(9));
+        let (_, gone) =
+            accounts.learn(actor(1, Some(1)), &network("net"), &party("did:2", "@page"), NOW, fresh).unwrap();
+        assert_eq!(learn(&accounts, actor(2, None), &party("did:2", "")), Some(Learned::New));
+        let to = |party: &Party| {
+            let message = Communication {
+                recipients: vec![party.clone()],
+                ..Communication::bare(Kind::Message, Direction::Inbound)
+            };
+            let of = AdvisorId::new(Uuid::from_u128(3));
+            let belonging = accounts.belonging(of, Some(&network("net")), &[message], NOW, |_author| true);
+            belonging.streams.into_iter().map(|advisor| advisor.uuid().as_u128()).collect::<Vec<_>>()
+        };
+        assert_eq!((to(&gone.party), to(&page)), (vec![1, 2, 3], vec![1, 3]));
+        accounts.forget(&gone);
+        accounts.forget(&gone);
+        assert_eq!((to(&gone.party), to(&page)), (vec![1, 2, 3], vec![1, 3]), "the other one has the handle as well");
+        assert_eq!(to(&party("did:2", "")), [2, 3]);
+        accounts.forget(&kept);
+        assert_eq!(to(&page), [3]);
+        assert_eq!(learn(&accounts, actor(1, None), &gone.party), Some(Learned::New));
+        assert_eq!(learn(&accounts, actor(1, None), &kept.party), Some(Learned::New));
     }
 
     #[test]

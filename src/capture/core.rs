@@ -9,11 +9,12 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::accounts::{self, Accounts, Learned};
+use super::accounts::Accounts;
 use super::doubts::Doubts;
 use super::facts::unclassified;
 use super::gaps::Gaps;
 use super::lane::Lane;
+use super::learned::NewAccount;
 use super::observe::Sighting;
 use super::outcome::Open;
 use super::recognizer::{Failure, Purpose, Question, Recognized, Recognizer};
@@ -24,9 +25,8 @@ use super::spool::{KeepError, Spool};
 use super::{Answer, Gap, GapCause, Pace, Recall};
 use crate::archive::Submission;
 use crate::exchange::{BodyError, Connection, Exchange, Limits, Scrub, ScrubKey, Scrubbed};
-use crate::ledger::{Actor, Draft, EntryType};
-use crate::recognize::{ListedHosts, Party, ProblemKind, Recognition, RuleSet};
-use crate::record::{AccountId, Clock, EntryId, FieldName, Ids, Timestamp};
+use crate::recognize::{ListedHosts, ProblemKind, Recognition, RuleSet};
+use crate::record::{Clock, EntryId, Ids, Timestamp};
 use crate::telemetry::Metrics;
 
 /// Bodies up to this size are scrubbed and sealed on the runtime's own thread: it takes less than moving them would.
@@ -55,8 +55,10 @@ pub(crate) struct Core {
     pub(crate) accounts: Accounts,
     pub(crate) retries: Retries,
     pub(crate) seen: Seen,
-    /// Own items that may wait for their capture at once; beyond it they are judged by what is known.
+    /// Own items that may wait for their capture at once, counted in shares; beyond it they are judged by what is known.
     pub(crate) own_items: Arc<Semaphore>,
+    /// Changes of rules that may wait to be put on record at once.
+    pub(crate) rule_changes: Arc<Semaphore>,
     /// Captures whose outcome this process will still write.
     pub(crate) open: Mutex<HashSet<EntryId>>,
     /// Captures that were refused and may be on record all the same.
@@ -65,6 +67,8 @@ pub(crate) struct Core {
     /// For answers that found no room, without their bodies.
     pub(crate) late_answers: Lane<(Open, Answer)>,
     pub(crate) reads: Lane<Sighting>,
+    /// Accounts that wait to be put on record.
+    pub(crate) new_accounts: Lane<NewAccount>,
     pub(crate) gaps: Mutex<Gaps>,
     pub(crate) gap_noted: Notify,
     /// Appends that go on when the one who asked has left.
@@ -155,63 +159,6 @@ impl Core {
         };
         self.gap(Gap::on(cause, connection).network(network));
         (unclassified(rules.set.digest()), true)
-    }
-
-    /// Remembers the account that acts; one that nobody knew of goes on record.
-    pub(crate) fn learn(self: &Arc<Self>, actor: accounts::Actor, network: Option<&Arc<str>>, party: Option<&Party>) {
-        let (Some(network), Some(party)) = (network, party) else { return };
-        let fresh = || AccountId::new(self.ids.fresh());
-        let Some((Learned::New, account)) = self.accounts.learn(actor, network, party, self.now(), fresh) else {
-            return;
-        };
-        match self.account_entry(actor, &account) {
-            Ok(submission) => {
-                let core = Arc::clone(self);
-                self.appends.spawn(async move {
-                    // Another proxy may have put it on record since this one looked. Two that learn of it within a tenth of a second
-                    // both do: then it is listed twice, and each of its records is attributed all the same.
-                    if let Ok(Some(on_record)) = core.recall.same_account(&account).await {
-                        return core.accounts.replace(&account, on_record);
-                    }
-                    // On record first: an attribution names the account.
-                    if core.keep_at_last(submission).await {
-                        core.attribute_earlier(account).await;
-                    }
-                });
-            }
-            Err(error) => tracing::error!(%error, "an account could not be put on record"),
-        }
-    }
-
-    fn account_entry(&self, actor: accounts::Actor, account: &super::KnownAccount) -> Result<Submission, SealingError> {
-        let (secret, key) = self.sealer.record()?;
-        let mut envelope = self.sealer.envelope(&secret);
-        let party = &account.party;
-        let id = Some(&party.id).filter(|id| !id.is_empty());
-        for (name, value) in
-            [(FieldName::ID, id), (FieldName::HANDLE, party.handle.as_ref()), (FieldName::NAME, party.name.as_ref())]
-        {
-            if let Some(value) = value {
-                envelope.put(name, value.as_bytes())?;
-            }
-        }
-        let mut detail = serde_json::Map::new();
-        let mut put = |name: &str, value: String| detail.insert(name.to_owned(), value.into());
-        put("advisor", account.advisor.to_string());
-        put("change", "added".to_owned());
-        put("id", account.id.to_string());
-        put("network", account.network.to_string());
-        put("subject", "account".to_owned());
-        Ok(envelope.close().submit(Some(key), |id, commitments| Draft {
-            id,
-            entry_type: EntryType::Identity,
-            actor: Actor::Device(actor.device),
-            captured_at: self.now(),
-            record: None,
-            streams: vec![account.advisor],
-            commitments,
-            detail,
-        }))
     }
 
     /// Keeps something that no device waits for, however long the archive takes; true when it is durable.

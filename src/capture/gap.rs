@@ -45,6 +45,8 @@ words! {
         MessageDropped = "message_dropped",
         /// What the origin answered could not be kept whole.
         AnswerDropped = "answer_dropped",
+        /// The account that an exchange showed could not be put on record; the next one that shows it tries again.
+        AccountDropped = "account_dropped",
         /// A rule could not be applied to an exchange; writes were kept raw.
         RecognitionFailed = "recognition_failed",
         /// A rule did not end in time, or ended its worker; it is no longer applied.

@@ -211,6 +211,18 @@ impl Recall for MemoryJournal {
         Box::pin(async move { Ok(known) })
     }
 
+    fn same_account<'a>(
+        &'a self,
+        account: &'a KnownAccount,
+    ) -> BoxFuture<'a, Result<Option<KnownAccount>, RecallError>> {
+        let advisor = account.advisor.to_string();
+        let of_advisor = |entry: &&Entry| said(entry, "advisor") == Some(&advisor);
+        let entries: Vec<Entry> = self.state.lock().entries.iter().filter(of_advisor).cloned().collect();
+        let mut known = entries.iter().filter_map(|entry| self.known_account(entry));
+        let same = known.find(|known| known.is_same_as(account));
+        Box::pin(async move { Ok(same) })
+    }
+
     fn written_by<'a>(
         &'a self,
         account: &'a KnownAccount,
@@ -219,11 +231,11 @@ impl Recall for MemoryJournal {
     ) -> BoxFuture<'a, Result<Vec<Place>, RecallError>> {
         let entries = self.entries();
         let wrote = |entry: &&Entry| {
-            let author = self.text(entry, "0.author").and_then(|text| serde_json::from_str::<Party>(&text).ok());
+            let author = || self.text(entry, "0.author").and_then(|text| serde_json::from_str::<Party>(&text).ok());
             matches!(entry.entry_type(), EntryType::Capture | EntryType::Observation)
                 && said(entry, "network") == Some(&account.network)
                 && after.is_none_or(|after| entry.index() > after)
-                && author.is_some_and(|author| author.id == account.party.id)
+                && author().is_some_and(|author| author.id == account.party.id)
         };
         let places = entries.iter().filter(wrote).filter_map(|entry| place(entry, &entries));
         let places = places.filter(|place| !place.streams.contains(&account.advisor)).take(limit as usize).collect();

@@ -25,6 +25,7 @@ mod gap_log;
 mod gaps;
 mod inline;
 mod lane;
+mod learned;
 mod memory;
 mod message;
 mod observe;

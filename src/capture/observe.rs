@@ -25,6 +25,9 @@ use crate::ledger::{Actor, Draft, EntryType};
 use crate::recognize::{Channel, Communication, Party, Plan, Recognition};
 use crate::record::{AdvisorId, Digest, Direction, EntryId, ExchangeId, FieldName, Timestamp};
 
+/// Bytes of an item that share one place among those that wait.
+const SHARE: usize = 16 << 10;
+
 /// Something seen that waits to be looked at.
 pub(crate) enum Sighting {
     /// A read with its response.
@@ -53,6 +56,12 @@ struct Sight {
     version: Digest,
     key: VersionKey,
     streams: BTreeSet<AdvisorId>,
+}
+
+/// What an own item takes of the room in which such items wait: one share, and more if it is large.
+fn shares(one: &Communication) -> u32 {
+    let bytes = one.fragment.as_ref().map_or(0, String::len) + one.text.as_ref().map_or(0, String::len);
+    u32::try_from(bytes / SHARE).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 /// Where communications were seen.
@@ -146,7 +155,7 @@ impl Core {
             let is_own = sight.one.direction == Direction::Outbound && sight.one.item.is_some();
             if !is_own {
                 self.keep_sight(&scene, sight, false).await;
-            } else if let Ok(waiting) = Arc::clone(&self.own_items).try_acquire_owned() {
+            } else if let Ok(waiting) = Arc::clone(&self.own_items).try_acquire_many_owned(shares(&sight.one)) {
                 let (core, scene) = (Arc::clone(self), scene.clone());
                 self.appends.spawn(async move {
                     let captured = core.is_captured(&scene, &sight.item).await;
@@ -313,5 +322,20 @@ impl Core {
         let missing = self.seen.join(sight.key, streams, self.now());
         let (entry, record) = (held.entry, held.record);
         self.attribute_to(Earlier { entry, index, record, cause: "seen_again", account: None }, missing).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Kind;
+
+    #[test]
+    fn an_own_item_takes_as_much_of_the_room_to_wait_as_it_holds() {
+        for (bytes, expected) in [(0, 1), (SHARE - 1, 1), (SHARE, 2), (1 << 20, 65), (1 << 30, 65_537)] {
+            let (text, fragment) = (Some("t".repeat(bytes / 2)), Some("f".repeat(bytes - bytes / 2)));
+            let one = Communication { text, fragment, ..Communication::bare(Kind::Post, Direction::Outbound) };
+            assert_eq!(shares(&one), expected, "{bytes}");
+        }
     }
 }

@@ -84,6 +84,9 @@ pub enum ReloadError {
     /// A worker that was started reads other rules than it was given.
     #[error("recognition workers read other rules than they were given; do they run another version of muniment?")]
     OtherRules,
+    /// Earlier changes are not on record yet.
+    #[error("earlier changes of the rules are not on record yet; try again when the archive takes entries")]
+    NotOnRecord,
 }
 
 /// Recognises.

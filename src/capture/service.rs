@@ -34,7 +34,12 @@ const ANSWERS_AT_ONCE: usize = 32;
 const ANSWERS: usize = 16_384;
 const ANSWER_BYTES: u32 = 128 << 20;
 const LATE_ANSWERS: usize = 65_536;
+/// In shares: as many items, if they are small.
 const OWN_ITEMS: usize = 4096;
+const NEW_ACCOUNTS: usize = 1024;
+/// Each asks the archive for every account there is.
+const NEW_ACCOUNTS_AT_ONCE: usize = 4;
+const RULE_CHANGES: usize = 16;
 const READS_AT_ONCE: usize = 8;
 const READS: usize = 4096;
 const READ_BYTES: u32 = 128 << 20;
@@ -94,6 +99,8 @@ pub struct Capture {
     endless: TaskTracker,
     /// The lanes: they run until they are closed and empty.
     lanes: TaskTracker,
+    /// The lane of new accounts: what the others see goes into it.
+    learning: TaskTracker,
     stop_closing: CancellationToken,
     stop_gaps: CancellationToken,
     stop_replay: CancellationToken,
@@ -107,6 +114,7 @@ impl Capture {
         let (answers, answers_end) = lane(ANSWERS, ANSWER_BYTES);
         let (late_answers, late_end) = lane(LATE_ANSWERS, u32::try_from(LATE_ANSWERS).unwrap_or(u32::MAX));
         let (reads, reads_end) = lane(READS, READ_BYTES);
+        let (new_accounts, accounts_end) = lane(NEW_ACCOUNTS, u32::try_from(NEW_ACCOUNTS).unwrap_or(u32::MAX));
         let core = Arc::new(Core {
             rules: RwLock::new(Arc::new(Rules { set: parts.rules, listed: parts.listed })),
             recognizer: parts.recognizer,
@@ -128,18 +136,20 @@ impl Capture {
             retries: Retries::default(),
             seen: Seen::default(),
             own_items: Arc::new(Semaphore::new(OWN_ITEMS)),
+            rule_changes: Arc::new(Semaphore::new(RULE_CHANGES)),
             open: Mutex::new(HashSet::new()),
             doubts: Doubts::default(),
             answers,
             late_answers,
             reads,
+            new_accounts,
             gaps: Mutex::new(Gaps::new(parts.pace.gap_window)),
             gap_noted: Notify::new(),
             appends: TaskTracker::new(),
             hurry: CancellationToken::new(),
         });
         let (restored, ()) = tokio::join!(core.restore_accounts(), core.restore_retries());
-        let (endless, lanes) = (TaskTracker::new(), TaskTracker::new());
+        let (endless, lanes, learning) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
         for end in [answers_end, late_end] {
             let core = Arc::clone(&core);
             lanes.spawn(async move {
@@ -149,6 +159,10 @@ impl Capture {
         let looking = Arc::clone(&core);
         lanes.spawn(async move {
             reads_end.run(READS_AT_ONCE, |sighting| async { looking.look(sighting).await }).await;
+        });
+        let learned = Arc::clone(&core);
+        learning.spawn(async move {
+            accounts_end.run(NEW_ACCOUNTS_AT_ONCE, |new| async { learned.put_on_record(new).await }).await;
         });
         let (stop_closing, stop_gaps, stop_replay) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -162,7 +176,7 @@ impl Capture {
             let (core, stop) = (Arc::clone(&core), stop_gaps.clone());
             async move { core.write_gaps(stop).await }
         });
-        Self { core, endless, lanes, stop_closing, stop_gaps, stop_replay }
+        Self { core, endless, lanes, learning, stop_closing, stop_gaps, stop_replay }
     }
 
     /// Takes over new rules, all or nothing; that they changed goes on record. What is under way ends under the old ones.
@@ -172,6 +186,8 @@ impl Capture {
     pub async fn reload(&self, sources: &[Source]) -> Result<(), ReloadError> {
         let set = RuleSet::load(sources)?;
         let core = &self.core;
+        // No change without a record: what waits for one is bounded, and nothing changes beyond it.
+        let room = Arc::clone(&core.rule_changes).try_acquire_owned().map_err(|_full| ReloadError::NotOnRecord)?;
         core.recognizer.reload(sources).await?;
         let digest = set.digest();
         {
@@ -193,29 +209,33 @@ impl Capture {
             detail,
         });
         let core = Arc::clone(core);
-        self.core.appends.spawn(async move { core.keep_at_last(entry).await });
+        self.core.appends.spawn(async move {
+            core.keep_at_last(entry).await;
+            drop(room);
+        });
         Ok(())
     }
 
     /// Ends: the proxy asks nothing more. What waits is worked off for as long as `patience` lasts; what is then left goes to
     /// the spool, and what cannot even go there is counted in the log.
     pub async fn shut_down(self, patience: Duration) {
-        let Self { core, endless, lanes, stop_closing, stop_gaps, stop_replay } = self;
+        let Self { core, endless, lanes, learning, stop_closing, stop_gaps, stop_replay } = self;
         stop_closing.cancel();
         core.answers.close();
         core.late_answers.close();
         core.reads.close();
-        lanes.close();
-        core.appends.close();
-        endless.close();
-        let worked_off = async {
-            lanes.wait().await;
-            core.appends.wait().await;
+        for tracker in [&lanes, &core.appends, &learning, &endless] {
+            tracker.close();
+        }
+        let worked_off = async || {
+            tokio::join!(lanes.wait(), core.appends.wait());
+            // Only now is everything seen that may show a new account.
+            core.new_accounts.close();
+            learning.wait().await;
         };
-        if tokio::time::timeout(patience, worked_off).await.is_err() {
+        if tokio::time::timeout(patience, worked_off()).await.is_err() {
             core.hurry.cancel();
-            if tokio::time::timeout(patience, async { tokio::join!(lanes.wait(), core.appends.wait()) }).await.is_err()
-            {
+            if tokio::time::timeout(patience, worked_off()).await.is_err() {
                 tracing::error!("answers and reads are left behind at shutdown");
             }
         }

@@ -6,6 +6,7 @@ mod doubt;
 mod gaps;
 mod journal;
 mod kill;
+mod learned;
 mod memory;
 mod observe;
 mod postgres;

@@ -54,6 +54,10 @@ const fn fault(cause: GapCause) -> (&'static str, &'static str) {
             "an_inbound_message_too_large_to_keep_goes_through_is_counted_and_the_next_one_is_heard",
         ),
         GapCause::AnswerDropped => ("tests/it/capture/refused.rs", "p4_an_answer_that_cannot_be_read_back_is_a_gap"),
+        GapCause::AccountDropped => (
+            "tests/it/capture/learned.rs",
+            "p4_accounts_beyond_the_room_to_wait_are_gaps_and_are_learned_again_when_archive_and_spool_are_back",
+        ),
         GapCause::RecognitionFailed => {
             ("tests/it/capture/write.rs", "a_rule_that_fails_leaves_the_write_unclassified_and_a_gap")
         }
