@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Row as _};
+use sqlx::{ConnectOptions as _, Postgres, Row as _};
 
 use super::{ArchiveError, migrate};
 
@@ -35,9 +36,12 @@ const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 /// The same of the writer, as a part of its patience. All who append wait for the head, so this has to be well below what they wait:
 /// whoever hangs or is cut off with the head locked delays the others, and makes none of them refuse. Between two statements of the
 /// writer's there is nothing but putting a group together; should that ever take longer, it begins again on another connection.
-const IDLE_WRITER: f32 = 0.25;
-const SHORTEST_IDLE_WRITER: Duration = Duration::from_millis(250);
+const IDLE: f32 = 0.25;
+const SHORTEST_IDLE: Duration = Duration::from_millis(250);
 const LONGEST_IDLE_WRITER: Duration = Duration::from_millis(2500);
+/// The same of a projector: while one is silent in the middle of a step, nobody's projections move, and no revocation is noticed. Half of
+/// the two seconds within which it has to be.
+const LONGEST_IDLE_PROJECTOR: Duration = Duration::from_secs(1);
 /// A connection attempt that takes longer than this has failed.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
@@ -58,12 +62,32 @@ pub(super) fn options(login: &PgConnectOptions, role: Role, statement: Duration)
     ])
 }
 
-/// A pool of connections in one role. A projector's statements name no schema, so that a rebuild can use them elsewhere.
+/// A pool of connections in one role.
 pub(super) fn pool(login: &PgConnectOptions, role: Role, most: u32) -> PgPool {
-    let mut options = options(login, role, STATEMENT);
-    if role == Role::Project {
-        options = options.options([("search_path", "projection")]);
-    }
+    pool_of(options(login, role, STATEMENT), most)
+}
+
+/// The pool of projectors. Their statements name no schema, so that a rebuild can use them elsewhere. One that is cut off while the server
+/// has something to tell it holds what it has locked no longer than one that says nothing.
+pub(super) fn projectors(login: &PgConnectOptions, patience: Duration, most: u32) -> PgPool {
+    let idle = idle(patience, LONGEST_IDLE_PROJECTOR).as_millis().to_string();
+    let options = options(login, Role::Project, STATEMENT).options([
+        ("search_path", "projection"),
+        ("idle_in_transaction_session_timeout", &idle),
+        ("tcp_user_timeout", &idle),
+    ]);
+    pool_of(options, most)
+}
+
+/// Lets a projector stand idle as long as a session that nobody waits for. It ends when it is given back.
+pub(super) async fn unhurried(connection: &mut PoolConnection<Postgres>) -> Result<(), sqlx::Error> {
+    connection.close_on_drop();
+    let text = "select set_config('idle_in_transaction_session_timeout', $1, false)";
+    let idle = IDLE_IN_TRANSACTION.as_millis().to_string();
+    sqlx::query(text).bind(idle).execute(&mut **connection).await.map(drop)
+}
+
+fn pool_of(options: PgConnectOptions, most: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(most)
         .acquire_timeout(CONNECT)
@@ -71,11 +95,16 @@ pub(super) fn pool(login: &PgConnectOptions, role: Role, most: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
+/// How long a transaction may stand idle that others wait for.
+fn idle(patience: Duration, longest: Duration) -> Duration {
+    patience.mul_f32(IDLE).clamp(SHORTEST_IDLE, longest)
+}
+
 /// One connection for the writer. Its statements are planned once: planning them for each set of values would cost more than
 /// running them. Tables that were small then may be large now, so nothing is planned to be read from end to end. A statement ends
 /// before the patience of those who wait for it does.
 pub(super) async fn writer(login: &PgConnectOptions, patience: Duration) -> Result<PgConnection, sqlx::Error> {
-    let idle = patience.mul_f32(IDLE_WRITER).clamp(SHORTEST_IDLE_WRITER, LONGEST_IDLE_WRITER);
+    let idle = idle(patience, LONGEST_IDLE_WRITER);
     let options = options(login, Role::Append, patience.mul_f32(0.8)).options([
         ("idle_in_transaction_session_timeout", idle.as_millis().to_string().as_str()),
         ("plan_cache_mode", "force_generic_plan"),

@@ -115,7 +115,7 @@ impl Archive {
                 reader: connect::pool(login, Role::Append, options.connections.max(1)),
                 door: connect::pool(login, Role::Append, DOOR),
                 publisher: connect::pool(login, Role::Publish, 2),
-                projector: connect::pool(login, Role::Project, 2),
+                projector: connect::projectors(login, options.append_timeout, 2),
                 blobs,
                 source,
                 limits: Mutex::default(),

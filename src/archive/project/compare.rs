@@ -103,9 +103,10 @@ pub(in crate::archive) async fn compare(
 ) -> Result<Option<u64>, ArchiveError> {
     let mut transaction = connection.begin().await?;
     sqlx::query("set transaction isolation level repeatable read").execute(&mut *transaction).await?;
-    // It takes as long as there is to read; waiting for the lock does not.
+    // It takes as long as there is to read; waiting for the lock does not. Nobody who projects waits for it.
     sqlx::raw_sql(
-        "set local statement_timeout = '6h'; set local lock_timeout = '30s'; set local search_path = projection_check",
+        "set local statement_timeout = '6h'; set local lock_timeout = '30s'; set local search_path = projection_check;
+         set local idle_in_transaction_session_timeout = '10s'; set local tcp_user_timeout = '25s'",
     )
     .execute(&mut *transaction)
     .await?;

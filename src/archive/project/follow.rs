@@ -19,9 +19,9 @@ use crate::archive::row::count;
 const LOOK: Duration = Duration::from_millis(75);
 /// Between two runs: what arrives meanwhile shares the next one.
 const PACE: Duration = Duration::from_millis(10);
-/// After an error.
+/// After an error. Whoever was cut off learns as soon as it is back who was revoked meanwhile.
 const PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How far the projections are, as this process last saw it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

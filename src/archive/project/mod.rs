@@ -22,6 +22,7 @@ use sqlx::{Connection as _, Row as _};
 
 use super::ArchiveError;
 use super::blobs::BlobStore;
+use super::connect;
 use super::open::Archive;
 use super::row::{count, number};
 use crate::record::MasterKey;
@@ -139,6 +140,16 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
 }
 
+/// The server ended the session: a transaction stood idle for too long (25P03), or the connection just broke.
+fn was_ended(error: &ArchiveError) -> bool {
+    let ArchiveError::Database(error) = error else { return false };
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().as_deref() == Some("25P03"),
+        _ => false,
+    }
+}
+
 impl Archive {
     pub(super) fn content_projector(&self) -> Projector {
         Projector { master: self.parts.options.master.clone(), blobs: self.parts.blobs.clone() }
@@ -152,8 +163,23 @@ impl Archive {
         let projector = self.content_projector();
         let mut connection = self.parts.projector.acquire().await?;
         let mut before = None;
+        // What keeps others waiting too long is ended by the server: then less at once, down to one entry; and one that takes so long
+        // by itself is waited for, since nothing behind it would ever be projected.
+        let (mut most, mut goal, mut is_hurried) = (CHUNK, until, true);
         loop {
-            let stepped = projector.step(&mut connection, until).await;
+            let stepped = projector.step(&mut connection, goal).await;
+            if stepped.as_ref().is_err_and(was_ended) && is_hurried {
+                is_hurried = most > 1;
+                most = (most / 8).max(1);
+                tracing::debug!(count = most, "projecting took too long, or its connection was lost; less at once");
+                goal = until.min(self.projected().await?.saturating_add(most));
+                // The lost one is given back to nobody.
+                connection = self.parts.projector.acquire().await?;
+                if !is_hurried {
+                    connect::unhurried(&mut connection).await?;
+                }
+                continue;
+            }
             // Also when it failed: a projector that is stuck is what the metric is for.
             let reached = match &stepped {
                 Ok(reached) => Some(*reached),
@@ -168,6 +194,9 @@ impl Archive {
                 return Ok(());
             }
             before = Some(reached);
+            if goal < until {
+                goal = until.min(reached.saturating_add(most));
+            }
         }
     }
 

@@ -1,9 +1,13 @@
-//! Several append, and one falls silent: whoever has the head locked keeps the others waiting for a part of what they are ready to wait,
-//! and what was given up while it waited is not appended behind anybody's back.
+//! Several append and project, and one falls silent: whoever has the head locked keeps the others waiting for a part of what they are ready
+//! to wait, who is in the middle of projecting for a part of what a revocation may take, and what was given up while it waited is not
+//! appended behind anybody's back.
 
 use std::time::Duration;
+use std::time::Instant;
 
-use muniment::archive::{Append as _, AppendError, Archive, Options, Submission};
+use muniment::archive::{Append as _, AppendError, Archive, Follower, Options, Password, Submission};
+use muniment::ledger::{Actor, EntryType};
+use muniment::record::Ids as _;
 use sqlx::Connection as _;
 use tempfile::TempDir;
 
@@ -11,7 +15,7 @@ use crate::support::archive::{TestArchive, options};
 use crate::support::postgres::Database;
 use crate::support::relay::Relay;
 use crate::support::sound::assert_sound;
-use crate::support::submissions::{advisor, post};
+use crate::support::submissions::{NewRecord, advisor, capture_detail, post, sealed};
 
 /// How long each of them waits for an append. Somebody may be silent with the head locked for a quarter of it.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -94,4 +98,60 @@ async fn p1_what_nobody_waits_for_any_more_is_not_appended_when_the_head_is_free
     other.append(post(&test, advisor(2), "and on")).await.unwrap();
     assert!(test.archive.which_are_there(&[given_up.draft.id]).await.unwrap().is_empty());
     assert_eq!(assert_sound(&test).await.len(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_falls_silent_in_the_middle_of_projecting_keeps_no_revocation_from_the_others() {
+    let (test, relay, other, _dir) = two().await;
+    let by = Actor::Service("cli".try_into().unwrap());
+    let person = other.add_advisor(by.clone(), "Ada").await.unwrap();
+    let password = Password::fresh().unwrap();
+    let device = other.add_device(by.clone(), person.id, "phone", password).await.unwrap();
+    let following = Follower::start(&other);
+    let mut followed = following.followed();
+    let before = followed.wait_for(|far| far.projected > device.entry.index).await.unwrap().people;
+    following.stop().await;
+    // Who begins to project this never goes on.
+    other.append(post(&test, advisor(1), "in the middle of it")).await.unwrap();
+    relay.stall_request(b"in the middle of it");
+    let silent = Follower::start(&test.archive);
+    until(async || relay.cuts() == 1).await;
+    let noticed = async {
+        other.revoke_device(by, device.id, person.id).await.unwrap();
+        let following = Follower::start(&other);
+        following.followed().wait_for(|far| far.people > before).await.unwrap();
+        following.stop().await;
+    };
+    // A session that nobody waits for may stand idle for ten seconds.
+    tokio::time::timeout(Duration::from_secs(8), noticed).await.expect("the others wait for the silent one");
+    silent.stop().await;
+    assert_sound(&test).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_longer_to_project_than_others_may_wait_is_projected_bit_by_bit() {
+    // Readable text of so many bytes in one step, with a quarter of a second between two statements.
+    const ENTRIES: usize = 60;
+    let test =
+        TestArchive::on(Database::fresh().await, |options| Options { append_timeout: PATIENCE, ..options }).await;
+    let dir = tempfile::tempdir().unwrap();
+    let impatient = options(test.database.service(), dir.path(), &test.clock, &test.ids);
+    let impatient = Archive::open(Options { append_timeout: Duration::from_secs(1), ..impatient }).await.unwrap();
+    let words: String = (0..4000).map(|number| format!("word{number} ")).collect();
+    for number in 0..ENTRIES {
+        test.archive.append(post(&test, advisor(1), &format!("{number} {words}"))).await.unwrap();
+    }
+    // One that takes so long by itself, and one behind it.
+    let record = NewRecord::new(&test);
+    let names: Vec<String> = (0..24).map(|number| format!("{number}.text")).collect();
+    let fields: Vec<_> = names.iter().map(|name| (name.as_str(), words.as_bytes())).collect();
+    let mut detail = capture_detail(test.ids.fresh());
+    detail.insert("kinds".to_owned(), vec!["post"; names.len()].into());
+    let large = sealed(&test, &record, EntryType::Capture, detail, &[advisor(1)], &fields);
+    test.archive.append(Submission { key: Some(record.wrapped()), ..large }).await.unwrap();
+    test.archive.append(post(&test, advisor(1), "and the last")).await.unwrap();
+    let began = Instant::now();
+    impatient.catch_up().await.unwrap();
+    println!("{ENTRIES} entries in {:?}", began.elapsed());
+    assert_eq!(impatient.projected().await.unwrap(), *test.archive.size().borrow());
 }
