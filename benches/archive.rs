@@ -22,6 +22,8 @@
     reason = "a measurement that cannot be made stops"
 )]
 
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -32,12 +34,13 @@ use muniment::archive::embedded::Embedded;
 use muniment::archive::{Append as _, Archive, Options, Scope, SealedField, Stored, Submission, migrate};
 use muniment::ledger::{Actor, Commitments, Draft, EntryType, SigningKey};
 use muniment::record::{
-    AdvisorId, Clock, Commitment, DeviceId, Digest, EntryId, FieldName, Ids, MasterKey, RecordId, RecordKey, Timestamp,
+    AdvisorId, Clock, Commitment, DeviceId, Digest, EntryId, FieldName, Ids, MasterKey, RecordId, RecordKey,
     WrappedKey, seal,
 };
 use muniment::telemetry::Metrics;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use support::{CountedIds, SystemClock};
 use uuid::Uuid;
 
 const WAITERS: usize = 64;
@@ -92,26 +95,6 @@ fn processor_ticks() -> u64 {
         id == us
     };
     known.iter().filter(|(id, _)| is_ours(**id)).map(|(_, (_, ticks))| ticks).sum()
-}
-
-struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the bench's clock is the system's")]
-    fn now(&self) -> Timestamp {
-        Timestamp::new(time::OffsetDateTime::now_utc())
-    }
-}
-
-struct CountedIds(AtomicU64);
-
-impl Ids for CountedIds {
-    fn fresh(&self) -> Uuid {
-        let millis = u64::try_from(SystemClock.now().unix_micros() / 1_000).unwrap();
-        let mut random = [0; 10];
-        random[2..].copy_from_slice(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
-    }
 }
 
 /// A captured post with five sealed fields, about what a client of Bluesky sends.
@@ -291,7 +274,7 @@ fn report(what: &str, ours: &[Round], theirs: &[Round], goal: Option<f64>) {
 }
 
 async fn measure(service: &PgConnectOptions, owner: &PgConnectOptions, dir: &std::path::Path) {
-    let ids = Arc::new(CountedIds(AtomicU64::new(0)));
+    let ids = Arc::new(CountedIds::default());
     let archive = Archive::open(Options {
         service: service.clone(),
         data_dir: dir.to_owned(),

@@ -23,6 +23,7 @@
 #[path = "../tests/it/support/large/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "tests use more of it")]
 mod large;
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use muniment::record::{
     Clock, Commitment, DeviceId, Digest, EntryId, FieldName, Ids, MasterKey, RecordId, RecordKey, Timestamp, seal,
 };
 use muniment::telemetry::Metrics;
+use support::{CountedIds, SystemClock};
 use uuid::Uuid;
 
 /// Times each question is asked, with other values each time.
@@ -50,26 +52,6 @@ const GOAL: f64 = 3.0;
 const PAGE: u32 = 50;
 const WAITERS: usize = 16;
 const APPENDING: Duration = Duration::from_secs(8);
-
-struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the bench's clock is the system's")]
-    fn now(&self) -> Timestamp {
-        Timestamp::new(time::OffsetDateTime::now_utc())
-    }
-}
-
-struct CountedIds(AtomicU64);
-
-impl Ids for CountedIds {
-    fn fresh(&self) -> Uuid {
-        let millis = u64::try_from(SystemClock.now().unix_micros() / 1_000).unwrap();
-        let mut random = [1; 10];
-        random[2..].copy_from_slice(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
-    }
-}
 
 fn master() -> MasterKey {
     MasterKey::new([7; 32])
@@ -388,7 +370,7 @@ impl Laid {
         let firm = Firm::large(records);
         let embedded = Embedded::start(&dir.join("data/postgres"), None).await.unwrap();
         let size = make(&embedded, firm, dir).await;
-        let ids = Arc::new(CountedIds(AtomicU64::new(0)));
+        let ids = Arc::new(CountedIds::default());
         let archive = Archive::open(Options {
             service: embedded.service().clone(),
             data_dir: dir.to_owned(),

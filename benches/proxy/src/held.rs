@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::load::{Ask, Load};
 use crate::others::{KEEP, mitmproxy};
-use crate::pair::Side;
+use crate::pair::{Side, load};
 use crate::process::Process;
 use crate::service::Service;
 use crate::{Protocol, SPAN, make_certificates, median, runtime};
@@ -92,15 +92,8 @@ fn compare(program: &Path, rounds: usize, goals: (f64, f64), peer: impl FnOnce(&
 
 /// One measurement, and how many posts were answered.
 fn once(name: &str, proxy: &Process, ca: &Path, login: &str, origin: u16) -> (Round, u64) {
-    let load = Load {
-        proxy: proxy.port,
-        origin,
-        protocol: Protocol::Http1,
-        ask: Ask::Post,
-        connections: CONNECTIONS,
-        span: SPAN,
-        login: login.into(),
-    };
+    let asked = load(origin, Protocol::Http1);
+    let load = Load { proxy: proxy.port, ask: Ask::Post, connections: CONNECTIONS, login: login.into(), ..asked };
     runtime().block_on(async {
         let connections = load.connect(ca).await.expect("connections");
         let cpu = proxy.cpu();

@@ -1,11 +1,10 @@
 //! Peers that are programs of their own: mitmproxy and squid, if the machine has them.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use crate::pair::Side;
 use crate::process::Process;
@@ -38,7 +37,7 @@ pub fn mitmproxy(program: &Path, directory: &Path, script: Option<&str>) -> Side
         fs::write(own.join("keep.py"), script).unwrap();
         command.arg("--scripts").arg(own.join("keep.py"));
     }
-    let process = started(command.current_dir(&own), port);
+    let process = Process::listening(command.current_dir(&own), port);
     Side { name: "mitmproxy", process, ca: own.join("mitmproxy-ca-cert.pem") }
 }
 
@@ -56,24 +55,11 @@ pub fn squid(program: &Path, directory: &Path) -> Side {
         own.display()
     );
     fs::write(own.join("squid.conf"), settings).unwrap();
-    let process = started(Command::new(program).arg("-N").arg("-f").arg(own.join("squid.conf")), port);
+    let process = Process::listening(Command::new(program).arg("-N").arg("-f").arg(own.join("squid.conf")), port);
     // What is in the tunnel is the origin's.
     Side { name: "squid", process, ca: directory.join("origin-root.pem") }
 }
 
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Once it takes connections.
-fn started(command: &mut Command, port: u16) -> Process {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let process = Process::of(child, port);
-    let mut waited = 0;
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(waited < 600, "{command:?} does not start");
-        waited += 1;
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    process
 }

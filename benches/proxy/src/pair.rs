@@ -38,15 +38,7 @@ impl Pair {
 
     /// What is asked of them, but for which.
     pub fn load(&self) -> Load {
-        Load {
-            proxy: 0,
-            origin: self.origin.port,
-            protocol: self.protocol,
-            ask: Ask::Get(1 << 10),
-            connections: 1,
-            span: SPAN,
-            login: "bench:bench".into(),
-        }
+        load(self.origin.port, self.protocol)
     }
 
     /// So many measurements of each, in turns.
@@ -64,6 +56,11 @@ impl Pair {
         }
         all
     }
+}
+
+/// What is asked of an origin through a proxy, but for which: one connection, a kilobyte.
+pub fn load(origin: u16, protocol: Protocol) -> Load {
+    Load { proxy: 0, origin, protocol, ask: Ask::Get(1 << 10), connections: 1, span: SPAN, login: "bench:bench".into() }
 }
 
 /// With everything that a GET passes in service.

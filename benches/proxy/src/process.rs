@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -26,8 +27,17 @@ impl Process {
         Self { child, port: line.trim().parse().unwrap_or_else(|_| panic!("{arguments:?} did not start")) }
     }
 
-    pub fn of(child: Child, port: u16) -> Self {
-        Self { child, port }
+    /// Of another program, once it takes connections at its port.
+    pub fn listening(command: &mut Command, port: u16) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let process = Self { child, port };
+        let mut waited = 0;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(waited < 600, "{command:?} does not start");
+            waited += 1;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        process
     }
 
     /// User and system time so far, of it and of all its descendants (a database, workers).

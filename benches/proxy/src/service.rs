@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::others::free_port;
 use crate::process::Process;
@@ -36,19 +35,12 @@ impl Service {
             command.env("HOME", directory);
             command
         };
-        let child = command(&["serve"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let process = Process::of(child, proxy);
+        let process = Process::listening(&mut command(&["serve"]), proxy);
         let ask = |arguments: &[&str]| {
             let output = command(&[&["--json"], arguments].concat()).output().unwrap();
             assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).unwrap()
         };
-        let mut waited = 0;
-        while std::net::TcpStream::connect(("127.0.0.1", proxy)).is_err() {
-            assert!(waited < 600, "the service does not start");
-            waited += 1;
-            std::thread::sleep(Duration::from_millis(100));
-        }
         let advisor = field(&ask(&["advisor", "add", "Ada"]), "id");
         let device = ask(&["device", "add", "--advisor", &advisor, "laptop"]);
         let login = format!("{}:{}", field(&device, "id"), field(&device, "secret"));

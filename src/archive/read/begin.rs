@@ -69,7 +69,7 @@ impl Run {
 }
 
 /// Which places a question is about: these, in order; or all.
-pub(super) type Places = Option<Vec<i64>>;
+pub(super) type Named = Option<Vec<i64>>;
 
 /// What the database knows without looking.
 struct Guess {
@@ -130,7 +130,7 @@ impl RecordFilter {
     }
 
     /// The places that the index names, where they are few.
-    async fn look(&self, acting: Option<&Acting>, connection: &mut PgConnection) -> Result<Places, ArchiveError> {
+    async fn look(&self, acting: Option<&Acting>, connection: &mut PgConnection) -> Result<Named, ArchiveError> {
         let mut transaction = connection.begin().await?;
         sqlx::raw_sql(PATIENCE).execute(&mut *transaction).await?;
         let mut query = QueryBuilder::new("select c.entry_index");
@@ -155,19 +155,30 @@ impl RecordFilter {
 }
 
 impl Archive {
+    /// What the database knows of a question without looking; none where nothing is guessed.
+    async fn guess(&self, filter: &RecordFilter, acting: Option<&Acting>) -> Result<Option<Guess>, ArchiveError> {
+        if !filter.is_guessed() {
+            return Ok(None);
+        }
+        let mut connection = self.parts.reader.acquire().await?;
+        Ok(Some(filter.guess(acting, &mut connection).await?))
+    }
+
+    /// The places that the index names, where they are few.
+    async fn look_for(&self, filter: &RecordFilter, acting: Option<&Acting>) -> Result<Named, ArchiveError> {
+        let mut connection = self.parts.reader.acquire().await?;
+        filter.look(acting, &mut connection).await
+    }
+
     /// The places that a question is about which wants all that it finds.
     pub(super) async fn places_named(
         &self,
         filter: &RecordFilter,
         acting: Option<&Acting>,
-    ) -> Result<Places, ArchiveError> {
-        if !filter.is_guessed() {
-            return Ok(None);
-        }
-        let mut connection = self.parts.reader.acquire().await?;
-        match filter.guess(acting, &mut connection).await?.frequent {
-            true => Ok(None),
-            false => filter.look(acting, &mut connection).await,
+    ) -> Result<Named, ArchiveError> {
+        match self.guess(filter, acting).await? {
+            Some(Guess { frequent: false, .. }) => self.look_for(filter, acting).await,
+            Some(_) | None => Ok(None),
         }
     }
 
@@ -175,15 +186,12 @@ impl Archive {
     pub(super) async fn run(&self, filter: &RecordFilter, run: &Run) -> Result<Vec<PgRow>, ArchiveError> {
         let acting = self.acting(filter).await?;
         let acting = acting.as_ref();
-        let ask = async |run: &Run, places: Places| {
+        let ask = async |run: &Run, places: Named| {
             // Planned for these values each time: which index is good depends on them.
             let mut query = filter.query(run, places, acting);
             query.build().persistent(false).fetch_all(&self.parts.reader).await
         };
-        if !filter.is_guessed() {
-            return Ok(ask(run, None).await?);
-        }
-        let guess = filter.guess(acting, &mut *self.parts.reader.acquire().await?).await?;
+        let Some(guess) = self.guess(filter, acting).await? else { return Ok(ask(run, None).await?) };
         if guess.frequent {
             let window = run.window(guess.end).filter(|_part| !filter.is_narrow() && !filter.by_relevance);
             let Some(window) = window else { return Ok(ask(run, None).await?) };
@@ -192,7 +200,7 @@ impl Archive {
                 return Ok(rows);
             }
         }
-        let mut places = filter.look(acting, &mut *self.parts.reader.acquire().await?).await?;
+        let mut places = self.look_for(filter, acting).await?;
         if let Some(places) = &mut places {
             places.retain(|place| run.places.contains(&count(*place)));
         }

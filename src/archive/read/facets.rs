@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use sqlx::{QueryBuilder, Row as _};
 
 use super::as_of::Question;
-use super::begin::Places as Named;
+use super::begin::Named;
 use super::filter::{Acting, RecordFilter};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;

@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{QueryBuilder, Row as _};
 
 use super::as_of::{Question, push_made, push_source};
-use super::begin::{Places, Run};
+use super::begin::{Named, Run};
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::project::addressed;
@@ -92,7 +92,7 @@ impl RecordFilter {
     }
 
     /// The question for a run of records, in ledger order or the best matches first; about these places only, where they are given.
-    pub(super) fn query(&self, run: &Run, places: Places, acting: Option<&Acting>) -> Question {
+    pub(super) fn query(&self, run: &Run, places: Named, acting: Option<&Acting>) -> Question {
         if let Some(words) = self.words.as_ref().filter(|_words| self.by_relevance) {
             return self.ranked(words, run, places, acting);
         }
@@ -105,7 +105,7 @@ impl RecordFilter {
     }
 
     /// The question for the best matches among the newest [`RANKED_MOST`] that fit.
-    fn ranked(&self, words: &WordQuery, run: &Run, places: Places, acting: Option<&Acting>) -> Question {
+    fn ranked(&self, words: &WordQuery, run: &Run, places: Named, acting: Option<&Acting>) -> Question {
         let mut query = QueryBuilder::new("with found as materialized (select r.* from ");
         self.push_source(&mut query);
         self.push_where(&mut query, &run.places, places, acting);
@@ -129,7 +129,7 @@ impl RecordFilter {
     }
 
     /// All conditions, on records of these places; those of them that are given, where they are.
-    pub(super) fn push_where(&self, query: &mut Question, range: &Range<u64>, places: Places, acting: Option<&Acting>) {
+    pub(super) fn push_where(&self, query: &mut Question, range: &Range<u64>, places: Named, acting: Option<&Acting>) {
         let place = self.place();
         query.push(" where ").push(place).push(" >= ").push_bind(number(range.start));
         query.push(" and ").push(place).push(" < ").push_bind(number(range.end));

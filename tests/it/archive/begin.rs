@@ -167,3 +167,26 @@ async fn the_best_matches_are_the_best_of_the_newest_ten_thousand_and_the_answer
         assert_eq!((ranked[0].index, ranked_from), (200_000, Some(100_000)), "the oldest is not ranked any more");
     }
 }
+
+#[tokio::test]
+async fn an_index_that_takes_too_long_to_look_into_is_let_be_and_the_same_is_found() {
+    let firm = Firm { advisors: 2, ..Firm::large(60) };
+    let database = Database::fresh().await;
+    fill(&database.owner(), &master(), firm).await;
+    let test = TestArchive::on(database, |options| options).await;
+    test.archive.catch_up().await.unwrap();
+    let [(_, _frequent), (_, rare), _] = BELIEFS;
+    believe(&test, rare).await;
+    let slice = Slice { after: None, newest_first: true, limit: 500 };
+    let before = all_of(&test, &words("market"), slice).await;
+    assert!(!before.0.is_empty());
+    // A minute for each row, for whoever looks into the index and for nobody else: longer than any statement may take.
+    test.database
+        .tamper(
+            "alter table projection.communications enable row level security;
+             create policy slow on projection.communications for select using
+                 (case current_setting('enable_seqscan') when 'off' then pg_sleep(60)::text is not null else true end)",
+        )
+        .await;
+    assert_eq!(all_of(&test, &words("market"), slice).await, before);
+}

@@ -14,4 +14,5 @@ mod life;
 mod revoked;
 mod shapes;
 pub(crate) mod support;
+mod targets;
 mod unlisted;
