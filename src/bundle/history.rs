@@ -46,8 +46,8 @@ impl CheckedRow {
     /// Hashes the body and reads what it says.
     #[must_use]
     pub fn of(row: &Row<'_>) -> Self {
-        let (stored, computed) = (row.leaf, leaf_hash(row.body));
-        Self { index: row.index, id: row.id, stored, computed, link: Link::read(row.body) }
+        let (link, computed) = Link::read_with_leaf(row.body);
+        Self { index: row.index, id: row.id, stored: row.leaf, computed, link }
     }
 
     /// The same for whoever needs the entry as well, which is none where the body is none.

@@ -6,10 +6,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Deref;
 
 use uuid::Uuid;
 
-use super::scan::{Streams, scan};
+use super::leaf::scan_with_leaf;
+use super::scan::{Scanned, scan};
 use super::{Entry, EntryError, StreamPosition};
 use crate::record::{AdvisorId, Digest, EntryId, RecordId, SourceId};
 
@@ -29,9 +31,44 @@ pub struct Link {
     /// The writer's own count.
     pub source_index: u64,
     /// The streams it belongs to.
-    pub streams: Vec<StreamPosition>,
+    pub streams: StreamPositions,
     /// The record it belongs to.
     pub record: Option<RecordId>,
+}
+
+/// The places of an entry in streams. Most entries belong to one, and for that nothing is allocated.
+#[derive(Debug, Clone, Default)]
+pub enum StreamPositions {
+    /// It belongs to none.
+    #[default]
+    None,
+    /// It belongs to one.
+    One(StreamPosition),
+    /// It belongs to several, in the order of their ids.
+    Many(Vec<StreamPosition>),
+}
+
+impl FromIterator<StreamPosition> for StreamPositions {
+    fn from_iter<I: IntoIterator<Item = StreamPosition>>(all: I) -> Self {
+        let mut all = all.into_iter();
+        let Some(first) = all.next() else { return Self::None };
+        match all.next() {
+            None => Self::One(first),
+            Some(second) => Self::Many([first, second].into_iter().chain(all).collect()),
+        }
+    }
+}
+
+impl Deref for StreamPositions {
+    type Target = [StreamPosition];
+
+    fn deref(&self) -> &[StreamPosition] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(all) => all,
+        }
+    }
 }
 
 impl Link {
@@ -40,19 +77,26 @@ impl Link {
     /// # Errors
     /// When the bytes are not an entry in canonical form.
     pub fn read(bytes: &[u8]) -> Result<Self, EntryError> {
-        let scanned = scan(bytes)?;
-        Ok(Self {
+        scan(bytes).map(|scanned| Self::of(&scanned))
+    }
+
+    /// Reads an entry's bytes and hashes them: what says its place, and its leaf.
+    pub fn read_with_leaf(bytes: &[u8]) -> (Result<Self, EntryError>, Digest) {
+        let (scanned, leaf) = scan_with_leaf(bytes);
+        (scanned.map(|scanned| Self::of(&scanned)), leaf)
+    }
+
+    fn of(scanned: &Scanned<'_>) -> Self {
+        Self {
             id: EntryId::new(Uuid::from_u128(scanned.id)),
             index: scanned.index,
             previous: scanned.previous,
             at: *scanned.at,
             source: SourceId::new(Uuid::from_u128(scanned.source)),
             source_index: scanned.source_index,
-            streams: Streams::new(scanned.streams)
-                .map(|(id, index)| StreamPosition { id: AdvisorId::new(Uuid::from_u128(id)), index })
-                .collect(),
+            streams: scanned.streams.iter().map(StreamPosition::from).collect(),
             record: scanned.record.map(|id| RecordId::new(Uuid::from_u128(id))),
-        })
+        }
     }
 }
 
@@ -65,7 +109,7 @@ impl From<&Entry> for Link {
             at: entry.at().text(),
             source: entry.source(),
             source_index: entry.source_index(),
-            streams: entry.streams().to_vec(),
+            streams: entry.streams().iter().copied().collect(),
             record: entry.record(),
         }
     }
@@ -157,7 +201,7 @@ impl Chain {
             broken(Break::Time);
         }
         self.at = link.at;
-        for position in &link.streams {
+        for position in link.streams.iter() {
             let next = self.streams.entry(position.id).or_default();
             if *next != position.index {
                 broken(Break::Stream { stream: position.id, expected: *next, found: position.index });

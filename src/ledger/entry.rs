@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::cursor::Cursor;
 use super::detail::{Token, each_element};
-use super::scan::{ScannedCommitted, Streams, committed, each_detail, scan};
+use super::scan::{ScannedCommitted, committed, each_detail, scan};
 use super::tree::leaf_hash;
 use super::{Actor, Commitments, CommitmentsRoot, Committed, EntryError, EntryType};
 use crate::record::{AdvisorId, Digest, EntryId, RecordId, SourceId, Timestamp};
@@ -22,6 +22,12 @@ pub struct StreamPosition {
     pub id: AdvisorId,
     /// How many of the advisor's entries come before.
     pub index: u64,
+}
+
+impl From<(u128, u64)> for StreamPosition {
+    fn from((id, index): (u128, u64)) -> Self {
+        Self { id: AdvisorId::new(Uuid::from_u128(id)), index }
+    }
 }
 
 /// A ledger entry.
@@ -68,9 +74,7 @@ impl Entry {
         let scanned = scan(&bytes)?;
         let time = |bytes: &[u8; 27]| read_text(bytes).ok_or(EntryError::Form { at: 0, expected: "a time" });
         let actor = read_text(scanned.actor).ok_or(EntryError::Form { at: 0, expected: "an actor" })?;
-        let streams = Streams::new(scanned.streams)
-            .map(|(id, index)| StreamPosition { id: AdvisorId::new(Uuid::from_u128(id)), index })
-            .collect();
+        let streams = scanned.streams.iter().map(StreamPosition::from).collect();
         Ok(Self {
             leaf,
             id: EntryId::new(Uuid::from_u128(scanned.id)),

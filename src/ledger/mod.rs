@@ -4,6 +4,7 @@
 //! `docs/FORMAT.md`. Pure: places, times and keys are arguments; nothing here knows HTTP or Postgres.
 
 mod actor;
+mod bytes;
 mod chain;
 mod checkpoint;
 mod commitments;
@@ -14,10 +15,12 @@ mod entry;
 mod error;
 #[cfg(all(feature = "service", any(test, fuzzing)))]
 pub(crate) mod fuzz;
+mod leaf;
 mod note;
 mod note_key;
 mod prepared;
 mod proof;
+mod quick;
 mod scan;
 mod spelling;
 mod tile;
@@ -26,7 +29,7 @@ mod tree;
 
 pub use crate::record::SourceId;
 pub use actor::{Actor, ActorError, EntryType};
-pub use chain::{Break, Chain, Link};
+pub use chain::{Break, Chain, Link, StreamPositions};
 pub(crate) use checkpoint::parse_decimal;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use commitments::{Commitments, CommitmentsRoot, Committed, LISTED_MAX};

@@ -7,7 +7,7 @@
 use super::cursor::Cursor;
 use super::detail::{self, Token};
 use super::spelling::parse_uuid;
-use super::{EntryError, EntryType};
+use super::{EntryError, EntryType, quick};
 use crate::record::{Digest, is_word};
 
 /// Longest entry in bytes (an entry bundle has room for 16 bits).
@@ -20,7 +20,7 @@ pub const LIST_MAX: usize = 512;
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// What one pass over the bytes finds.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scanned<'a> {
     pub(crate) actor: &'a [u8],
     pub(crate) at: &'a [u8; 27],
@@ -33,9 +33,29 @@ pub(crate) struct Scanned<'a> {
     pub(crate) record: Option<u128>,
     pub(crate) source: u128,
     pub(crate) source_index: u64,
-    /// What stands between the brackets.
-    pub(crate) streams: &'a [u8],
+    pub(crate) streams: ScannedStreams<'a>,
     pub(crate) entry_type: EntryType,
+}
+
+/// The streams of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScannedStreams<'a> {
+    None,
+    One(u128, u64),
+    /// What stands between the brackets.
+    Many(&'a [u8]),
+}
+
+impl<'a> ScannedStreams<'a> {
+    /// All of them, in the order of their ids.
+    pub(crate) fn iter(self) -> impl Iterator<Item = (u128, u64)> + use<'a> {
+        let (one, inside) = match self {
+            Self::None => (None, &[][..]),
+            Self::One(id, index) => (Some((id, index)), &[][..]),
+            Self::Many(inside) => (None, inside),
+        };
+        one.into_iter().chain(Streams { cursor: Cursor::new(inside), first: true })
+    }
 }
 
 /// The two ways to commit.
@@ -59,14 +79,19 @@ fn is_actor(text: &[u8]) -> bool {
 }
 
 /// The type, which stands at the end, so that `detail` can be read with its type known.
-fn find_type(bytes: &[u8]) -> Option<EntryType> {
+pub(super) fn find_type(bytes: &[u8]) -> Option<EntryType> {
     let rest = bytes.strip_suffix(b"\",\"v\":1}")?;
     let word = rest.rsplit(|b| *b == b'"').next()?;
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
-/// Reads an entry.
+/// Reads an entry: in one go where it looks like most, else with a look at what is wrong with it.
 pub(crate) fn scan(bytes: &[u8]) -> Result<Scanned<'_>, EntryError> {
+    quick::scan(bytes, &mut ()).map_or_else(|| scan_strictly(bytes), Ok)
+}
+
+/// Reads any entry, and says what is wrong with what is none.
+pub(super) fn scan_strictly(bytes: &[u8]) -> Result<Scanned<'_>, EntryError> {
     if bytes.len() > ENTRY_MAX {
         return Err(EntryError::TooLong(bytes.len()));
     }
@@ -168,33 +193,30 @@ fn scan_committed<'a>(c: &mut Cursor<'a>) -> Result<ScannedCommitted<'a>, EntryE
     Ok(ScannedCommitted::Listed(object.get(1..object.len().saturating_sub(1)).unwrap_or_default()))
 }
 
-fn scan_streams<'a>(c: &mut Cursor<'a>) -> Result<&'a [u8], EntryError> {
+fn scan_streams<'a>(c: &mut Cursor<'a>) -> Result<ScannedStreams<'a>, EntryError> {
     let start = *c;
     let mut streams = Streams { cursor: *c, first: true };
-    let mut count = 0_usize;
-    let mut before = None;
-    while let Some(stream) = streams.read()? {
+    let (mut count, mut before) = (0_usize, None);
+    let mut scanned = ScannedStreams::None;
+    while let Some((id, index)) = streams.read()? {
         count += 1;
-        if before.is_some_and(|before| before >= stream.0) || count > STREAMS_MAX {
+        if before.is_some_and(|before| before >= id) || count > STREAMS_MAX {
             return Err(start.error("at most 128 streams in the order of their ids"));
         }
-        before = Some(stream.0);
+        before = Some(id);
+        scanned = ScannedStreams::One(id, index);
     }
     *c = streams.cursor;
-    Ok(c.since(&start))
+    Ok(if count > 1 { ScannedStreams::Many(c.since(&start)) } else { scanned })
 }
 
 /// The streams of an entry, one after the other.
-pub(crate) struct Streams<'a> {
+struct Streams<'a> {
     cursor: Cursor<'a>,
     first: bool,
 }
 
-impl<'a> Streams<'a> {
-    pub(crate) const fn new(inside: &'a [u8]) -> Self {
-        Self { cursor: Cursor::new(inside), first: true }
-    }
-
+impl Streams<'_> {
     fn read(&mut self) -> Result<Option<(u128, u64)>, EntryError> {
         let c = &mut self.cursor;
         if c.is_at_end() || c.stands("]") {

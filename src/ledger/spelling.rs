@@ -2,45 +2,38 @@
 
 use crate::record::Digest;
 
-/// Eight lower-case hex digits as a number, and whether they are that. All eight at once, because an entry has hundreds.
-const fn unhex(digits: [u8; 8]) -> (u32, bool) {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let text = u64::from_be_bytes(digits);
-    // A letter has the bit 40; its low half counts from 1, which stands for ten.
-    let letters = text >> 6 & EACH;
-    let values = (text & (0x0f * EACH)).wrapping_add(letters.wrapping_mul(9));
-    // Whatever was not a digit does not come out again as it went in.
-    let above_nine = values.wrapping_add(6 * EACH) >> 4 & EACH;
-    let again = values.wrapping_add(0x30 * EACH).wrapping_add(above_nine.wrapping_mul(0x27));
-    let fits = again == text && values & (0xf0 * EACH) == 0;
-    let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
-    ((fours | fours >> 16) as u32, fits)
+/// Lower-case hex digits as bytes, and whether they are that. No early end, so that the compiler takes many at a time: an entry has hundreds.
+fn unhex<const DIGITS: usize, const BYTES: usize>(digits: &[u8; DIGITS]) -> ([u8; BYTES], bool) {
+    let mut values = [0; DIGITS];
+    let mut fits = true;
+    for (value, digit) in values.iter_mut().zip(digits) {
+        let (low, high) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+        fits &= (low < 10) | (high < 6);
+        *value = if low < 10 { low } else { high.wrapping_add(10) };
+    }
+    let mut bytes = [0; BYTES];
+    for (byte, [high, low]) in bytes.iter_mut().zip(values.as_chunks().0) {
+        *byte = high << 4 | low;
+    }
+    (bytes, fits)
 }
 
 /// A uuid as lower-case hex digits with hyphens.
 pub(crate) fn parse_uuid(text: &[u8; 36]) -> Option<u128> {
     let [a0, a1, a2, a3, a4, a5, a6, a7, h0, rest @ ..] = *text;
     let [b0, b1, b2, b3, h1, c0, c1, c2, c3, h2, rest @ ..] = rest;
-    let [d0, d1, d2, d3, h3, e0, e1, e2, e3, f @ ..] = rest;
-    let (a, a_fits) = unhex([a0, a1, a2, a3, a4, a5, a6, a7]);
-    let (b, b_fits) = unhex([b0, b1, b2, b3, c0, c1, c2, c3]);
-    let (d, d_fits) = unhex([d0, d1, d2, d3, e0, e1, e2, e3]);
-    let (f, f_fits) = unhex(f);
-    let fits = a_fits & b_fits & d_fits & f_fits & ([h0, h1, h2, h3] == *b"----");
-    fits.then_some(u128::from(a) << 96 | u128::from(b) << 64 | u128::from(d) << 32 | u128::from(f))
+    let [d0, d1, d2, d3, h3, e0, e1, e2, e3, e4, e5, e6, e7, e8, e9, ea, eb] = rest;
+    let digits = [
+        a0, a1, a2, a3, a4, a5, a6, a7, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3, e0, e1, e2, e3, e4, e5, e6, e7,
+        e8, e9, ea, eb,
+    ];
+    let (bytes, fits) = unhex::<32, 16>(&digits);
+    (fits & ([h0, h1, h2, h3] == *b"----")).then_some(u128::from_be_bytes(bytes))
 }
 
 /// A digest as 64 lower-case hex digits.
 pub(crate) fn parse_digest(text: &[u8; 64]) -> Option<Digest> {
-    let (groups, _rest) = text.as_chunks::<8>();
-    let mut bytes = [0; 32];
-    let mut fits = true;
-    for (to, digits) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(groups) {
-        let (value, good) = unhex(*digits);
-        *to = value.to_be_bytes();
-        fits &= good;
-    }
+    let (bytes, fits) = unhex::<64, 32>(text);
     fits.then_some(Digest(bytes))
 }
 
@@ -52,8 +45,9 @@ pub(crate) const fn is_v7(uuid: u128) -> bool {
 /// `YYYY-MM-DDThh:mm:ss.ffffffZ`, a moment that exists (no leap seconds).
 pub(crate) fn is_time(text: &[u8; 27]) -> bool {
     const SHAPE: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
-    let fits =
-        text.iter().zip(SHAPE).fold(true, |ok, (b, s)| ok & if *s == b'0' { b.is_ascii_digit() } else { b == s });
+    // No early end: the compiler takes many bytes at a time.
+    let more = |shape: u8| if shape == b'0' { 9 } else { 0 };
+    let fits = text.iter().zip(SHAPE).fold(true, |ok, (b, shape)| ok & (b.wrapping_sub(*shape) <= more(*shape)));
     let [y0, y1, y2, y3, _, m0, m1, _, d0, d1, _, h0, h1, _, n0, n1, _, s0, s1, ..] = text;
     let number = |tens: &u8, ones: &u8| u32::from(tens & 0xf) * 10 + u32::from(ones & 0xf);
     let (year, month, day) = (number(y0, y1) * 100 + number(y2, y3), number(m0, m1), number(d0, d1));
@@ -74,15 +68,15 @@ mod tests {
 
     #[test]
     fn every_byte_at_every_place_of_a_hex_number_counts() {
-        for place in 0..8 {
+        for place in 0..32 {
             for byte in 0..=u8::MAX {
-                let mut digits = *b"0a9f1b2e";
+                let mut digits = *b"0a9f1b2e33445566778899aabbccddee";
                 digits[place] = byte;
                 let text = std::str::from_utf8(&digits).ok();
                 let lower = |text: &&str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-                let expected = text.filter(lower).and_then(|text| u32::from_str_radix(text, 16).ok());
-                let (value, fits) = unhex(digits);
-                assert_eq!(fits.then_some(value), expected, "{byte:#x} at {place}");
+                let expected = text.filter(lower).and_then(|text| u128::from_str_radix(text, 16).ok());
+                let (bytes, fits) = unhex(&digits);
+                assert_eq!(fits.then_some(u128::from_be_bytes(bytes)), expected, "{byte:#x} at {place}");
             }
         }
     }

@@ -134,7 +134,7 @@ words! {
     }
 }
 
-pub(crate) const fn is_field_byte(byte: u8) -> bool {
+const fn is_field_byte(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-')
 }
 

@@ -136,7 +136,7 @@ impl Follower {
         *self.sources.entry(link.source).or_default() = link.source_index.saturating_add(1);
         let Some(side) = &mut self.side else { return };
         self.orders.entry(row.index(), link, &mut side.noted);
-        for position in &link.streams {
+        for position in link.streams.iter() {
             if !side.take_stream(row.index(), position) {
                 self.findings.at(TABLES, row.index(), format!("stream {} lacks this entry in its table", position.id));
             }

@@ -51,6 +51,11 @@ pub struct DumpOptions {
     pub threads: NonZeroUsize,
 }
 
+/// Only what failed gets a path of its own.
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> DumpError {
+    move |source| DumpError { path: path.to_owned(), source }
+}
+
 /// Checks a dump. Failures go to `sink` as they are found, neighbours of one kind joined.
 ///
 /// # Errors
@@ -62,14 +67,10 @@ pub fn verify_dump(
 ) -> Result<HistoryReport, DumpError> {
     let path = |name: &str| directory.join(name);
     let (entries, checkpoints) = (path("entries.tsv"), path("checkpoints.tsv"));
-    let error = |path: &Path| {
-        let path = path.to_owned();
-        move |source| DumpError { path, source }
-    };
-    let entries_file = File::open(&entries).map_err(error(&entries))?;
+    let entries_file = File::open(&entries).map_err(failed(&entries))?;
     let checkpoints_file = match File::open(&checkpoints) {
         Err(none) if none.kind() == io::ErrorKind::NotFound => None,
-        opened => Some(opened.map_err(error(&checkpoints))?),
+        opened => Some(opened.map_err(failed(&checkpoints))?),
     };
     let keys = options.keys.as_slice();
     let mut outside: Vec<_> =
@@ -87,18 +88,18 @@ pub fn verify_dump(
             .map(|row| row.map(|row| row.unwrap_or_else(|| CheckpointRow::held("that cannot be read", b"", keys))))
             .peekable();
         for row in rows {
-            let row = row.map_err(error(&entries))?;
-            take_due(&mut history, Place::Inside, &mut inside, false).map_err(error(&checkpoints))?;
-            take_due(&mut history, Place::Outside, &mut outside, false).map_err(error(&checkpoints))?;
+            let row = row.map_err(failed(&entries))?;
+            take_due(&mut history, Place::Inside, &mut inside, false).map_err(failed(&checkpoints))?;
+            take_due(&mut history, Place::Outside, &mut outside, false).map_err(failed(&checkpoints))?;
             match row {
-                Ok(row) => history.row(row).map_err(error(&options.scratch))?,
+                Ok(row) => history.row(row).map_err(failed(&options.scratch))?,
                 Err(problem) => history.unreadable(problem),
             }
         }
-        take_due(&mut history, Place::Inside, &mut inside, true).map_err(error(&checkpoints))?;
-        take_due(&mut history, Place::Outside, &mut outside, true).map_err(error(&checkpoints))
+        take_due(&mut history, Place::Inside, &mut inside, true).map_err(failed(&checkpoints))?;
+        take_due(&mut history, Place::Outside, &mut outside, true).map_err(failed(&checkpoints))
     })?;
-    history.finish().map_err(error(&options.scratch))
+    history.finish().map_err(failed(&options.scratch))
 }
 
 /// Hands over the checkpoints whose size is reached; at the end also those that speak of more than there is.
@@ -118,19 +119,30 @@ fn take_due<S: FnMut(Failure)>(
 
 /// One line of `entries.tsv`: index, id, leaf in hex, body in `escape` form.
 fn read_entry(line: &[u8]) -> Result<CheckedRow, &'static str> {
+    // An entry that nobody touched holds nothing that either escape changes, and no tab: then nobody has to look for them.
+    if let Some(row) = plain_row(line).as_ref().map(CheckedRow::of).filter(|row| row.link().is_some()) {
+        return Ok(row);
+    }
     let [index, id, leaf, body] = fields(line).ok_or("cannot be read: a row has four columns")?;
-    let text = |bytes| std::str::from_utf8(bytes).ok();
-    let index = text(index).and_then(parse_decimal).filter(|index| *index <= INTEGER_MAX);
-    let index = index.ok_or("cannot be read: index is not a count")?;
+    let index = read_index(index).ok_or("cannot be read: index is not a count")?;
     let id = id.try_into().ok().and_then(parse_uuid).ok_or("cannot be read: id is not a uuid")?;
     let id = Uuid::from_u128(id);
     let leaf = leaf.try_into().ok().and_then(parse_digest).ok_or("cannot be read: leaf is not 64 hex digits")?;
-    if memchr::memchr(b'\\', body).is_none() {
-        // An entry that nobody touched holds nothing that either escape changes.
-        return Ok(CheckedRow::of(&Row { index, id, leaf, body }));
-    }
     let body = unescape(body).and_then(|text| unescape_bytea(&text)).ok_or("cannot be read: body is not escaped")?;
     Ok(CheckedRow::of(&Row { index, id, leaf, body: &body }))
+}
+
+fn read_index(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok().and_then(parse_decimal).filter(|index| *index <= INTEGER_MAX)
+}
+
+/// The row of a line whose first columns have their only length. What stands in the fourth is not looked at.
+fn plain_row(line: &[u8]) -> Option<Row<'_>> {
+    let (index, rest) = line.split_at_checked(memchr::memchr(b'\t', line)?)?;
+    let (id, rest) = rest.strip_prefix(b"\t")?.split_first_chunk()?;
+    let (leaf, rest) = rest.strip_prefix(b"\t")?.split_first_chunk()?;
+    let (index, id, leaf) = (read_index(index)?, Uuid::from_u128(parse_uuid(id)?), parse_digest(leaf)?);
+    Some(Row { index, id, leaf, body: rest.strip_prefix(b"\t")? })
 }
 
 /// One line of `checkpoints.tsv`: size and note.

@@ -95,7 +95,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn entry()(draft in draft(), source in uuid(), count in 0_u64..1 << 53, previous in digest(), at in time()) -> Entry {
+    pub(super) fn entry()(draft in draft(), source in uuid(), count in 0_u64..1 << 53, previous in digest(), at in time()) -> Entry {
         let stream_indices = vec![count / 2; draft.streams.len()];
         let stamped = Stamped { draft, source: SourceId::new(source), source_index: count };
         sequence(&stamped, &Position { index: count / 3, previous, at, stream_indices }).unwrap()

@@ -3,4 +3,5 @@
 mod checkpoint;
 mod entry;
 mod proof;
+mod reference;
 mod tile;
