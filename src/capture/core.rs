@@ -165,7 +165,7 @@ impl Core {
     pub(crate) async fn keep_at_last(&self, submission: Submission) -> bool {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.spool.keep(submission.clone()).await {
+            match self.spool.keep(&submission).await {
                 Ok(_) => return true,
                 Err(error @ (KeepError::Rejected(_) | KeepError::Codec(_))) => {
                     tracing::error!(%error, "an entry is refused for good");

@@ -59,7 +59,8 @@ impl<T> LaneEnd<T> {
         });
         waiting
             .for_each_concurrent(at_once, |Waiting { what, room }| {
-                let work = work(what);
+                // What is worked on at once is moved about; the work itself, which may be large, stays where it is.
+                let work = Box::pin(work(what));
                 async move {
                     work.await;
                     drop(room);

@@ -245,7 +245,7 @@ impl Core {
     /// None when it cannot be kept at all.
     async fn append_sighting(&self, submission: Submission, streams: BTreeSet<AdvisorId>) -> Option<Held> {
         let (entry, record) = (submission.draft.id, submission.draft.record);
-        let index = match self.spool.keep(submission.clone()).await {
+        let index = match self.spool.keep(&submission).await {
             Ok(Kept::Archived(appended)) => Some(appended.index),
             Ok(Kept::Spooled) => None,
             Err(error) => {

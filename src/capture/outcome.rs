@@ -94,7 +94,7 @@ impl Core {
         }
         let cut = (!response.complete).then_some("incomplete");
         // With no time left, HTTP's own word has to do.
-        let Some(exchange) = open.exchange.clone().filter(|_| !self.hurry.is_cancelled()) else {
+        let Some(exchange) = open.exchange.take().filter(|_| !self.hurry.is_cancelled()) else {
             let said = Said { state: state_by_status(status), cause: cut, status: Some(status), size: None };
             return self.seal_outcome(&open, None, &Recognition::default(), &said);
         };

@@ -96,7 +96,8 @@ impl Core {
         let belonging = self.accounts.belonging(connection.advisor, network.as_ref(), said, now, is_known);
         let acting = recognition.account.clone().or(if known.len() == 1 { known.into_iter().next() } else { None });
         let rules = recognition.rule_set.unwrap_or_else(|| rules.set.digest());
-        let understood = Understood {
+        // Handed from one to the next, which is a pointer's worth and not all of this.
+        let understood = Box::new(Understood {
             exchange,
             keep,
             scrubbed,
@@ -108,11 +109,11 @@ impl Core {
             belonging,
             rules,
             now,
-        };
+        });
         self.keep_write(understood).await
     }
 
-    fn seal_write(&self, understood: Understood) -> Result<Ready, SealingError> {
+    fn seal_write(&self, understood: Box<Understood>) -> Result<Ready, SealingError> {
         let Understood {
             exchange,
             keep,
@@ -125,7 +126,7 @@ impl Core {
             belonging,
             rules,
             now,
-        } = understood;
+        } = *understood;
         let request = &scrubbed.request;
         let (secret, key) = self.sealer.record()?;
         let mut envelope = self.sealer.envelope(&secret);
@@ -194,24 +195,25 @@ impl Core {
 
     /// Sealing and appending go on, as one, even when the proxy stops waiting (the device left): the capture is then closed as not
     /// sent, and no retry names one that never came to be.
-    async fn keep_write(self: &Arc<Self>, understood: Understood) -> Result<Receipt, Refusal> {
+    async fn keep_write(self: &Arc<Self>, understood: Box<Understood>) -> Result<Receipt, Refusal> {
         let core = Arc::clone(self);
         let (tell, told) = tokio::sync::oneshot::channel();
-        self.appends.spawn(async move {
+        // A task is moved several times before it runs, and once more when it has: only a pointer to it is.
+        self.appends.spawn(Box::pin(async move {
             if let Err(Ok(receipt)) = tell.send(core.seal_and_append(understood).await) {
                 receipt.close(Answer::None(NoAnswer::NotSent));
             }
-        });
+        }));
         told.await.unwrap_or_else(|_gone| Err(Refusal::new(RefusalReason::Stopping, "the service is stopping")))
     }
 
-    async fn seal_and_append(self: &Arc<Self>, understood: Understood) -> Result<Receipt, Refusal> {
+    async fn seal_and_append(self: &Arc<Self>, understood: Box<Understood>) -> Result<Receipt, Refusal> {
         let size = understood.exchange.request.body.size();
         let ready = self.seal(size, move |core| core.seal_write(understood)).await;
         let Ready { submission, same, open } = ready.map_err(|error| sealing_refusal(&error))?;
         let (record, capture) = (open.secret.record, open.capture);
         self.open.lock().insert(capture);
-        if let Err(error) = self.spool.keep(submission).await {
+        if let Err(error) = self.spool.keep(&submission).await {
             self.retries.forget(&same, capture, self.now());
             return Err(self.not_kept(&open, &error));
         }

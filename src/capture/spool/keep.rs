@@ -7,6 +7,7 @@
 //! An error means "not known to be durable". The caller refuses; should the submission turn up after all, it is a record of
 //! something that was not sent, which P1 allows.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -177,14 +178,14 @@ impl Spool {
     ///
     /// # Errors
     /// See [`KeepError`]: it is then not known to be durable.
-    pub async fn keep(&self, submission: Submission) -> Result<Kept, KeepError> {
+    pub async fn keep(&self, submission: impl Borrow<Submission> + Send) -> Result<Kept, KeepError> {
         let mut handed_over = false;
-        let kept = self.keep_somewhere(submission, &mut handed_over).await;
+        let kept = self.keep_somewhere(submission.borrow(), &mut handed_over).await;
         kept.map_err(|error| if handed_over { error.in_doubt() } else { error })
     }
 
     /// `handed_over` where archive or journal had it in hand when they failed.
-    async fn keep_somewhere(&self, submission: Submission, handed_over: &mut bool) -> Result<Kept, KeepError> {
+    async fn keep_somewhere(&self, submission: &Submission, handed_over: &mut bool) -> Result<Kept, KeepError> {
         // More than once: an outage may end, and another begin, while a submission waits for the gate.
         for _ in 0..3 {
             let mut began = None;
@@ -202,7 +203,7 @@ impl Spool {
             let _gate = self.gate.read().await;
             if self.is_away() {
                 // Both share an fsync, and the start of the outage stands first.
-                let ((), kept) = tokio::join!(self.note(began), self.spool(&submission));
+                let ((), kept) = Box::pin(async { tokio::join!(self.note(began), self.spool(submission)) }).await;
                 // A frame whose sync failed may be on the disk.
                 *handed_over |= matches!(kept, Err(KeepError::Journal(JournalError::Disk(_)) | KeepError::Disk));
                 return kept;
