@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::expiry::Expiry;
 use crate::access::{Role, ScopeWord};
-use crate::record::{AdvisorId, DeviceId, OfficerId};
+use crate::record::{AdvisorId, DeviceId, OfficerId, SourceId};
+use crate::settings::Span;
 
 /// A compliance archiving proxy: every post and reply is recorded, chained and provable before it is sent.
 #[derive(Debug, Parser)]
@@ -94,6 +95,9 @@ pub enum Command {
     /// Where events are sent by themselves
     #[command(subcommand)]
     Webhook(Webhook),
+    /// The proxies that append to this archive
+    #[command(subcommand)]
+    Source(Source),
     /// Check the whole archive: chain, tree, checkpoints, every content against its commitment, projections against the ledger
     ///
     /// Names every bad index. Reads only. Exit code 3 when anything is wrong.
@@ -262,6 +266,26 @@ pub enum Officer {
         /// Which
         #[arg(value_name = "ID")]
         officer: OfficerId,
+    },
+}
+
+/// `source`
+#[derive(Debug, Subcommand)]
+pub enum Source {
+    /// Give up a proxy that is lost for good, with its disk: its open captures are closed as unknown
+    ///
+    /// Where its data directory still exists, start it instead, on any machine: it closes them by itself, and what waits in its spool is
+    /// appended. What it had kept to itself is put on record as a gap. Run this on another proxy.
+    #[command(
+        after_help = "Example:\n  muniment source close 0198c0de-0000-7000-8000-000000000001   # GET /v1/system lists them"
+    )]
+    Close {
+        /// Which: `sources` of GET /v1/system, or the file `source` of its data directory
+        #[arg(value_name = "ID")]
+        source: SourceId,
+        /// How long it must have appended nothing
+        #[arg(long, value_name = "LENGTH", default_value = "1h")]
+        silent_for: Span,
     },
 }
 

@@ -14,8 +14,8 @@ use crate::proxy::ProxyError;
 use crate::proxy::intercept::authority::AuthorityError;
 use crate::recognize::worker::WorkerError;
 use crate::recognize::{HostPatternError, RuleErrors};
-use crate::record::{AdvisorId, CanonicalError, DeviceId, OfficerId, WordError};
-use crate::settings::SettingsError;
+use crate::record::{AdvisorId, CanonicalError, DeviceId, OfficerId, SourceId, Timestamp, WordError};
+use crate::settings::{SettingsError, Span};
 use crate::telemetry::LogError;
 
 /// A command could not be done.
@@ -104,6 +104,22 @@ pub enum AppError {
         "a token for some advisors only is for the role compliance alone: the other roles answer for the whole of the archive"
     )]
     ScopeOfRole,
+    /// No such proxy.
+    #[error("no proxy with the source id {0} has appended to this archive")]
+    NoSuchSource(SourceId),
+    /// It is this one.
+    #[error(
+        "this is the source id of this data directory; start `muniment serve` here, and it closes what it left open"
+    )]
+    OwnSource,
+    /// It may be alive.
+    #[error("it appended last at {last_at}, which is not {silent_for} ago; stop it, or wait")]
+    SourceAppends {
+        /// Its last entry.
+        last_at: Timestamp,
+        /// What is asked for.
+        silent_for: Span,
+    },
     /// The ledger is empty.
     #[error("there is nothing to sign yet: the ledger has no entry")]
     NothingToPublish,
@@ -178,6 +194,8 @@ impl AppError {
             Self::NoSuchAdvisor(_) => Some("`muniment advisor list` shows who there is"),
             Self::NoSuchDevice(_) => Some("`muniment device list` shows what there is"),
             Self::NoSuchOfficer(_) => Some("`muniment officer list` shows who there is"),
+            Self::NoSuchSource(_) => Some("GET /v1/system lists them under `sources`"),
+            Self::SourceAppends { .. } => Some("--silent-for takes a shorter length, where somebody knows"),
             Self::Bind { .. } => {
                 Some("another process has it, or it is not an address of this machine; `muniment doctor` looks")
             }
@@ -194,6 +212,9 @@ impl AppError {
             | Self::NoSuchAdvisor(_)
             | Self::NoSuchDevice(_)
             | Self::NoSuchOfficer(_)
+            | Self::NoSuchSource(_)
+            | Self::OwnSource
+            | Self::SourceAppends { .. }
             | Self::AlreadyRevoked
             | Self::Expired
             | Self::ScopeOfRole => 2,

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{Account, Advisor, Ca, Device, Officer, Webhook};
+use arguments::{Account, Advisor, Ca, Device, Officer, Source, Webhook};
 pub use arguments::{Arguments, Command};
 pub use error::AppError;
 pub use home::{Home, HomeError};
@@ -99,6 +99,9 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         }
         Command::Officer(Officer::List) => command::officer::list(settings()?, output),
         Command::Officer(Officer::Revoke { officer }) => command::officer::revoke(settings()?, *officer, output),
+        Command::Source(Source::Close { source, silent_for }) => {
+            command::source::close(settings()?, *source, *silent_for, output)
+        }
         Command::Checkpoint => command::checkpoint::run(settings()?, output),
         Command::Rebuild => command::rebuild::run(settings()?, output),
         Command::Demo(arguments) => demo::run(arguments.keep.as_deref(), output),

@@ -53,6 +53,8 @@ words! {
         RuleSwitchedOff = "rule_switched_off",
         /// The archive was away; what was kept meanwhile waited in the spool.
         ArchiveUnavailable = "archive_unavailable",
+        /// A proxy is lost for good; what it had kept and not appended is not known.
+        SourceLost = "source_lost",
         /// Bytes of the spool do not open any more.
         SpoolDamaged = "spool_damaged",
         /// The archive did not take what the spool held.

@@ -49,6 +49,7 @@ pub use entropy::{Entropy, EntropyError, SystemEntropy};
 pub use gap::{Gap, GapCause};
 pub use inline::InlineRecognizer;
 pub use memory::MemoryJournal;
+pub(crate) use outcome::unanswered;
 pub use recall::{KnownItem, Place, Recall, RecallError, Repeatable, Unfinished};
 pub use receipt::{Answer, NoAnswer, Receipt};
 pub use recognizer::{Failure, Purpose, Question, Recognized, Recognizer, ReloadError};

@@ -13,12 +13,12 @@ use super::core::Core;
 use super::facts::in_json;
 use super::recognizer::Purpose;
 use super::seal::{SealingError, Secret};
-use super::{Answer, Gap, GapCause, NoAnswer};
+use super::{Answer, Gap, GapCause, NoAnswer, Unfinished};
 use crate::archive::Submission;
 use crate::exchange::{Body, Exchange, Response, Scrubbed};
 use crate::ledger::{Actor, Draft, EntryType};
 use crate::recognize::{Keep, Outcome, Recognition, Verdict};
-use crate::record::{AdvisorId, EntryId, FieldName, Part, Word};
+use crate::record::{AdvisorId, EntryId, FieldName, Part, Timestamp, Word};
 
 /// A durable capture whose answer is awaited.
 pub(crate) struct Open {
@@ -193,23 +193,28 @@ impl Core {
     }
 
     /// Closes a capture that has no answer, or none that anybody knows any more.
-    pub(crate) fn outcome_without_answer(&self, unfinished: &super::Unfinished, why: NoAnswer) -> Submission {
-        let mut detail = Map::new();
-        let mut put = |name: &str, value: String| detail.insert(name.to_owned(), value.into());
-        put("capture", unfinished.capture.to_string());
-        put("cause", why.to_string());
-        put("state", state_of(why).to_owned());
-        Submission::plain(Draft {
-            id: EntryId::new(self.ids.fresh()),
-            entry_type: EntryType::Outcome,
-            actor: Actor::Service(Word::CAPTURE),
-            captured_at: self.now(),
-            record: Some(unfinished.record),
-            streams: unfinished.streams.clone(),
-            commitments: crate::ledger::Commitments::new(),
-            detail,
-        })
+    pub(crate) fn outcome_without_answer(&self, unfinished: &Unfinished, why: NoAnswer) -> Submission {
+        unanswered(unfinished, why, EntryId::new(self.ids.fresh()), self.now())
     }
+}
+
+/// What closes a capture that has no answer.
+pub(crate) fn unanswered(unfinished: &Unfinished, why: NoAnswer, id: EntryId, now: Timestamp) -> Submission {
+    let mut detail = Map::new();
+    let mut put = |name: &str, value: String| detail.insert(name.to_owned(), value.into());
+    put("capture", unfinished.capture.to_string());
+    put("cause", why.to_string());
+    put("state", state_of(why).to_owned());
+    Submission::plain(Draft {
+        id,
+        entry_type: EntryType::Outcome,
+        actor: Actor::Service(Word::CAPTURE),
+        captured_at: now,
+        record: Some(unfinished.record),
+        streams: unfinished.streams.clone(),
+        commitments: crate::ledger::Commitments::new(),
+        detail,
+    })
 }
 
 /// Seals what the answer says of each communication; answers with how many got an id.

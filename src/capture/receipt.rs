@@ -24,6 +24,8 @@ words! {
         Dropped = "dropped",
         /// The service stopped between the release and the answer.
         Restart = "restart",
+        /// The machine that knew is lost for good; an operator said so.
+        SourceLost = "source_lost",
     }
 }
 

@@ -12,6 +12,7 @@ pub(super) mod rebuild;
 pub(super) mod recognize_worker;
 pub(super) mod rules;
 pub(super) mod serve;
+pub(super) mod source;
 mod table;
 pub(super) mod verify;
 mod visit;

@@ -29,7 +29,8 @@ impl Recall for ArchiveRecall {
     fn unfinished(&self, before: Timestamp, limit: u32) -> BoxFuture<'_, Result<Vec<Unfinished>, RecallError>> {
         Box::pin(async move {
             // An outcome that is not projected yet would be given twice.
-            let open = self.caught_up().await?.open_captures(before, limit).await.map_err(failed)?;
+            let archive = self.caught_up().await?;
+            let open = archive.open_captures(archive.source(), before, limit).await.map_err(failed)?;
             let open = open.into_iter();
             Ok(open.map(|one| Unfinished { capture: one.entry, record: one.record, streams: one.advisors }).collect())
         })

@@ -85,6 +85,11 @@ select e.source, l.next_index, l.entry_index,
  where e.source is not null
  order by l.entry_index desc limit 1000";
 
+const SOURCE: &str = "
+select s.source, s.next_index, s.entry_index, (convert_from(b.body, 'UTF8')::json ->> 'at')::timestamptz as at
+  from ledger.sources s join ledger.entries b on b.index = s.entry_index
+ where s.source = $1 order by s.next_index desc limit 1";
+
 fn source(row: &PgRow) -> Result<SourceRow, ArchiveError> {
     Ok(SourceRow {
         source: SourceId::new(row.try_get("source")?),
@@ -145,6 +150,15 @@ impl Archive {
             sources: sources.iter().map(source).collect::<Result<_, _>>()?,
             rules: in_force.iter().map(rules).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// One who has appended.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn source_row(&self, of: SourceId) -> Result<Option<SourceRow>, ArchiveError> {
+        let row = sqlx::query(SOURCE).bind(of.uuid()).fetch_optional(&self.parts.reader).await?;
+        row.as_ref().map(source).transpose()
     }
 
     /// Settings that were in force, in ledger order.

@@ -10,7 +10,7 @@ use super::lists::advisors;
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
 use crate::archive::row::{count, number};
-use crate::record::{AccountId, AdvisorId, Digest, EntryId, RecordId, Timestamp};
+use crate::record::{AccountId, AdvisorId, Digest, EntryId, RecordId, SourceId, Timestamp};
 
 /// A capture that has no outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,18 +71,23 @@ impl Archive {
         Ok(found.into_iter().map(EntryId::new).collect())
     }
 
-    /// Captures of this source that have no outcome and were captured by `until`, oldest first. What waited in a spool got its place
+    /// Captures of a source that have no outcome and were captured by `until`, oldest first. What waited in a spool got its place
     /// in the ledger later.
     ///
     /// # Errors
     /// See [`ArchiveError`].
-    pub async fn open_captures(&self, until: Timestamp, limit: u32) -> Result<Vec<OpenCapture>, ArchiveError> {
+    pub async fn open_captures(
+        &self,
+        source: SourceId,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OpenCapture>, ArchiveError> {
         let rows = sqlx::query(
             "select entry, record, advisors from projection.records
               where source = $1 and type = 'capture' and outcome is null and disposed is null and captured_at <= $2
               order by entry_index limit $3",
         )
-        .bind(self.parts.source.uuid())
+        .bind(source.uuid())
         .bind(until.date_time())
         .bind(i64::from(limit))
         .fetch_all(&self.parts.door)

@@ -36,6 +36,7 @@ fn every_command_the_brief_of_the_program_names_is_there() {
         "officer list",
         "officer revoke",
         "webhook list",
+        "source close",
         "verify",
         "checkpoint",
         "rebuild",

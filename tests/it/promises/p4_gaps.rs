@@ -65,6 +65,10 @@ const fn fault(cause: GapCause) -> (&'static str, &'static str) {
             "tests/it/capture/workers.rs",
             "p1_a_write_whose_rule_never_ends_is_kept_unclassified_with_a_gap_and_released",
         ),
+        GapCause::SourceLost => (
+            "tests/it/promises/several/lost.rs",
+            "p4_a_proxy_that_is_lost_with_its_disk_is_given_up_on_record_and_what_it_left_open_is_closed",
+        ),
         GapCause::SpoolDamaged => {
             ("tests/it/capture/damage.rs", "damage_in_the_spool_is_a_gap_and_what_follows_is_replayed")
         }

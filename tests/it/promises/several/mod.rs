@@ -4,6 +4,7 @@
 //! duties are what the operator guide says.
 
 mod house;
+mod lost;
 
 use std::time::{Duration, Instant};
 
