@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::held::{CheckpointRow, Held, Place};
 use super::report::{Check, Failure, Failures, HistoryReport, Verdict, sum};
 use super::unique::Unique;
-use crate::ledger::{Break, Chain, Entry, EntryError, Frontier, Link, leaf_hash};
+use crate::ledger::{Break, Chain, Entry, EntryError, Frontier, Link, Node, leaf_hash};
 use crate::record::Digest;
 
 /// One row of `ledger.entries`.
@@ -131,6 +131,14 @@ impl<S: FnMut(Failure)> History<S> {
     /// # Errors
     /// When ids cannot be sorted in the scratch directory.
     pub fn row(&mut self, row: CheckedRow) -> io::Result<()> {
+        self.row_with(row, |_node, _hash| {})
+    }
+
+    /// Takes the next row and tells every perfect subtree that it completes, the leaf itself first; none where the tree is not known.
+    ///
+    /// # Errors
+    /// See [`History::row`].
+    pub fn row_with(&mut self, row: CheckedRow, completed: impl FnMut(Node, Digest)) -> io::Result<()> {
         self.rows += 1;
         let index = row.index;
         if index < self.next {
@@ -145,7 +153,7 @@ impl<S: FnMut(Failure)> History<S> {
         }
         self.next = index.saturating_add(1);
         self.ids.add(row.id.as_u128(), index)?;
-        self.grow(row.stored, row.computed);
+        self.grow(row.stored, row.computed, completed);
         if row.stored != row.computed {
             self.fail(Check::Leaves, index, "leaf is not the hash of the body");
         }
@@ -184,7 +192,7 @@ impl<S: FnMut(Failure)> History<S> {
         self.stored_tree = None;
     }
 
-    fn grow(&mut self, stored: Digest, computed: Digest) {
+    fn grow(&mut self, stored: Digest, computed: Digest, completed: impl FnMut(Node, Digest)) {
         if stored != computed && self.stored_tree.is_none() {
             self.stored_tree.clone_from(&self.tree);
         }
@@ -192,7 +200,7 @@ impl<S: FnMut(Failure)> History<S> {
             tree.push(stored);
         }
         if let Some(tree) = &mut self.tree {
-            tree.push(computed);
+            tree.push_with(computed, completed);
         }
     }
 

@@ -9,7 +9,7 @@ use super::finding::Findings;
 use super::orders::Orders;
 use super::side::Side;
 use crate::bundle::{CheckedRow, CheckpointRow, Failure, History, HistoryReport, Place};
-use crate::ledger::{Frontier, TILE_WIDTH};
+use crate::ledger::{Node, TILE_WIDTH};
 use crate::record::{Digest, SourceId};
 
 /// Checks of tables that repeat what entries say, and of tiles.
@@ -43,11 +43,24 @@ pub(super) struct Follower {
     pub(super) fields: u64,
 }
 
-/// Grows the tree once more, for its tiles.
+/// Collects the hashes that stand in tiles, as the tree grows.
 #[derive(Default)]
 struct TileWatch {
-    frontier: Frontier,
     levels: Vec<Vec<Digest>>,
+}
+
+impl TileWatch {
+    /// Answers with the hashes of a tile that is full now.
+    fn take(&mut self, node: Node, hash: Digest) -> Option<Vec<Digest>> {
+        if !node.level.is_multiple_of(8) {
+            return None;
+        }
+        let level = usize::from(node.level / 8);
+        self.levels.resize_with(self.levels.len().max(level + 1), Vec::new);
+        let hashes = self.levels.get_mut(level)?;
+        hashes.push(hash);
+        (hashes.len() == usize::from(TILE_WIDTH)).then(|| std::mem::take(hashes))
+    }
 }
 
 impl Follower {
@@ -113,8 +126,17 @@ impl Follower {
             self.tree = None;
         }
         self.tables(&row);
-        self.tiles(row.computed());
-        self.history.row(row)
+        let mut full = Vec::new();
+        let Self { history, tree, .. } = self;
+        history.row_with(row, |node, hash| {
+            let hashes = tree.as_mut().and_then(|tree| tree.take(node, hash));
+            full.extend(hashes.map(|hashes| (node.level / 8, node.index / u64::from(TILE_WIDTH), hashes)));
+        })?;
+        let size = history.size();
+        for (level, index, hashes) in full {
+            self.full_tile(size, level, index, &hashes);
+        }
+        Ok(())
     }
 
     fn take_due(&mut self, at_end: bool) {
@@ -147,27 +169,6 @@ impl Follower {
             if at != row.index() || self.sources.get(&source) != Some(&next) {
                 self.findings.at(TABLES, at, format!("source {source} is counted otherwise in its table"));
             }
-        }
-    }
-
-    fn tiles(&mut self, leaf: Digest) {
-        let Some(tree) = &mut self.tree else { return };
-        let TileWatch { frontier, levels } = tree;
-        let mut full = Vec::new();
-        frontier.push_with(leaf, |node, hash| {
-            if node.level.is_multiple_of(8) {
-                let level = usize::from(node.level / 8);
-                levels.resize_with(levels.len().max(level + 1), Vec::new);
-                let Some(hashes) = levels.get_mut(level) else { return };
-                hashes.push(hash);
-                if hashes.len() == usize::from(TILE_WIDTH) {
-                    full.push((node.level / 8, node.index / u64::from(TILE_WIDTH), std::mem::take(hashes)));
-                }
-            }
-        });
-        let size = frontier.size();
-        for (level, index, hashes) in full {
-            self.full_tile(size, level, index, &hashes);
         }
     }
 

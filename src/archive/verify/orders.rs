@@ -88,9 +88,7 @@ pub(super) fn note(row: &Row<'_>, checked: &mut Checked) {
         b"\"type\":\"attribution\",\"v\":1}",
         b"\"type\":\"disposal\",\"v\":1}",
     ];
-    let head = row.body.get(..row.body.len().min(512)).unwrap_or_default();
-    let is_plain = memchr::memmem::find(head, b"\"commitments\":{}").is_some()
-        && memchr::memmem::find(row.body, b"\",\"record\":\"").is_some();
+    let is_plain = commits_to_nothing(row.body) && memchr::memmem::find(row.body, b"\",\"record\":\"").is_some();
     if !is_plain && !orders.into_iter().any(ends) {
         return;
     }
@@ -129,6 +127,16 @@ pub(super) fn note(row: &Row<'_>, checked: &mut Checked) {
         _ => {}
     }
     checked.orders.push(order);
+}
+
+/// Whether an entry commits to nothing, told by the one place where it can say so.
+fn commits_to_nothing(body: &[u8]) -> bool {
+    const TIMES: &[u8] = br#"","at":"0000-00-00T00:00:00.000000Z","captured_at":"0000-00-00T00:00:00.000000Z","#;
+    let behind_times = || {
+        let actor = body.strip_prefix(br#"{"actor":""#)?;
+        actor.get(memchr::memchr(b'"', actor)? + TIMES.len()..)
+    };
+    behind_times().is_some_and(|rest| rest.starts_with(br#""commitments":{}"#))
 }
 
 /// What is known of a record that was disposed of, or will be.

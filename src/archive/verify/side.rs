@@ -3,9 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::TryStreamExt as _;
 use sqlx::Row as _;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::types::Uuid;
 
 use super::content::{BlobRow, BlobRows};
@@ -96,17 +95,17 @@ pub(super) async fn read(
         strays: BTreeSet::new(),
         noted: noted(connection, from, until, content).await?,
     };
-    let rows = sqlx::query(
-        "select stream, stream_index, entry_index from ledger.stream_entries where entry_index >= $1 and entry_index < $2",
+    // As lists, here and below: a row by itself costs server and client more than what stands in it.
+    let row = sqlx::query(
+        "select coalesce(array_agg(entry_index), '{}'), coalesce(array_agg(stream), '{}'),
+                coalesce(array_agg(stream_index), '{}')
+           from ledger.stream_entries where entry_index >= $1 and entry_index < $2",
     );
-    let mut places = Vec::new();
-    let mut rows = rows.bind(first).bind(end).fetch(&mut *connection);
-    while let Some(row) = rows.try_next().await? {
-        let stream = AdvisorId::new(row.try_get::<Uuid, _>(0)?);
-        places.push((count(row.try_get(2)?), stream, count(row.try_get(1)?)));
-    }
-    drop(rows);
-    side.streams = Places::new(places);
+    let row = row.bind(first).bind(end).fetch_one(&mut *connection).await?;
+    let (entries, streams, places) = (counts(&row, 0)?, row.try_get::<Vec<Uuid>, _>(1)?, counts(&row, 2)?);
+    let streams = streams.into_iter().map(AdvisorId::new);
+    side.streams =
+        Places::new(entries.zip(streams).zip(places).map(|((entry, stream), place)| (entry, stream, place)).collect());
     let rows = sqlx::query(
         "select source, next_index, entry_index from ledger.sources
           where entry_index >= $1 and entry_index < $2 order by entry_index",
@@ -143,36 +142,46 @@ async fn noted(
     until: u64,
     content: bool,
 ) -> Result<BTreeSet<Noted>, ArchiveError> {
-    let rows = sqlx::query(
-        "select entry_index, 0 as sort, hold as a, target as b from ledger.holds
-          where entry_index >= $1 and entry_index < $2 and scope = 'record'
-         union all
-         select entry_index, 1, hold, target from ledger.holds
-          where entry_index >= $1 and entry_index < $2 and scope = 'stream'
-         union all
-         select entry_index, 2, hold, hold from ledger.releases where entry_index >= $1 and entry_index < $2
-         union all
-         select entry_index, 3, record, stream from ledger.attributions where entry_index >= $1 and entry_index < $2
-         union all
-         select entry_index, 4, record, record from ledger.plain_entries where entry_index >= $1 and entry_index < $2
-         union all
-         select entry_index, 5, record, record from content.keys where $3 and entry_index >= $1 and entry_index < $2",
+    let row = sqlx::query(
+        "select coalesce(array_agg(entry_index), '{}'), coalesce(array_agg(sort), '{}'),
+                coalesce(array_agg(a), '{}'), coalesce(array_agg(b), '{}')
+           from (select entry_index, 0 as sort, hold as a, target as b from ledger.holds
+                  where entry_index >= $1 and entry_index < $2 and scope = 'record'
+                 union all
+                 select entry_index, 1, hold, target from ledger.holds
+                  where entry_index >= $1 and entry_index < $2 and scope = 'stream'
+                 union all
+                 select entry_index, 2, hold, hold from ledger.releases where entry_index >= $1 and entry_index < $2
+                 union all
+                 select entry_index, 3, record, stream from ledger.attributions
+                  where entry_index >= $1 and entry_index < $2
+                 union all
+                 select entry_index, 4, record, record from ledger.plain_entries
+                  where entry_index >= $1 and entry_index < $2
+                 union all
+                 select entry_index, 5, record, record from content.keys
+                  where $3 and entry_index >= $1 and entry_index < $2) noted",
     );
-    let mut noted = BTreeSet::new();
-    let mut rows = rows.bind(number(from)).bind(number(until)).bind(content).fetch(connection);
-    while let Some(row) = rows.try_next().await? {
-        let (a, b): (Uuid, Uuid) = (row.try_get("a")?, row.try_get("b")?);
-        let what = match row.try_get::<i32, _>("sort")? {
+    let row = row.bind(number(from)).bind(number(until)).bind(content).fetch_one(connection).await?;
+    let (entries, sorts) = (counts(&row, 0)?, row.try_get::<Vec<i32>, _>(1)?);
+    let pairs = row.try_get::<Vec<Uuid>, _>(2)?.into_iter().zip(row.try_get::<Vec<Uuid>, _>(3)?);
+    let noted = entries.zip(sorts).zip(pairs).map(|((index, sort), (a, b))| Noted {
+        index,
+        what: match sort {
             0 => What::Hold { hold: a, target: Target::Record(b) },
             1 => What::Hold { hold: a, target: Target::Stream(b) },
             2 => What::Release { hold: a },
             3 => What::Attribution { record: a, stream: b },
             4 => What::Plain { record: a },
             _ => What::Key { record: a },
-        };
-        noted.insert(Noted { index: count(row.try_get("entry_index")?), what });
-    }
-    Ok(noted)
+        },
+    });
+    Ok(noted.collect())
+}
+
+/// A list of numbers that count something.
+fn counts(row: &PgRow, column: usize) -> Result<impl Iterator<Item = u64> + use<>, sqlx::Error> {
+    Ok(row.try_get::<Vec<i64>, _>(column)?.into_iter().map(count))
 }
 
 /// Tiles of each level that are completed by an entry of the run.
