@@ -82,7 +82,8 @@ pub(crate) async fn serve(
             serving.stream(request, Some(channel), tee).await
         }
         Plan::Tee(_) => serving.stream(request, None, true).await,
-        Plan::Hold(order) => hold::serve(&mut serving, request, &order).await,
+        // By itself, so that connections that send no post need no memory for it.
+        Plan::Hold(order) => Box::pin(hold::serve(&mut serving, request, &order)).await,
     }
 }
 

@@ -72,7 +72,8 @@ pub(crate) async fn serve(site: Arc<Site>, io: BoxIo) -> End {
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     served += 1;
-                    streams.spawn(stream(Arc::clone(&site), request, respond));
+                    // A task is moved several times before it runs: only a pointer to it is.
+                    streams.spawn(Box::pin(stream(Arc::clone(&site), request, respond)));
                 }
                 Some(Err(error)) => break end_of(&site, &error),
                 None => break over,
