@@ -190,6 +190,38 @@ async fn p2_a_temporary_table_in_the_place_of_a_catalogue_changes_no_check() {
 }
 
 #[tokio::test]
+async fn p2_json_that_is_no_entry_is_named_and_stops_nobody() {
+    let test = TestArchive::new().await;
+    let mut append = test.database.as_role("muniment_append").await;
+    let mut last = test.archive.append(post(&test, advisor(1), "before")).await.unwrap();
+    let spellings = ["{ }", "{\"cause\":1e0}", "{\"cause\":\"\\u0061\"}", "{\"b\":1,\"a\":1}"];
+    for (number, spelling) in (0_u64..).zip(spellings) {
+        let id = format!("0198c0de-0000-7000-8000-00000000f00{number}");
+        let streams = vec![(STREAM.to_owned(), number)];
+        let detail = spelling.to_owned();
+        let forged = Forged { id, detail, streams, source_index: number, ..Forged::after(&last) };
+        let index = forged.index;
+        let statement = Call::of([forged]).statement();
+        let moved: bool = sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&mut append).await.unwrap();
+        assert!(moved, "{spelling}");
+        // One who has the head locked already, and one who looks at it for the first time.
+        let dir = tempfile::tempdir().unwrap();
+        let other = match number % 2 {
+            0 => None,
+            _ => Some(test.open_again(dir.path()).await.unwrap()),
+        };
+        let next = other.as_ref().unwrap_or(&test.archive).append(post(&test, advisor(1), "after")).await;
+        last = next.unwrap_or_else(|error| panic!("{spelling}: {error}"));
+        assert!(last.index > index, "{spelling}: {index}, then {}", last.index);
+        test.archive.publish(false).await.unwrap().unwrap();
+        test.archive.catch_up().await.unwrap();
+        let (found, _verification) = verify(&test).await;
+        assert!(found.iter().any(|f| f.check == "entries" && (f.from, f.to) == (index, index)), "{found:#?}");
+    }
+    assert!(test.archive.stopped().is_none());
+}
+
+#[tokio::test]
 async fn p2_a_stolen_append_role_cannot_run_the_counts_ahead() {
     let test = TestArchive::new().await;
     let kept = test.archive.append(post(&test, advisor(1), "kept")).await.unwrap();
