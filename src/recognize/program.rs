@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use jaq_core::data::JustLut;
 use jaq_core::load::{self, Arena, File, Loader};
 use jaq_core::native::{Fun, bome, run, unary, v};
-use jaq_core::{Compiler, Ctx, Error as JqError, ValT as _, Vars};
+use jaq_core::{Compiler, Ctx, Error as JqError, Vars};
 use jaq_json::{Num, Val, read};
 use jaq_std::ValT as _;
 use serde_json::{Map, Number, Value};
@@ -40,9 +40,6 @@ const FORBIDDEN: &[(&str, &str)] = &[
 
 /// Definitions of jq's own that stand on a forbidden one.
 const FORBIDDEN_DEFINITIONS: &[&str] = &["debug", "stderr", "halt", "halt_error"];
-
-/// Definitions of jq's own that are natives here.
-const OWN_DEFINITIONS: &[&str] = &["join"];
 
 /// JSON inside strings nests at most this deep, so that reading it cannot exhaust the stack.
 const MAX_DEPTH: usize = 128;
@@ -151,12 +148,15 @@ impl<'a> Joined<'a> {
             joined.push(None, library);
             joined.text.push('\n');
         }
+        let mut choice = String::from("if ");
         for (number, program) in programs.iter().enumerate() {
             joined.text.push_str(&format!("def __program_{number}: "));
             joined.push(Some(ProgramNumber(number)), program);
             joined.text.push_str("\n;\n");
+            choice.push_str(&format!("{WHICH} == {number} then __program_{number} elif "));
         }
-        joined.text.push_str(&choice(0, programs.len()));
+        joined.text.push_str(&choice);
+        joined.text.push_str("true then empty end");
         joined
     }
 
@@ -176,19 +176,6 @@ impl<'a> Joined<'a> {
                 what: what.clone(),
             },
         )
-    }
-}
-
-/// The program that [`WHICH`] names, of those from `first` to `end`: found by halves, because each comparison costs thousands of instructions, and
-/// a network has dozens of programs.
-fn choice(first: usize, end: usize) -> String {
-    match end - first {
-        0 => "empty".to_owned(),
-        1 => format!("__program_{first}"),
-        count => {
-            let middle = first + count / 2;
-            format!("if {WHICH} < {middle} then {} else {} end", choice(first, middle), choice(middle, end))
-        }
     }
 }
 
@@ -216,11 +203,10 @@ fn syntax_faults(program: Option<ProgramNumber>, text: &ProgramText) -> Vec<Prog
 }
 
 fn definitions() -> impl Iterator<Item = load::parse::Def<&'static str>> {
-    let not_of_ours = |name| !FORBIDDEN_DEFINITIONS.contains(&name) && !OWN_DEFINITIONS.contains(&name);
     jaq_core::defs()
         .chain(jaq_std::defs())
         .chain(jaq_json::defs())
-        .filter(move |definition| not_of_ours(definition.name))
+        .filter(|definition| !FORBIDDEN_DEFINITIONS.contains(&definition.name))
 }
 
 fn natives() -> impl Iterator<Item = Fun<Data>> {
@@ -232,22 +218,10 @@ fn natives() -> impl Iterator<Item = Fun<Data>> {
         .chain(own_natives())
 }
 
-/// Natives of ours: `html_text`, `paths_with($keys)`, `fromjson` with a bound on nesting (jaq's own recurses as deep as its input),
-/// and `join` (jaq's own says the same by assignments to paths, each of them thousands of instructions).
-fn own_natives() -> [Fun<Data>; 4] {
+/// Natives of ours: `html_text`, `paths_with($keys)`, and `fromjson` with a bound on nesting (jaq's own recurses as deep as
+/// its input).
+fn own_natives() -> [Fun<Data>; 3] {
     [
-        run(("join", v(1), |cv| {
-            unary(cv, |value, separator| {
-                let Val::Arr(values) = value else { return Err(JqError::typ(value, "array")) };
-                let mut joined = Val::from(String::new());
-                for (number, value) in values.iter().enumerate() {
-                    let text = value.clone().into_string();
-                    let is_last = number + 1 == values.len();
-                    joined = (joined + if is_last { text } else { (text + separator.clone())? })?;
-                }
-                Ok(joined)
-            })
-        })),
         run(("paths_with", v(1), |cv| {
             unary(cv, |value, keys| {
                 let Val::Arr(keys) = keys else { return Err(JqError::typ(keys, "array")) };

@@ -100,37 +100,3 @@ fn objects_are_found_by_their_keys_wherever_they_are() {
 fn html_becomes_text() {
     assert_eq!(run_on("html_text", r#""<p>a<br>b</p>""#).values, ["a\nb"]);
 }
-
-/// What jq itself says `join` is (its own definition, under another name).
-#[test]
-fn join_says_what_jqs_own_definition_says() {
-    let definition = r#"def joined($s): .[] |= tostring | .[:-1][] += $s | reduce .[] as $x (""; . + $x);"#;
-    for (values, separator) in [
-        (r#"[]"#, r#"", ""#),
-        (r#"["a"]"#, r#"", ""#),
-        (r#"["a", "b", ""]"#, r#"", ""#),
-        (r#"["a", null, true, 1.50, {"b": ["c"]}]"#, r#""\n""#),
-        (r#"["a", "b"]"#, "null"),
-        (r#"["a", "b"]"#, "1"),
-        (r#"["a"]"#, "1"),
-        (r#"{"a": "b"}"#, r#"", ""#),
-        ("null", r#"", ""#),
-        (r#""text""#, r#"", ""#),
-    ] {
-        let own = run_on(&format!("join({separator})"), values);
-        let theirs = run_on(&format!("{definition} joined({separator})"), values);
-        assert_eq!((own.values, own.failed), (theirs.values, theirs.failed), "{values} {separator}");
-    }
-}
-
-#[test]
-fn every_program_of_a_network_is_found_however_many_there_are() {
-    for count in 1..40 {
-        let texts: Vec<_> = (0..count).map(|number| text(&number.to_string(), 1)).collect();
-        let programs =
-            Programs::compile(None, &texts.iter().collect::<Vec<_>>()).unwrap_or_else(|faults| panic!("{faults:?}"));
-        for number in 0..count {
-            assert_eq!(programs.run(ProgramNumber(number), Val::Null, LIMITS).values, [Value::from(number)]);
-        }
-    }
-}
