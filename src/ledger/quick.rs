@@ -7,7 +7,7 @@ use super::LISTED_MAX;
 use super::bytes::{is_base64url, of_name};
 use super::cursor::has_no_spare_bits;
 use super::detail::{Key, Shape, keys};
-use super::scan::{ENTRY_MAX, LIST_MAX, Scanned, ScannedStreams, find_type};
+use super::scan::{ENTRY_MAX, INTEGER_MAX, LIST_MAX, Scanned, ScannedStreams, find_type};
 use super::spelling::{is_time, is_v7, parse_digest, parse_uuid};
 use crate::record::Digest;
 
@@ -133,7 +133,6 @@ impl<'a> Rest<'a> {
         self.chunk().filter(|text| is_time(text))
     }
 
-    /// Of at most 15 digits: 16 can be too large.
     #[inline]
     fn integer(&mut self) -> Option<u64> {
         let (mut value, mut rest) = (0, self.0);
@@ -142,9 +141,10 @@ impl<'a> Rest<'a> {
             rest = after;
         }
         let digits = self.0.len() - rest.len();
-        let is_plain = matches!(digits, 1..=15) && (digits == 1 || !self.0.starts_with(b"0"));
+        let is_plain = digits == 1 || !self.0.starts_with(b"0");
         self.0 = rest;
-        is_plain.then_some(value)
+        // More digits than 16 have run over.
+        (is_plain && matches!(digits, 1..=16) && value <= INTEGER_MAX).then_some(value)
     }
 
     fn actor(&mut self) -> Option<()> {

@@ -8,7 +8,8 @@ use crate::ledger::detail::{Shape, keys};
 use crate::ledger::leaf::scan_with_leaf;
 use crate::ledger::scan::{scan, scan_strictly};
 use crate::ledger::{
-    Actor, Commitments, ENTRY_MAX, Entry, EntryType, INTEGER_MAX, LIST_MAX, LISTED_MAX, STREAMS_MAX, leaf_hash, quick,
+    Actor, Commitments, Committed, ENTRY_MAX, Entry, EntryType, INTEGER_MAX, LIST_MAX, LISTED_MAX, STREAMS_MAX,
+    leaf_hash, quick,
 };
 use crate::record::{Commitment, Digest, FieldName, Timestamp, Word, canonical};
 use uuid::Uuid;
@@ -153,11 +154,10 @@ proptest! {
     /// Else the quick reader could be one that reads nothing.
     #[test]
     fn what_most_entries_look_like_is_read_quickly(entry in entry()) {
-        let is_rare = keys(entry.entry_type()).is_none() || entry.streams().len() > 1 || entry.index() > 999_999_999_999_999
-            || matches!(entry.committed(), crate::ledger::Committed::Root(_));
-        let digits = |value: &Value| value.as_u64().is_some_and(|count| count > 999_999_999_999_999);
-        let long = entry.source_index() > 999_999_999_999_999 || entry.detail().values().any(digits)
-            || entry.streams().iter().any(|stream| stream.index > 999_999_999_999_999);
-        prop_assert_eq!(quick::scan(entry.bytes(), &mut ()).is_some(), !is_rare && !long, "{}", String::from_utf8_lossy(entry.bytes()));
+        let is_rare = keys(entry.entry_type()).is_none()
+            || entry.streams().len() > 1
+            || matches!(entry.committed(), Committed::Root(_));
+        let said = String::from_utf8_lossy(entry.bytes());
+        prop_assert_eq!(quick::scan(entry.bytes(), &mut ()).is_some(), !is_rare, "{}", said);
     }
 }
