@@ -71,8 +71,7 @@ pub(super) fn pool(login: &PgConnectOptions, role: Role, most: u32) -> PgPool {
 /// has something to tell it holds what it has locked no longer than one that says nothing.
 pub(super) fn projectors(login: &PgConnectOptions, patience: Duration, most: u32) -> PgPool {
     let idle = idle(patience, LONGEST_IDLE_PROJECTOR).as_millis().to_string();
-    let options = options(login, Role::Project, STATEMENT).options([
-        ("search_path", "projection"),
+    let options = projecting(options(login, Role::Project, STATEMENT), "projection").options([
         ("idle_in_transaction_session_timeout", &idle),
         ("tcp_user_timeout", &idle),
     ]);
@@ -98,6 +97,18 @@ fn pool_of(options: PgConnectOptions, most: u32) -> PgPool {
 /// How long a transaction may stand idle that others wait for.
 fn idle(patience: Duration, longest: Duration) -> Duration {
     patience.mul_f32(IDLE).clamp(SHORTEST_IDLE, longest)
+}
+
+/// For whoever writes projections into this schema. They are looked up by key, a few rows at a time, in tables that were small when the
+/// statements were planned and when anybody last counted their rows: nothing is read from end to end, and plans are made once. A commit does
+/// not wait for the disk: what a crash takes away is read off the ledger again, which is ahead of it in the same log.
+pub(super) fn projecting(options: PgConnectOptions, schema: &str) -> PgConnectOptions {
+    options.options([
+        ("search_path", schema),
+        ("enable_seqscan", "off"),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("synchronous_commit", "off"),
+    ])
 }
 
 /// One connection for the writer. Its statements are planned once: planning them for each set of values would cost more than

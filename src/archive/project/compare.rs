@@ -106,7 +106,8 @@ pub(in crate::archive) async fn compare(
     // It takes as long as there is to read; waiting for the lock does not. Nobody who projects waits for it.
     sqlx::raw_sql(
         "set local statement_timeout = '6h'; set local lock_timeout = '30s'; set local search_path = projection_check;
-         set local idle_in_transaction_session_timeout = '10s'; set local tcp_user_timeout = '25s'",
+         set local idle_in_transaction_session_timeout = '10s'; set local tcp_user_timeout = '25s';
+         set local enable_seqscan = off; set local plan_cache_mode = force_generic_plan",
     )
     .execute(&mut *transaction)
     .await?;
@@ -131,6 +132,8 @@ pub(in crate::archive) async fn compare(
         // Entries that are still to come would never be projected.
         found(Difference { index: size, table: "progress".to_owned(), deviation: Deviation::Differs });
     }
+    // What was looked up by key while it grew is now read from end to end.
+    sqlx::raw_sql("set local enable_seqscan = on").execute(&mut *transaction).await?;
     let mut differing = Vec::new();
     for table in schema_tables(&mut transaction).await? {
         differences(&mut transaction, &table, projected, &mut |difference| differing.push(difference)).await?;

@@ -9,6 +9,7 @@ mod communication;
 mod compare;
 mod counts;
 mod facts;
+mod fold;
 mod follow;
 mod people;
 mod read;
@@ -35,9 +36,10 @@ pub use follow::{Followed, Follower};
 use read::{Item, Problem};
 pub use rebuild::{Rebuilt, rebuild};
 use rows::Rows;
+use write::Written;
 
 /// Entries projected in one transaction.
-const CHUNK: u64 = 250;
+const CHUNK: u64 = 500;
 
 /// What a projector needs to open content.
 #[derive(Debug, Clone)]
@@ -99,24 +101,31 @@ async fn ledger_size(connection: &mut PgConnection) -> Result<u64, ArchiveError>
     Ok(count(size))
 }
 
-/// Writes the rows of these entries, or none of them where the database refuses one; then it says why.
+/// Writes the rows of these entries, folded where they can be, or none of them where the database refuses one; then it says why.
 async fn attempt(connection: &mut PgConnection, items: &[Item]) -> Result<Option<sqlx::Error>, ArchiveError> {
-    let mut rows = Rows::default();
-    for item in items {
-        rows.take(item);
-    }
-    let mut savepoint = connection.begin().await?;
-    match write::write(&mut savepoint, rows).await {
-        Ok(()) => {
-            savepoint.commit().await?;
-            Ok(None)
+    for folding in [true, false] {
+        let mut rows = Rows::default();
+        for item in items {
+            rows.take(item);
         }
-        Err(error) if is_refusal(&error) => {
-            savepoint.rollback().await?;
-            Ok(Some(error))
+        if folding {
+            rows.fold();
         }
-        Err(error) => Err(error.into()),
+        let mut savepoint = connection.begin().await?;
+        match write::write(&mut savepoint, rows).await {
+            Ok(Written::All) => {
+                savepoint.commit().await?;
+                break;
+            }
+            Ok(Written::Clash) => savepoint.rollback().await?,
+            Err(error) if is_refusal(&error) => {
+                savepoint.rollback().await?;
+                return Ok(Some(error));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(None)
 }
 
 /// An entry whose rows are refused is projected without its content, and if need be not at all: the others shall not wait.

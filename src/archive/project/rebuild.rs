@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use super::Projector;
 use crate::archive::ArchiveError;
 use crate::archive::blobs::BlobStore;
+use crate::archive::connect;
 use crate::archive::row::count;
 use crate::record::MasterKey;
 
@@ -33,13 +34,12 @@ pub async fn rebuild(
     blobs: BlobStore,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Rebuilt, ArchiveError> {
-    let options = owner.clone().application_name("muniment rebuild").options([("search_path", "projection_next")]);
+    // Each step is kept when the last one is, which waits for the disk.
+    let options = connect::projecting(owner.clone().application_name("muniment rebuild"), "projection_next");
     let mut connection = options.connect().await?;
     sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut connection).await?;
     let text = "drop schema if exists projection_next cascade; create schema projection_next";
     sqlx::raw_sql(text).execute(&mut connection).await?;
-    // Each step is kept when the last one is, which waits for the disk.
-    sqlx::raw_sql("set synchronous_commit = off").execute(&mut connection).await?;
     make_tables(&mut connection).await?;
     let indexes = take_indexes(&mut connection).await?;
     let projector = Projector { master, blobs };

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::attachment::{AttachmentOf, attachments};
 use super::communication::{Communication, by_number, communications, text};
 use super::facts::Facts;
+use super::fold::Folded;
 use super::people::Identity;
 use super::read::{ContentState, Item, Problem};
 use super::webhook::Webhook;
@@ -16,10 +17,10 @@ use crate::ledger::{Entry, EntryType};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Record {
-    record: Uuid,
+    pub(super) record: Uuid,
     entry_index: u64,
-    entry: Uuid,
-    last_index: u64,
+    pub(super) entry: Uuid,
+    pub(super) last_index: u64,
     #[serde(rename = "type")]
     entry_type: &'static str,
     at: String,
@@ -41,12 +42,16 @@ pub(super) struct Record {
     previous_version: Option<Uuid>,
     source: Uuid,
     content: ContentState,
+    /// Set by [`super::fold`].
+    pub(super) outcome: Option<Uuid>,
+    pub(super) state: Option<String>,
+    pub(super) status: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct RecordEntry {
-    record: Uuid,
-    entry_index: u64,
+    pub(super) record: Uuid,
+    pub(super) entry_index: u64,
     #[serde(rename = "type")]
     entry_type: &'static str,
 }
@@ -147,21 +152,21 @@ pub(super) struct Fault {
 #[derive(Debug, Serialize)]
 pub(super) struct Outcome {
     capture: Option<Uuid>,
-    entry_index: u64,
-    outcome: Uuid,
-    state: String,
-    status: Option<u64>,
+    pub(super) entry_index: u64,
+    pub(super) outcome: Uuid,
+    pub(super) state: String,
+    pub(super) status: Option<u64>,
 }
 
 /// What an outcome says of one communication.
 #[derive(Debug, Serialize)]
 pub(super) struct Made {
-    record: Uuid,
-    entry_index: u64,
-    number: usize,
-    item: Option<String>,
-    permalink: Option<String>,
-    occurred_at: Option<String>,
+    pub(super) record: Uuid,
+    pub(super) entry_index: u64,
+    pub(super) number: usize,
+    pub(super) item: Option<String>,
+    pub(super) permalink: Option<String>,
+    pub(super) occurred_at: Option<String>,
 }
 
 impl Made {
@@ -198,6 +203,7 @@ pub(super) struct Rows {
     pub(super) disposed: Vec<(Vec<Uuid>, u64)>,
     pub(super) identities: Vec<Identity>,
     pub(super) webhooks: Vec<Webhook>,
+    pub(super) folded: Folded,
 }
 
 impl Rows {
@@ -274,6 +280,9 @@ impl Rows {
             derived_from: facts.id("derived_from"),
             previous_version: facts.id("previous_version"),
             content: item.state,
+            outcome: None,
+            state: None,
+            status: None,
         });
     }
 

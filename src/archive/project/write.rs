@@ -12,8 +12,11 @@ use crate::archive::row::number;
 const RECORDS: &str = "
 with added as (
     insert into records select * from jsonb_populate_recordset(null::records, $1) on conflict (record) do nothing
-    returning advisors, entry_index, record)
-insert into advised (advisor, entry_index, record) select distinct a, r.entry_index, r.record from added r cross join unnest(r.advisors) a";
+    returning advisors, entry_index, record),
+by_advisor as (
+    insert into advised (advisor, entry_index, record)
+    select distinct a, r.entry_index, r.record from added r cross join unnest(r.advisors) a)
+select count(*) from added";
 const COMMUNICATIONS: &str = "
 insert into communications (record, entry_index, number, kind, direction, text, author_id, author_handle, author_name,
                             account_id, account_handle, item, parent, root, conversation, permalink, occurred_at,
@@ -126,23 +129,42 @@ const DISPOSED: &[&str] = &[
     "update account_versions set handle = null, network_id = null where record = any ($1) and $2 >= 0",
 ];
 
+/// Answers with how many rows were written.
 async fn put<T: Serialize>(
     connection: &mut PgConnection,
     statement: &'static str,
     rows: &[T],
-) -> Result<(), sqlx::Error> {
-    if !rows.is_empty() {
-        sqlx::query(statement).bind(Json(rows)).execute(connection).await?;
+) -> Result<u64, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(0);
     }
-    Ok(())
+    Ok(sqlx::query(statement).bind(Json(rows)).execute(connection).await?.rows_affected())
 }
 
-pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(), sqlx::Error> {
-    put(connection, RECORDS, &rows.records).await?;
-    put(connection, COMMUNICATIONS, &rows.communications).await?;
+/// What became of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    All,
+    /// A record that is new by its entry is there already: what was folded into its row would be lost with the row. Nothing may be kept
+    /// of what was written.
+    Clash,
+}
+
+pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<Written, sqlx::Error> {
+    let mut added = 0;
+    if !rows.records.is_empty() {
+        let count: i64 = sqlx::query_scalar(RECORDS).bind(Json(&rows.records)).fetch_one(&mut *connection).await?;
+        added = count.unsigned_abs();
+    }
+    added += put(connection, COMMUNICATIONS, &rows.communications).await?;
+    let is_folded = !rows.folded.records.is_empty();
+    if is_folded && added < (rows.records.len() + rows.communications.len()) as u64 {
+        return Ok(Written::Clash);
+    }
     put(connection, ATTACHMENTS, &rows.attachments_of).await?;
     put(connection, RECORD_ENTRIES, &rows.record_entries).await?;
-    put(connection, LAST, &rows.record_entries).await?;
+    let earlier = rows.record_entries.iter().filter(|entry| !rows.folded.records.contains(&entry.record));
+    put(connection, LAST, &earlier.collect::<Vec<_>>()).await?;
     put(connection, GAPS, &rows.gaps).await?;
     put(connection, LOOKS, &rows.looks).await?;
     put(connection, SETTINGS, &rows.settings).await?;
@@ -153,6 +175,7 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(
     put(connection, DISPOSALS, &rows.disposals).await?;
     put(connection, ANSWERS, &rows.answers).await?;
     put(connection, OUTCOMES, &rows.outcomes.into_values().collect::<Vec<_>>()).await?;
+    put(connection, MADE, &rows.folded.made).await?;
     for statement in [SAID, MADE, NEWEST] {
         put(connection, statement, &rows.made).await?;
     }
@@ -175,5 +198,5 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<(
             sqlx::query(*statement).bind(records).bind(number(*index)).execute(&mut *connection).await?;
         }
     }
-    Ok(())
+    Ok(Written::All)
 }
