@@ -71,10 +71,8 @@ pub(super) fn pool(login: &PgConnectOptions, role: Role, most: u32) -> PgPool {
 /// has something to tell it holds what it has locked no longer than one that says nothing.
 pub(super) fn projectors(login: &PgConnectOptions, patience: Duration, most: u32) -> PgPool {
     let idle = idle(patience, LONGEST_IDLE_PROJECTOR).as_millis().to_string();
-    let options = projecting(options(login, Role::Project, STATEMENT), "projection").options([
-        ("idle_in_transaction_session_timeout", &idle),
-        ("tcp_user_timeout", &idle),
-    ]);
+    let options = projecting(options(login, Role::Project, STATEMENT), "projection")
+        .options([("idle_in_transaction_session_timeout", &idle), ("tcp_user_timeout", &idle)]);
     pool_of(options, most)
 }
 

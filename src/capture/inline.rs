@@ -29,8 +29,15 @@ fn thread(rules: RuleSet) -> std::io::Result<mpsc::UnboundedSender<Asked>> {
     std::thread::Builder::new().name("recognize".to_owned()).spawn(move || {
         let Ok(engine) = Engine::new(&rules) else { return };
         while let Some((Question { purpose, listed, doubtful, json }, answer)) = questions.blocking_recv() {
-            let ask = Ask { rule_set: rules.digest(), task: purpose.task(), listed, doubtful, skip: Vec::new() };
-            let recognition = engine.recognize(&ask, &json, &mut |_rule| {});
+            let ask = Ask {
+                rule_set: rules.digest(),
+                task: purpose.task(),
+                listed,
+                doubtful,
+                skip: Vec::new(),
+                naming: false,
+            };
+            let recognition = engine.recognize(&ask, &json);
             drop(answer.send(Recognized::Said(Box::new(recognition))));
         }
     })?;

@@ -55,6 +55,9 @@ pub struct Ask {
     /// Rules that are switched off, as `network/rule`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip: Vec<String>,
+    /// Only the rule that would speak is asked for; no program of it runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub naming: bool,
 }
 
 /// A rule set's programs, compiled.
@@ -96,13 +99,16 @@ impl<'r> Engine<'r> {
         Ok(Self { set, programs: programs.collect::<Result<_, _>>()?, words: compile(None, vec![&words])? })
     }
 
+    /// Which rule would speak of an exchange, as `network/rule`, so that whoever had to end a run knows whose it was.
+    pub fn name(&self, ask: &Ask, exchange: &[u8]) -> Option<String> {
+        let chosen = self.choose(&read(exchange)?, ask, &mut None)?;
+        Some(chosen.rule.id.to_string())
+    }
+
     /// Answers one question about an exchange as JSON ([`crate::exchange::Scrubbed::json`]).
-    ///
-    /// `starting` is told each rule before one of its programs runs, so that whoever has to end a run knows whose it was.
-    pub fn recognize(&self, ask: &Ask, exchange: &[u8], starting: &mut dyn FnMut(&str)) -> Recognition {
+    pub fn recognize(&self, ask: &Ask, exchange: &[u8]) -> Recognition {
         let mut recognition = Recognition { rule_set: Some(self.set.digest()), ..Recognition::default() };
-        let input = check_json(exchange, MAX_DEPTH).ok().and_then(|()| read::parse_single(exchange).ok());
-        let Some(mut input) = input else {
+        let Some(mut input) = read(exchange) else {
             recognition.problems.push(Problem { rule: String::new(), what: ProblemKind::BadInput });
             return recognition;
         };
@@ -125,7 +131,7 @@ impl<'r> Engine<'r> {
                 set(&mut input, &["session", "hints"], Val::obj(Map::default()));
             }
         }
-        let mut run = Run { exchange, decoded: None, recognition, starting };
+        let mut run = Run { exchange, decoded: None, recognition };
         match (ask.task, action) {
             (Task::Write, Some(Action::Ignore | Action::Credential)) => run.recognition.ignored = true,
             (Task::Write, Some(Action::Write(_))) => run.write(chosen.as_ref(), &input),
@@ -188,7 +194,6 @@ struct Run<'a> {
     /// What the decoder made of the response.
     decoded: Option<Vec<u8>>,
     recognition: Recognition,
-    starting: &'a mut dyn FnMut(&str),
 }
 
 impl Run<'_> {
@@ -207,7 +212,6 @@ impl Run<'_> {
         limits: OutputLimits,
     ) -> Outputs {
         let Some(program) = program else { return Outputs::default() };
-        (self.starting)(&chosen.rule.id);
         let outputs = chosen.programs.run(program, input.clone(), limits);
         if outputs.failed {
             self.problem(chosen.rule, ProblemKind::ProgramFailed);
@@ -356,6 +360,12 @@ impl Run<'_> {
         found.resize(paths.len(), None);
         found
     }
+}
+
+/// The exchange as a program sees it; none where it is not what it should be.
+fn read(exchange: &[u8]) -> Option<Val> {
+    check_json(exchange, MAX_DEPTH).ok()?;
+    read::parse_single(exchange).ok()
 }
 
 /// Whether a message comes from the device.

@@ -123,13 +123,14 @@ fn run(set: &RuleSet, engine: &Engine<'_>, case: &Path) -> Result<(Option<String
         if named { ListedHosts::default() } else { head.authority.host().parse().into_iter().collect() };
     let plan = set.plan(&head, &listed);
     let rule = set.first_rule(&head, &listed).map(|(_network, rule)| rule.id.to_string());
-    let ask = |task| Ask { rule_set: set.digest(), task, listed: !named, doubtful: false, skip: Vec::new() };
+    let ask =
+        |task| Ask { rule_set: set.digest(), task, listed: !named, doubtful: false, skip: Vec::new(), naming: false };
     let key = ScrubKey::new([0; 32]);
     let limits = Limits::default();
     let scrub = Scrub { key: &key, account_cookies: &[], limits: &limits };
     let recognize = |exchange: &Exchange, task| -> Result<Value, String> {
         let scrubbed = scrub.exchange(exchange).map_err(|error| error.to_string())?;
-        shown(engine.recognize(&ask(task), &scrubbed.json(&accounts, &limits), &mut |_rule| {}))
+        shown(engine.recognize(&ask(task), &scrubbed.json(&accounts, &limits)))
     };
     let response = read("response.http")?.map(|bytes| self::response(&bytes)).transpose()?;
     let mut found = Map::new();
@@ -160,7 +161,7 @@ fn run(set: &RuleSet, engine: &Engine<'_>, case: &Path) -> Result<(Option<String
             let text = read("message.json")?.ok_or("a channel needs message.json")?;
             let message = message(&text).map_err(|error| format!("message.json: {error}"))?;
             let view = scrub.message(&head, &message).json(&accounts, &limits);
-            found.insert("message".to_owned(), shown(engine.recognize(&ask(Task::Message), &view, &mut |_rule| {}))?);
+            found.insert("message".to_owned(), shown(engine.recognize(&ask(Task::Message), &view))?);
         }
     }
     Ok((spoke, Value::Object(found)))

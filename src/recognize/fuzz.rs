@@ -34,14 +34,14 @@ pub(crate) fn recognize(data: &[u8]) {
         let listed: ListedHosts = head.authority.host().parse().into_iter().collect();
         let _plan = set.plan(head, &listed);
         let doubtful = set.is_doubtful(head, &scrubbed.request.head, &listed) || scrubbed.request.body.repeats;
-        let ask = |task| Ask { rule_set: set.digest(), task, listed: true, doubtful, skip: Vec::new() };
-        let write = engine.recognize(&ask(Task::Write), &view, &mut |_rule| {});
+        let ask = |task| Ask { rule_set: set.digest(), task, listed: true, doubtful, skip: Vec::new(), naming: false };
+        let write = engine.recognize(&ask(Task::Write), &view);
         assert!(write.ignored || !write.communications.is_empty(), "a write that is not ignored is something");
         assert!(!(doubtful && write.ignored), "what may be something else is never ignored");
-        let again = engine.recognize(&ask(Task::Write), &view, &mut |_rule| {});
+        let again = engine.recognize(&ask(Task::Write), &view);
         assert_eq!(serde_json::to_string(&write).ok(), serde_json::to_string(&again).ok());
         for task in [Task::Read, Task::Outcome, Task::Message] {
-            engine.recognize(&ask(task), &view, &mut |_rule| {});
+            engine.recognize(&ask(task), &view);
         }
     });
 }
@@ -73,12 +73,19 @@ pub(crate) fn html(data: &[u8]) {
 pub(crate) fn worker_pipe(data: &[u8]) {
     let _reply = worker::reply(data);
     with_engine(|set, _engine| {
-        let ask = Ask { rule_set: set.digest(), task: Task::Write, listed: true, doubtful: false, skip: Vec::new() };
+        let ask = Ask {
+            rule_set: set.digest(),
+            task: Task::Write,
+            listed: true,
+            doubtful: false,
+            skip: Vec::new(),
+            naming: false,
+        };
         // A sound question first, so that what follows it is met in the middle of work.
         let mut pipe = worker::question(&ask, b"{}").unwrap_or_default();
         pipe.extend_from_slice(data);
         let mut answers = Vec::new();
-        let _served = worker::serve(set, pipe.as_slice(), &mut answers);
+        let _served = worker::serve(set, pipe.as_slice(), &mut answers, || std::time::Duration::ZERO);
         let length = answers.first_chunk::<4>().map(|length| u32::from_be_bytes(*length) as usize);
         let first = length.and_then(|length| answers.get(4..4 + length));
         assert!(first.is_some_and(|first| worker::reply(first).is_ok()));

@@ -1,13 +1,14 @@
 //! The worker's side of the pipe: questions in on one, answers out on the other, nothing else.
 //!
 //! A jq program can run for ever or eat all memory, and neither can be stopped inside a thread. So recognition runs in
-//! processes without keys or database, with a bound on memory; `capture::workers` owns, times and kills them. A rule's id
-//! is sent before each of its programs runs: what was sent last when a worker dies or is killed is the rule to switch off.
+//! processes without keys or database, with a bound on memory; `capture::workers` owns, times and kills them. One question, one answer:
+//! which rule speaks is asked on its own, of a fresh worker, when one died or was killed over a question.
 //!
 //! A question is `u32 length`, `u32 length of the ask`, the [`Ask`] as JSON, the exchange as JSON (the rest). An answer is
 //! `u32 length` and one [`Reply`] as JSON. Lengths are big-endian and count what follows them.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,10 +27,10 @@ pub const MAX_ANSWER: u32 = 64 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// This rule's program runs next.
-    Running(String),
-    /// The answer: the last reply to a question.
-    Done(Box<Recognition>),
+    /// What the rules say, and how long this process has run on a processor since it started, in microseconds.
+    Done(Box<Recognition>, u64),
+    /// Which rule would speak, as `network/rule`; none of its programs ran.
+    Named(Option<String>),
     /// The question is about another rule set than this worker's, which is this: start a new worker.
     Stale(Digest),
 }
@@ -76,11 +77,16 @@ pub fn reply(frame: &[u8]) -> Result<Reply, WorkerError> {
     serde_json::from_slice(frame).map_err(WorkerError::Json)
 }
 
-/// Answers questions until the input ends.
+/// Answers questions until the input ends. `used` tells how long this process has run on a processor.
 ///
 /// # Errors
 /// When the pipe breaks or carries something else: the process then ends, and a new one is started.
-pub fn serve(set: &RuleSet, mut input: impl Read, mut output: impl Write) -> Result<(), WorkerError> {
+pub fn serve(
+    set: &RuleSet,
+    mut input: impl Read,
+    mut output: impl Write,
+    used: impl Fn() -> Duration,
+) -> Result<(), WorkerError> {
     let engine = Engine::new(set)?;
     while let Some(frame) = read_frame(&mut input, MAX_QUESTION)? {
         let (length, rest) = frame.split_at_checked(4).ok_or(WorkerError::Frame)?;
@@ -91,18 +97,22 @@ pub fn serve(set: &RuleSet, mut input: impl Read, mut output: impl Write) -> Res
             write_reply(&mut output, &Reply::Stale(set.digest()))?;
             continue;
         }
-        let mut broken = None;
-        let recognition = engine.recognize(&ask, exchange, &mut |rule| {
-            if let Err(error) = write_reply(&mut output, &Reply::Running(rule.to_owned())) {
-                broken = Some(error);
-            }
-        });
-        if let Some(error) = broken {
-            return Err(error);
-        }
-        write_reply(&mut output, &Reply::Done(Box::new(recognition)))?;
+        let reply = if ask.naming {
+            Reply::Named(engine.name(&ask, exchange))
+        } else {
+            let recognition = Box::new(engine.recognize(&ask, exchange));
+            Reply::Done(recognition, u64::try_from(used().as_micros()).unwrap_or(u64::MAX))
+        };
+        write_reply(&mut output, &reply)?;
     }
     Ok(())
+}
+
+/// How long this process has run on a processor since it started.
+#[must_use]
+pub fn processor_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(used.tv_sec).unwrap_or(0), u32::try_from(used.tv_nsec).unwrap_or(0))
 }
 
 /// Bounds this process's memory, and lets it leave no core file with somebody's words in it. For `main` of a worker, first thing.

@@ -12,6 +12,6 @@ use crate::recognize::worker;
 pub(in crate::app) fn run(directory: Option<&Path>, memory: u64) -> Result<Verdict, AppError> {
     worker::confine(memory).map_err(AppError::System)?;
     let rules = rules::load(directory)?;
-    worker::serve(&rules, std::io::stdin().lock(), std::io::stdout().lock())?;
+    worker::serve(&rules, std::io::stdin().lock(), std::io::stdout().lock(), worker::processor_time)?;
     Ok(Verdict::Done)
 }

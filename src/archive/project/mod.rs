@@ -39,7 +39,7 @@ use rows::Rows;
 use write::Written;
 
 /// Entries projected in one transaction.
-const CHUNK: u64 = 500;
+const CHUNK: u64 = 250;
 
 /// What a projector needs to open content.
 #[derive(Debug, Clone)]

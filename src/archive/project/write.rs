@@ -58,11 +58,12 @@ const IDENTITIES: &str = "insert into identities select * from jsonb_populate_re
 const SETTINGS: &str = "insert into settings select * from jsonb_populate_recordset(null::settings, $1)";
 const VERIFICATIONS: &str = "insert into verifications select * from jsonb_populate_recordset(null::verifications, $1)";
 
-/// Later entries about records that are there already.
+/// Later entries about records that are there already. After the outcomes, which say so themselves: a row that is changed twice is written
+/// twice, with all its places in indexes.
 const LAST: &str = "
 update records r set last_index = greatest(r.last_index, e.last)
   from (select record, max(entry_index) as last from jsonb_populate_recordset(null::record_entries, $1) group by record) e
- where r.record = e.record";
+ where r.record = e.record and r.last_index < e.last";
 const OUTCOMES: &str = "
 update records r set outcome = o.outcome, state = o.state, status = o.status, last_index = greatest(r.last_index, o.entry_index)
   from jsonb_to_recordset($1) as o (capture uuid, entry_index bigint, outcome uuid, state text, status bigint)
@@ -163,8 +164,6 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<W
     }
     put(connection, ATTACHMENTS, &rows.attachments_of).await?;
     put(connection, RECORD_ENTRIES, &rows.record_entries).await?;
-    let earlier = rows.record_entries.iter().filter(|entry| !rows.folded.records.contains(&entry.record));
-    put(connection, LAST, &earlier.collect::<Vec<_>>()).await?;
     put(connection, GAPS, &rows.gaps).await?;
     put(connection, LOOKS, &rows.looks).await?;
     put(connection, SETTINGS, &rows.settings).await?;
@@ -175,6 +174,8 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<W
     put(connection, DISPOSALS, &rows.disposals).await?;
     put(connection, ANSWERS, &rows.answers).await?;
     put(connection, OUTCOMES, &rows.outcomes.into_values().collect::<Vec<_>>()).await?;
+    let earlier = rows.record_entries.iter().filter(|entry| !rows.folded.records.contains(&entry.record));
+    put(connection, LAST, &earlier.collect::<Vec<_>>()).await?;
     put(connection, MADE, &rows.folded.made).await?;
     for statement in [SAID, MADE, NEWEST] {
         put(connection, statement, &rows.made).await?;

@@ -3,7 +3,7 @@
 //! A jq program can run for ever or eat all memory, and neither can be stopped inside a thread, so rules run in processes of
 //! their own. Invariant: a question is answered within [`WorkersSetting::run_timeout`] of processor time, and within a bound where
 //! the machine has none to give (and a bounded wait for a free worker), whatever a rule does; a rule that does not end, or ends
-//! its worker, is switched off for as long as these rules are in force. That a machine is slow is no rule's fault.
+//! its worker twice, is switched off for as long as these rules are in force. That a machine is slow is no rule's fault.
 
 mod process;
 
@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 pub use process::WorkerCommand;
-use process::{Ended, Worker, processor_time};
+use process::{Ended, Worker};
 
 use super::recognizer::{Failure, Question, Recognized, Recognizer, ReloadError};
 use crate::recognize::worker::{WorkerError, question};
@@ -147,11 +147,17 @@ impl Pool {
     async fn start_one(&self, generation: &Generation) -> Result<Worker, ReloadError> {
         let WorkersSetting { command, memory, .. } = &self.setting;
         let mut worker = Worker::spawn(command, generation.snapshot.path(), *memory)?;
-        let ask =
-            Ask { rule_set: generation.rules, task: Task::Message, listed: false, doubtful: false, skip: Vec::new() };
+        let ask = Ask {
+            rule_set: generation.rules,
+            task: Task::Message,
+            listed: false,
+            doubtful: false,
+            skip: Vec::new(),
+            naming: false,
+        };
         let hello = question(&ask, b"{}")?;
         match timeout(START, worker.ask(&hello)).await {
-            Ok(Ok(Ended::Done(_))) => Ok(worker),
+            Ok(Ok(Ended::Done(_) | Ended::Named(_))) => Ok(worker),
             Ok(Ok(Ended::Stale)) => Err(ReloadError::OtherRules),
             Ok(Err(error)) => Err(error.into()),
             Err(_elapsed) => Err(ReloadError::Start(io::ErrorKind::TimedOut.into())),
@@ -221,12 +227,13 @@ impl Pool {
                 }
             },
         };
-        let ask = Ask {
+        let mut ask = Ask {
             rule_set: generation.rules,
             task: asked.purpose.task(),
             listed: asked.listed,
             doubtful: asked.doubtful,
             skip: generation.off.lock().clone(),
+            naming: false,
         };
         let frame = match question(&ask, &asked.json) {
             Ok(frame) => frame,
@@ -236,39 +243,69 @@ impl Pool {
                 return Recognized::Failed(Failure::NoWorker);
             }
         };
-        drop(asked.json);
-        match self.run(&generation, worker, &frame).await {
-            Ran::Said(recognition) => Recognized::Said(recognition),
-            Ran::Stopped(rule) => Recognized::Failed(Failure::Stopped { rule }),
-            // It had died before any rule ran (somebody killed it, or the machine was out of memory): not the question's fault.
-            Ran::Dead => match self.start_one(&generation).await {
-                Ok(worker) => match self.run(&generation, worker, &frame).await {
-                    Ran::Said(recognition) => Recognized::Said(recognition),
-                    Ran::Stopped(rule) => Recognized::Failed(Failure::Stopped { rule }),
-                    Ran::Dead => Recognized::Failed(Failure::NoWorker),
-                },
+        let mut ran = self.run(&generation, worker, &frame).await;
+        if matches!(ran, Ran::Dead) {
+            // Somebody may have killed it, or the machine was out of memory: not the question's fault, unless it happens again.
+            ran = match self.start_one(&generation).await {
+                Ok(worker) => self.run(&generation, worker, &frame).await,
                 Err(error) => {
                     tracing::error!(%error, "a recognition worker could not be started");
-                    Recognized::Failed(Failure::NoWorker)
+                    return Recognized::Failed(Failure::NoWorker);
                 }
-            },
+            };
         }
+        drop(frame);
+        if let Ran::Said(recognition) = ran {
+            return Recognized::Said(recognition);
+        }
+        self.metrics.recognition_killed();
+        if matches!(ran, Ran::Starved) {
+            return Recognized::Failed(Failure::Stopped { rule: None });
+        }
+        ask.naming = true;
+        match (self.name(&generation, &ask, &asked.json).await, ran) {
+            // It was not a rule that ended it.
+            (None, Ran::Dead) => Recognized::Failed(Failure::NoWorker),
+            (rule, _) => {
+                let mut off = generation.off.lock();
+                if let Some(rule) = rule.as_ref().filter(|rule| !off.contains(rule)) {
+                    off.push(rule.clone());
+                }
+                Recognized::Failed(Failure::Stopped { rule })
+            }
+        }
+    }
+
+    /// The rule that a question is about, from a fresh worker, which runs nothing of it.
+    async fn name(self: &Arc<Self>, generation: &Arc<Generation>, ask: &Ask, json: &[u8]) -> Option<String> {
+        let frame = question(ask, json).ok()?;
+        let worker = match self.start_one(generation).await {
+            Ok(worker) => worker,
+            Err(error) => {
+                tracing::error!(%error, "a recognition worker could not be started");
+                return None;
+            }
+        };
+        let mut busy = Busy { pool: self, worker: Some(worker) };
+        let Ok(Ok(Ended::Named(rule))) = self.ask(busy.worker.as_mut()?, &frame).await else { return None };
+        if let Some(worker) = busy.worker.take() {
+            self.give_back(generation, worker);
+        }
+        rule
     }
 
     /// One question, for as long as [`WorkersSetting::run_timeout`] of the worker's own time.
     async fn ask(&self, worker: &mut Worker, frame: &[u8]) -> Result<Result<Ended, WorkerError>, Late> {
-        let (allowed, begun, id) = (self.setting.run_timeout, Instant::now(), worker.id());
+        let (allowed, begun, used) = (self.setting.run_timeout, Instant::now(), worker.stopwatch());
         let longest = STARVED.max(allowed * 10);
-        let before = processor_time(id);
         let mut wait = allowed;
         let mut asking = std::pin::pin!(worker.ask(frame));
         loop {
             if let Ok(ended) = timeout(wait, &mut asking).await {
                 return Ok(ended);
             }
-            let used = before.and_then(|before| Some(processor_time(id)?.saturating_sub(before)));
             // Where nobody says, the wall clock has to do.
-            let left = allowed.saturating_sub(used.unwrap_or(allowed));
+            let left = allowed.saturating_sub(used().unwrap_or(allowed));
             if left.is_zero() {
                 return Err(Late { starved: false });
             }
@@ -282,34 +319,26 @@ impl Pool {
     async fn run(self: &Arc<Self>, generation: &Arc<Generation>, worker: Worker, frame: &[u8]) -> Ran {
         let mut busy = Busy { pool: self, worker: Some(worker) };
         let Some(worker) = &mut busy.worker else { return Ran::Dead };
-        let ended = self.ask(worker, frame).await;
-        let (in_time, starved) = (ended.is_ok(), matches!(ended, Err(Late { starved: true })));
-        match ended {
+        match self.ask(worker, frame).await {
             Ok(Ok(Ended::Done(recognition))) => {
                 if let Some(worker) = busy.worker.take() {
                     self.give_back(generation, worker);
                 }
-                return Ran::Said(recognition);
+                Ran::Said(recognition)
             }
-            Ok(Ok(Ended::Stale)) => {
-                tracing::error!("a recognition worker has other rules than it should");
-                return Ran::Dead;
+            Ok(Ok(Ended::Named(_) | Ended::Stale)) => {
+                tracing::error!("a recognition worker answers as if it had other rules than it should");
+                Ran::Dead
             }
-            Ok(Err(error)) => tracing::warn!(%error, "a recognition worker ended"),
-            Err(Late { starved }) => tracing::warn!(starved, "a recognition worker did not answer in time"),
-        }
-        let rule = worker.running.take().filter(|_rule| !starved);
-        if in_time && rule.is_none() {
-            return Ran::Dead;
-        }
-        self.metrics.recognition_killed();
-        if let Some(rule) = &rule {
-            let mut off = generation.off.lock();
-            if !off.contains(rule) {
-                off.push(rule.clone());
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a recognition worker ended");
+                Ran::Dead
+            }
+            Err(Late { starved }) => {
+                tracing::warn!(starved, "a recognition worker did not answer in time");
+                if starved { Ran::Starved } else { Ran::Late }
             }
         }
-        Ran::Stopped(rule)
     }
 }
 
@@ -322,9 +351,11 @@ struct Late {
 /// How one run ended.
 enum Ran {
     Said(Box<crate::recognize::Recognition>),
-    /// It was out of time, or its worker ended in the middle of this rule.
-    Stopped(Option<String>),
-    /// Its worker ended before any rule ran.
+    /// A rule of the question's took longer than a rule may.
+    Late,
+    /// There was no processor for it.
+    Starved,
+    /// Its worker ended.
     Dead,
 }
 

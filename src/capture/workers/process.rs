@@ -28,12 +28,14 @@ pub struct WorkerCommand {
 pub(super) enum Ended {
     /// With an answer.
     Done(Box<Recognition>),
+    /// With the name of the rule that would speak.
+    Named(Option<String>),
     /// The worker has other rules than those the question is about.
     Stale,
 }
 
 /// How long a process has run on a processor so far; none where the system does not say. In steps of 10 ms.
-pub(super) fn processor_time(id: Option<u32>) -> Option<Duration> {
+fn processor_time(id: Option<u32>) -> Option<Duration> {
     /// `USER_HZ`, which Linux has fixed for what it shows.
     const TICKS_PER_SECOND: u64 = 100;
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", id?)).ok()?;
@@ -48,8 +50,8 @@ pub(super) struct Worker {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// The rule whose program runs, as the worker said last.
-    pub(super) running: Option<String>,
+    /// How long it had run on a processor when it last answered, as it said itself.
+    used: Duration,
 }
 
 impl Worker {
@@ -71,12 +73,13 @@ impl Worker {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        Ok(Self { child, input, output: BufReader::new(output), running: None })
+        Ok(Self { child, input, output: BufReader::new(output), used: Duration::ZERO })
     }
 
-    /// Its number, to ask the system about it.
-    pub(super) fn id(&self) -> Option<u32> {
-        self.child.id()
+    /// Tells how long it has run on a processor since it last answered; none where the system does not say.
+    pub(super) fn stopwatch(&self) -> impl Fn() -> Option<Duration> + use<> {
+        let (id, before) = (self.child.id(), self.used);
+        move || Some(processor_time(id)?.saturating_sub(before))
     }
 
     /// The process has not ended, as far as one can tell.
@@ -86,25 +89,25 @@ impl Worker {
 
     /// One question; answers when the worker does. The caller bounds the time.
     pub(super) async fn ask(&mut self, question: &[u8]) -> Result<Ended, WorkerError> {
-        self.running = None;
         self.input.write_all(question).await?;
         self.input.flush().await?;
-        loop {
-            let length = self.output.read_u32().await?;
-            if length > worker::MAX_ANSWER {
-                return Err(WorkerError::Frame);
-            }
-            let mut frame = Vec::new();
-            let read = (&mut self.output).take(u64::from(length)).read_to_end(&mut frame).await?;
-            if read < length as usize {
-                return Err(WorkerError::Frame);
-            }
-            match worker::reply(&frame)? {
-                Reply::Running(rule) => self.running = Some(rule),
-                Reply::Done(recognition) => return Ok(Ended::Done(recognition)),
-                Reply::Stale(_) => return Ok(Ended::Stale),
-            }
+        let length = self.output.read_u32().await?;
+        if length > worker::MAX_ANSWER {
+            return Err(WorkerError::Frame);
         }
+        let mut frame = Vec::new();
+        let read = (&mut self.output).take(u64::from(length)).read_to_end(&mut frame).await?;
+        if read < length as usize {
+            return Err(WorkerError::Frame);
+        }
+        Ok(match worker::reply(&frame)? {
+            Reply::Done(recognition, used) => {
+                self.used = Duration::from_micros(used);
+                Ended::Done(recognition)
+            }
+            Reply::Named(rule) => Ended::Named(rule),
+            Reply::Stale(_) => Ended::Stale,
+        })
     }
 }
 

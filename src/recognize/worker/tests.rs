@@ -31,14 +31,14 @@ fn exchange(request: Value, response: Value) -> Vec<u8> {
 }
 
 fn ask(set: &RuleSet, task: Task) -> Ask {
-    Ask { rule_set: set.digest(), task, listed: false, doubtful: false, skip: Vec::new() }
+    Ask { rule_set: set.digest(), task, listed: false, doubtful: false, skip: Vec::new(), naming: false }
 }
 
 /// Everything a worker says to these questions.
 fn replies(set: &RuleSet, questions: &[(Ask, Vec<u8>)]) -> Vec<Reply> {
     let input: Vec<u8> = questions.iter().flat_map(|(ask, exchange)| question(ask, exchange).unwrap()).collect();
     let mut output = Vec::new();
-    serve(set, &input[..], &mut output).unwrap();
+    serve(set, &input[..], &mut output, processor_time).unwrap();
     frames(&output)
 }
 
@@ -52,18 +52,20 @@ fn frames(mut output: &[u8]) -> Vec<Reply> {
 
 fn done(set: &RuleSet, task: Task, exchange: &[u8]) -> Recognition {
     match replies(set, &[(ask(set, task), exchange.to_vec())]).pop() {
-        Some(Reply::Done(recognition)) => *recognition,
+        Some(Reply::Done(recognition, _)) => *recognition,
         other => panic!("no answer: {other:?}"),
     }
 }
 
 #[test]
-fn a_rule_is_named_before_it_runs_and_captures_reach_it() {
+fn a_rule_is_named_without_running_and_captures_reach_it() {
     let set = set(&write_rule("{kind: \"message\", text: .request.json.text, conversation: .request.params.who}"));
     let exchange = exchange(json!({"json": {"text": "hi"}}), Value::Null);
-    let all = replies(&set, &[(ask(&set, Task::Write), exchange)]);
-    let [Reply::Running(rule), Reply::Done(recognition)] = &all[..] else { panic!("{all:?}") };
+    let naming = Ask { naming: true, ..ask(&set, Task::Write) };
+    let all = replies(&set, &[(naming, exchange.clone()), (ask(&set, Task::Write), exchange)]);
+    let [Reply::Named(Some(rule)), Reply::Done(recognition, used)] = &all[..] else { panic!("{all:?}") };
     assert_eq!(rule, "n/say");
+    assert!(*used > 0, "it says how long it has run");
     let [said] = &recognition.communications[..] else { panic!("{recognition:?}") };
     assert_eq!(
         (said.kind, said.text.as_deref(), said.conversation.as_deref()),
@@ -121,7 +123,7 @@ fn a_write_that_cannot_be_classified_is_kept_with_its_words() {
     let set = set(&write_rule("{kind: \"post\"}"));
     let off = Ask { skip: vec!["n/say".to_owned()], ..ask(&set, Task::Write) };
     let all = replies(&set, &[(off, exchange(body, Value::Null))]);
-    let [Reply::Done(recognition)] = &all[..] else { panic!("{all:?}") };
+    let [Reply::Done(recognition, _)] = &all[..] else { panic!("{all:?}") };
     assert_eq!((recognition.rule.as_deref(), recognition.communications[0].kind), (None, Kind::Unclassified));
 }
 
@@ -131,10 +133,10 @@ fn p1_what_a_rule_that_is_switched_off_would_keep_is_not_ignored_by_the_next() {
     let set = set(&format!("{}{next}", write_rule("{kind: \"post\"}")));
     let off = Ask { skip: vec!["n/say".to_owned()], ..ask(&set, Task::Write) };
     let all = replies(&set, &[(off.clone(), exchange(json!({}), Value::Null))]);
-    let [Reply::Done(recognition)] = &all[..] else { panic!("{all:?}") };
+    let [Reply::Done(recognition, _)] = &all[..] else { panic!("{all:?}") };
     assert_eq!((recognition.ignored, recognition.communications[0].kind), (false, Kind::Unclassified));
     let all = replies(&set, &[(off, exchange(json!({"path": "/other"}), Value::Null))]);
-    let [Reply::Done(recognition)] = &all[..] else { panic!("{all:?}") };
+    let [Reply::Done(recognition, _)] = &all[..] else { panic!("{all:?}") };
     assert!(recognition.ignored, "what the next rule alone speaks of is");
 }
 
@@ -188,9 +190,9 @@ fn a_broken_frame_ends_the_worker() {
         &[0, 0, 0, 4, 0, 0, 0, 9],
         &[0, 0, 0, 5, 0, 0, 0, 1, b'x'],
     ] {
-        assert!(serve(&set, bytes, &mut Vec::new()).is_err(), "{bytes:?}");
+        assert!(serve(&set, bytes, &mut Vec::new(), processor_time).is_err(), "{bytes:?}");
     }
-    assert!(serve(&set, &[][..], &mut Vec::new()).is_ok());
+    assert!(serve(&set, &[][..], &mut Vec::new(), processor_time).is_ok());
 }
 
 #[test]
@@ -214,7 +216,7 @@ fn no_exchange_makes_it_panic() {
             );
             for exchange in [&bytes[..], view.as_bytes()] {
                 for task in [Task::Write, Task::Outcome, Task::Read, Task::Message] {
-                    engine.recognize(&Ask { listed: true, ..ask(&set, task) }, exchange, &mut |_rule| {});
+                    engine.recognize(&Ask { listed: true, ..ask(&set, task) }, exchange);
                 }
             }
             Ok(())
@@ -228,17 +230,17 @@ const CHILD: &str = "MUNIMENT_TEST_WORKER";
 const BOMB: &str = "[limit(1000000000; repeat(\"x\" * 1000))] | {kind: \"post\", text: (length | tostring)}";
 
 #[test]
-fn a_program_that_eats_memory_dies_with_its_process_and_is_named_first() {
+fn a_program_that_eats_memory_dies_with_its_process_and_is_named_by_another() {
     let set = set(&write_rule(BOMB));
     if std::env::var_os(CHILD).is_some() {
         confine(512 << 20).unwrap();
-        serve(&set, io::stdin().lock(), io::stderr().lock()).unwrap();
+        serve(&set, io::stdin().lock(), io::stderr().lock(), processor_time).unwrap();
         return;
     }
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "recognize::worker::tests::a_program_that_eats_memory_dies_with_its_process_and_is_named_first",
+            "recognize::worker::tests::a_program_that_eats_memory_dies_with_its_process_and_is_named_by_another",
             "--nocapture",
         ])
         .env(CHILD, "1")
@@ -248,13 +250,13 @@ fn a_program_that_eats_memory_dies_with_its_process_and_is_named_first() {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(&question(&ask(&set, Task::Write), &exchange(json!({}), Value::Null)).unwrap()).unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    let first = read_frame(&mut stderr, 1000).unwrap().unwrap();
-    assert_eq!(reply(&first).unwrap(), Reply::Running("n/say".to_owned()));
+    let exchange = exchange(json!({}), Value::Null);
+    stdin.write_all(&question(&ask(&set, Task::Write), &exchange).unwrap()).unwrap();
     let status = child.wait().unwrap();
     assert!(!status.success(), "it must not have survived: {status}");
     drop(stdin);
+    let naming = Ask { naming: true, ..ask(&set, Task::Write) };
+    assert_eq!(replies(&set, &[(naming, exchange)]), [Reply::Named(Some("n/say".to_owned()))]);
 }
 
 #[test]
