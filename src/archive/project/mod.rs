@@ -38,8 +38,8 @@ pub use rebuild::{Rebuilt, rebuild};
 use rows::Rows;
 use write::Written;
 
-/// Entries projected in one transaction.
-const CHUNK: u64 = 250;
+/// Entries projected in one transaction, at most: enough that most outcomes come with their captures where entries come fast.
+const CHUNK: u64 = 1_000;
 
 /// What a projector needs to open content.
 #[derive(Debug, Clone)]

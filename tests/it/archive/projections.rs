@@ -1,5 +1,6 @@
 //! Projections: what lists show follows the ledger, and can be made again from it.
 
+use futures_util::future::join_all;
 use muniment::archive::{Append as _, BlobStore, LookFilter, RecordFilter, Slice, WordQuery, rebuild};
 use muniment::ledger::EntryType;
 use muniment::record::{Digest, Ids as _, RecordId};
@@ -27,8 +28,8 @@ async fn found(test: &TestArchive, filter: RecordFilter) -> Vec<RecordId> {
 async fn everything(test: &TestArchive) -> Vec<String> {
     let mut connection = test.database.superuser().await;
     let mut all = Vec::new();
-    for table in ["records", "communications", "record_entries", "gaps", "advisors", "devices", "accounts", "officers"]
-    {
+    let people = ["advisors", "devices", "accounts", "officers"];
+    for table in ["records", "communications", "record_entries", "outcomes", "made", "gaps"].into_iter().chain(people) {
         let text = format!("select to_jsonb(t)::text as row from projection.{table} t order by 1");
         let rows = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(&mut connection).await.unwrap();
         all.extend(rows.iter().map(|row| format!("{table} {}", row.get::<String, _>("row"))));
@@ -141,6 +142,9 @@ async fn a_rebuild_makes_the_same_rows_again() {
             test.archive.append(outcome(&test, &record, id, &[person.id])).await.unwrap();
         }
     }
+    // More than goes into one step.
+    let many = (0..900).map(|number| test.archive.append(post(&test, person.id, &format!("one of many {number}"))));
+    assert!(join_all(many).await.iter().all(Result::is_ok));
     projected(&test).await;
     let before = everything(&test).await;
     // Somebody changed what is readable; the ledger does not know.
@@ -159,6 +163,45 @@ async fn a_rebuild_makes_the_same_rows_again() {
     projected(&test).await;
     let filter = RecordFilter { text: Some("after the rebuild".to_owned()), ..RecordFilter::default() };
     assert_eq!(found(&test, filter).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_projected_together_gives_the_rows_of_what_is_projected_one_by_one() {
+    let test = TestArchive::new().await;
+    let begun = test.archive.head_size().await.unwrap();
+    for number in 0..6 {
+        let record = NewRecord::new(&test);
+        let capture = post_of(&test, &record, &[advisor(1)], &format!("post {number}"));
+        let id = capture.draft.id;
+        test.archive.append(capture).await.unwrap();
+        projected(&test).await;
+        // None, one or two answers: the newest counts, and each stays known.
+        for answer in 0..number % 3 {
+            let fields: &[(&str, &[u8])] = match answer {
+                0 => &[("0.item", b"at://first"), ("0.permalink", b"https://net.example/first")],
+                _ => &[("0.item", b"at://second"), ("0.occurred_at", b"2026-11-22T10:00:00Z")],
+            };
+            let said = detail(json!({"capture": id, "state": "accepted", "status": 200 + answer}));
+            let answered = sealed(&test, &record, EntryType::Outcome, said, &[advisor(1)], fields);
+            test.archive.append(answered).await.unwrap();
+            projected(&test).await;
+        }
+    }
+    let one_by_one = everything(&test).await;
+    assert_eq!(one_by_one.iter().filter(|row| row.starts_with("made ")).count(), 2 * 2 + 2 * 3, "{one_by_one:#?}");
+    let blobs = BlobStore::open(&test.dir.path().join("blobs")).unwrap();
+    rebuild(&test.database.owner(), master(), blobs, |_at, _of| ()).await.unwrap();
+    assert_eq!(everything(&test).await, one_by_one);
+    // Also where the rows of the records are there already, so that nothing can be put into new ones.
+    let text = format!(
+        "update projection.records set outcome = null, state = null, status = null, last_index = entry_index;
+         update projection.communications set item = null, permalink = null, occurred_at = null;
+         delete from projection.record_entries where entry_index >= {begun};
+         delete from projection.outcomes; delete from projection.made; update projection.progress set next_index = {begun}"
+    );
+    test.database.tamper(&text).await;
+    projected(&test).await;
+    assert_eq!(everything(&test).await, one_by_one);
 }
 
 #[tokio::test]
