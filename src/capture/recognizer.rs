@@ -28,6 +28,13 @@ impl Purpose {
         matches!(self, Self::Write | Self::Message)
     }
 
+    /// It stands back behind the others, so that a device always finds a worker. An answer does not: it is small, each post has one, and
+    /// whoever posts as fast as it can is better held up than its outcomes left behind.
+    #[must_use]
+    pub const fn stands_back(self) -> bool {
+        matches!(self, Self::Read | Self::Inbound)
+    }
+
     /// As a worker is asked.
     pub(super) const fn task(self) -> Task {
         match self {

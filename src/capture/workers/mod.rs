@@ -64,7 +64,7 @@ struct Pool {
     state: Mutex<State>,
     /// One permit per worker.
     free: Semaphore,
-    /// Fewer by one: what no device waits for never takes the last worker.
+    /// Fewer by one: what stands back never takes the last worker.
     free_for_background: Semaphore,
     tasks: TaskTracker,
 }
@@ -209,7 +209,8 @@ impl Pool {
     async fn recognize(self: Arc<Self>, asked: Question) -> Recognized {
         let urgent = asked.purpose.is_urgent();
         let permits = async {
-            let behind = if urgent { None } else { Some(self.free_for_background.acquire().await?) };
+            let stands_back = asked.purpose.stands_back();
+            let behind = if stands_back { Some(self.free_for_background.acquire().await?) } else { None };
             Ok::<_, tokio::sync::AcquireError>((behind, self.free.acquire().await?))
         };
         let Ok(Ok(_permits)) = timeout(if urgent { WAIT } else { BACKGROUND_WAIT }, permits).await else {

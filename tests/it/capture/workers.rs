@@ -184,6 +184,30 @@ async fn a_worker_that_gets_no_processor_costs_no_rule_its_place_and_nobody_wait
 }
 
 #[tokio::test]
+async fn a_worker_that_somebody_kills_in_the_middle_of_a_question_costs_no_rule_its_place() {
+    use rustix::process::Signal;
+    let scratch = tempfile::tempdir().unwrap();
+    let workers = workers(scratch.path(), 1).await;
+    let worker = process_ids(scratch.path())[0];
+    signal(worker, Signal::STOP);
+    let asked = tokio::spawn({
+        let workers = Arc::clone(&workers);
+        async move { workers.recognize(question("/posts", &json!({"text": "asked once"}))).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!asked.is_finished());
+    kill(worker);
+    for said in [asked.await.unwrap(), workers.recognize(question("/posts", &json!({"text": "asked once"}))).await] {
+        let Recognized::Said(said) = said else { panic!("another worker answers") };
+        assert_eq!(
+            (said.rule.as_deref(), said.communications[0].text.as_deref()),
+            (Some("testnet/post"), Some("asked once"))
+        );
+    }
+    workers.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_rule_that_eats_all_memory_ends_its_worker_only() {
     let scratch = tempfile::tempdir().unwrap();
     let small =
