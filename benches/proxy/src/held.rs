@@ -24,7 +24,10 @@ struct Round {
     per_second: f64,
     p50: Duration,
     p99: Duration,
+    /// With what is left to do when the last post is answered.
     cpu_us: f64,
+    /// How long that takes: outcomes, and what makes records be found.
+    left: Duration,
 }
 
 pub fn measure(program: &Path, rounds: usize) -> ExitCode {
@@ -70,11 +73,15 @@ fn compare(program: &Path, rounds: usize, goals: (f64, f64), peer: impl FnOnce(&
             theirs.push(pair.1);
         }
     }
-    println!("{:<10} {:>10} {:>10} {:>10} {:>14}", "proxy", "posts/s", "p50 ms", "p99 ms", "CPU us/post");
+    println!(
+        "{:<10} {:>10} {:>10} {:>10} {:>14} {:>14}",
+        "proxy", "posts/s", "p50 ms", "p99 ms", "CPU us/post", "then busy, ms"
+    );
     for (name, list) in [("muniment", &ours), (peer.name, &theirs)] {
         let millis = |of: fn(&Round) -> Duration| median(list.iter().map(|round| of(round).as_secs_f64() * 1e3));
         let (rate, cpu) = (median(list.iter().map(|r| r.per_second)), median(list.iter().map(|r| r.cpu_us)));
-        println!("{name:<10} {rate:>10.0} {:>10.2} {:>10.2} {cpu:>14.1}", millis(|r| r.p50), millis(|r| r.p99));
+        let [p50, p99, left] = [millis(|r| r.p50), millis(|r| r.p99), millis(|r| r.left)];
+        println!("{name:<10} {rate:>10.0} {p50:>10.2} {p99:>10.2} {cpu:>14.1} {left:>14.0}");
     }
     let ratio = |of: fn(&Round) -> f64| median(ours.iter().zip(&theirs).map(|(a, b)| of(a) / of(b)));
     let (rate, slowest) = (ratio(|round| round.per_second), ratio(|round| round.p99.as_secs_f64()));
@@ -98,6 +105,7 @@ fn once(name: &str, proxy: &Process, ca: &Path, login: &str, origin: u16) -> (Ro
         let connections = load.connect(ca).await.expect("connections");
         let cpu = proxy.cpu();
         let mut took = load.run(connections).await.all(name);
+        let left = proxy.settle();
         let used = proxy.cpu() - cpu;
         took.sort_unstable();
         let part = |of: usize| took[(took.len() - 1) * of / 100];
@@ -107,6 +115,7 @@ fn once(name: &str, proxy: &Process, ca: &Path, login: &str, origin: u16) -> (Ro
             p50: part(50),
             p99: part(99),
             cpu_us: used.as_secs_f64() * 1e6 / count as f64,
+            left,
         };
         // One more on each connection before the clock was started.
         (round, (count + CONNECTIONS) as u64)

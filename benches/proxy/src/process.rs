@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A process of ours that dies with us.
 pub struct Process {
@@ -61,6 +61,24 @@ impl Process {
         let ticks: u64 = known.iter().filter(|(id, _)| is_ours(**id)).map(|(_, (_, ticks))| ticks).sum();
         // USER_HZ is 100 wherever Linux runs.
         Duration::from_millis(ticks * 10)
+    }
+
+    /// Waits until it has nothing left to do, for at most a minute; answers with how long that took.
+    pub fn settle(&self) -> Duration {
+        const LOOK: Duration = Duration::from_millis(250);
+        /// What it does when it has nothing to do, in a look.
+        const IDLE: Duration = Duration::from_millis(20);
+        let begun = Instant::now();
+        let mut before = self.cpu();
+        for _ in 0..240 {
+            std::thread::sleep(LOOK);
+            let now = self.cpu();
+            if now.saturating_sub(before) <= IDLE {
+                break;
+            }
+            before = now;
+        }
+        begun.elapsed().saturating_sub(LOOK)
     }
 
     pub fn resident_kib(&self) -> u64 {
