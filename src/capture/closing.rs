@@ -3,6 +3,7 @@
 //! Invariant: only captures of this source, and none whose answer this process is still waiting for. Runs once the spool is
 //! replayed (the outcome may be in it), and again from time to time for captures that turned out durable after all.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::core::Core;
 use super::retry::{RESTORED, Retries};
 use super::{NoAnswer, RecallError};
-use crate::record::Timestamp;
+use crate::record::{EntryId, Timestamp};
 
 const PAUSE: Duration = Duration::from_secs(600);
 const RETRY: Duration = Duration::from_secs(5);
@@ -50,14 +51,14 @@ impl Core {
 
     /// Closes again and again until told to stop. The first round takes everything there is.
     pub(crate) async fn close_unfinished(self: Arc<Self>, mut restored: bool, stop: CancellationToken) {
-        let mut before = self.now();
+        let (mut before, mut closed_before) = (self.now(), HashSet::new());
         loop {
             let round = async {
                 while self.spool.is_away() {
                     tokio::time::sleep(SPOOL_LOOK).await;
                 }
                 restored = restored || self.restore_accounts().await;
-                self.close_round(before).await
+                self.close_round(before, &mut closed_before).await
             };
             let closed = tokio::select! {
                 closed = round => closed,
@@ -83,19 +84,24 @@ impl Core {
         }
     }
 
-    async fn close_round(&self, before: Timestamp) -> Result<u64, RecallError> {
-        let mut closed = 0;
+    /// `closed` is what was closed already: a projection that lags brings it again.
+    async fn close_round(&self, before: Timestamp, closed: &mut HashSet<EntryId>) -> Result<u64, RecallError> {
+        let (mut count, mut is_first) = (0, true);
         loop {
             let found = self.recall.unfinished(before, BATCH).await?;
-            let ours: Vec<_> = found.iter().filter(|one| !self.open.lock().contains(&one.capture)).collect();
-            for unfinished in &ours {
-                self.open.lock().insert(unfinished.capture);
-                self.keep_at_last(self.outcome_without_answer(unfinished, NoAnswer::Restart)).await;
-                closed += 1;
+            let is_all = found.len() < BATCH as usize;
+            if std::mem::take(&mut is_first) && is_all {
+                closed.retain(|capture| found.iter().any(|one| one.capture == *capture));
             }
-            // What was closed stays in `open`: a projection that lags would bring it again.
-            if ours.is_empty() || found.len() < BATCH as usize {
-                return Ok(closed);
+            let is_ours = |capture| !closed.contains(capture) && !self.open.lock().contains(capture);
+            let ours: Vec<_> = found.iter().filter(|one| is_ours(&one.capture)).collect();
+            for unfinished in &ours {
+                closed.insert(unfinished.capture);
+                self.keep_at_last(self.outcome_without_answer(unfinished, NoAnswer::Restart)).await;
+                count += 1;
+            }
+            if ours.is_empty() || is_all {
+                return Ok(count);
             }
         }
     }
