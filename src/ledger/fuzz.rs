@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use super::leaf::scan_with_leaf;
+use super::scan::scan_strictly;
 use super::{
     Checkpoint, Entry, HashReader, Node, Note, Proof, SigningKey, Tile, TilePath, TlogProof, VerifyingKey,
-    bundle_bytes, leaf_hash, parse_bundle, root_of, tile_bytes, verify_consistency, verify_inclusion,
+    bundle_bytes, leaf_hash, parse_bundle, quick, root_of, tile_bytes, verify_consistency, verify_inclusion,
 };
 use crate::record::Digest;
 
@@ -13,8 +15,12 @@ pub(crate) fn verifier() -> Option<VerifyingKey> {
     Some(SigningKey::new("log.example", &[9; 32]).ok()?.verifying_key().clone())
 }
 
-/// What is an entry is canonical: no other bytes say the same.
+/// What is an entry is canonical: no other bytes say the same; and what is read quickly is what the strict reader reads.
 pub(crate) fn entry(data: &[u8]) {
+    if let Some(quick) = quick::scan(data, &mut ()) {
+        assert_eq!(Some(quick), scan_strictly(data).ok(), "{}", String::from_utf8_lossy(data));
+    }
+    assert_eq!(scan_with_leaf(data).1, leaf_hash(data));
     let Ok(entry) = Entry::parse(data) else { return };
     assert_eq!(entry.bytes(), data);
     assert_eq!(entry.leaf(), leaf_hash(data));
