@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::rows::{Made, Rows};
+use super::outcome::Made;
+use super::rows::Rows;
 
 /// What has gone into rows of this run.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ mod counts;
 mod facts;
 mod fold;
 mod follow;
+mod outcome;
 mod people;
 mod read;
 mod rebuild;

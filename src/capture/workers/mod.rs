@@ -5,27 +5,27 @@
 //! the machine has none to give (and a bounded wait for a free worker), whatever a rule does; a rule that does not end, or ends
 //! its worker twice, is switched off for as long as these rules are in force. That a machine is slow is no rule's fault.
 
+mod generation;
 mod process;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
+use generation::Generation;
 pub use process::WorkerCommand;
 use process::{Ended, Worker};
 
 use super::recognizer::{Failure, Question, Recognized, Recognizer, ReloadError};
 use crate::recognize::worker::{WorkerError, question};
-use crate::recognize::{Ask, RuleSet, Source, Task};
-use crate::record::Digest;
+use crate::recognize::{Ask, Source, Task};
 use crate::telemetry::Metrics;
 
 /// Longest wait for a worker to be free, while a device waits.
@@ -74,15 +74,6 @@ struct State {
     idle: Vec<Worker>,
 }
 
-/// One set of rules and the workers that run it.
-struct Generation {
-    rules: Digest,
-    /// What the workers read when they start: a copy, so that one that is started later still reads the same.
-    snapshot: TempDir,
-    /// Rules that are switched off.
-    off: Mutex<Vec<String>>,
-}
-
 impl Workers {
     /// Starts the pool with these rules, and waits until every worker answers.
     ///
@@ -121,22 +112,6 @@ impl Workers {
     }
 }
 
-impl Generation {
-    fn new(scratch: &Path, sources: &[Source]) -> Result<Self, ReloadError> {
-        let rules = RuleSet::load(sources)?.digest();
-        std::fs::create_dir_all(scratch)?;
-        let snapshot = TempDir::with_prefix_in("rules-", scratch)?;
-        for (number, source) in sources.iter().enumerate() {
-            let name = Path::new(&source.file).parent().and_then(Path::file_name);
-            let directory =
-                name.map_or_else(|| snapshot.path().join(number.to_string()), |name| snapshot.path().join(name));
-            std::fs::create_dir_all(&directory)?;
-            std::fs::write(directory.join("rules.toml"), &source.text)?;
-        }
-        Ok(Self { rules, snapshot, off: Mutex::new(Vec::new()) })
-    }
-}
-
 impl Pool {
     async fn start_all(&self, generation: &Generation) -> Result<Vec<Worker>, ReloadError> {
         let starting = (0..self.setting.count).map(|_| self.start_one(generation));
@@ -162,6 +137,12 @@ impl Pool {
             Ok(Err(error)) => Err(error.into()),
             Err(_elapsed) => Err(ReloadError::Start(io::ErrorKind::TimedOut.into())),
         }
+    }
+
+    /// The same, where a question waits for it; that there is none is in the log.
+    async fn started(&self, generation: &Generation) -> Option<Worker> {
+        let started = self.start_one(generation).await;
+        started.inspect_err(|error| tracing::error!(%error, "a recognition worker could not be started")).ok()
     }
 
     /// Starts one for a worker that is gone, so that the next question finds it ready.
@@ -219,15 +200,10 @@ impl Pool {
         };
         let (generation, idle) = self.take_idle();
         let worker = match idle {
-            Some(worker) => worker,
-            None => match self.start_one(&generation).await {
-                Ok(worker) => worker,
-                Err(error) => {
-                    tracing::error!(%error, "a recognition worker could not be started");
-                    return Recognized::Failed(Failure::NoWorker);
-                }
-            },
+            Some(worker) => Some(worker),
+            None => self.started(&generation).await,
         };
+        let Some(worker) = worker else { return Recognized::Failed(Failure::NoWorker) };
         let mut ask = Ask {
             rule_set: generation.rules,
             task: asked.purpose.task(),
@@ -247,13 +223,8 @@ impl Pool {
         let mut ran = self.run(&generation, worker, &frame).await;
         if matches!(ran, Ran::Dead) {
             // Somebody may have killed it, or the machine was out of memory: not the question's fault, unless it happens again.
-            ran = match self.start_one(&generation).await {
-                Ok(worker) => self.run(&generation, worker, &frame).await,
-                Err(error) => {
-                    tracing::error!(%error, "a recognition worker could not be started");
-                    return Recognized::Failed(Failure::NoWorker);
-                }
-            };
+            let Some(worker) = self.started(&generation).await else { return Recognized::Failed(Failure::NoWorker) };
+            ran = self.run(&generation, worker, &frame).await;
         }
         drop(frame);
         if let Ran::Said(recognition) = ran {
@@ -280,14 +251,7 @@ impl Pool {
     /// The rule that a question is about, from a fresh worker, which runs nothing of it.
     async fn name(self: &Arc<Self>, generation: &Arc<Generation>, ask: &Ask, json: &[u8]) -> Option<String> {
         let frame = question(ask, json).ok()?;
-        let worker = match self.start_one(generation).await {
-            Ok(worker) => worker,
-            Err(error) => {
-                tracing::error!(%error, "a recognition worker could not be started");
-                return None;
-            }
-        };
-        let mut busy = Busy { pool: self, worker: Some(worker) };
+        let mut busy = Busy { pool: self, worker: Some(self.started(generation).await?) };
         let Ok(Ok(Ended::Named(rule))) = self.ask(busy.worker.as_mut()?, &frame).await else { return None };
         if let Some(worker) = busy.worker.take() {
             self.give_back(generation, worker);
