@@ -40,6 +40,8 @@ words! {
         Verification = "verification",
         /// A checkpoint was vouched for from outside.
         Anchor = "anchor",
+        /// A matter was opened, changed or closed, or its custodians or notices were.
+        Matter = "matter",
     }
 }
 

@@ -145,8 +145,15 @@ const IDENTITY: &[Key] = &[
     may("role", OneOf(&["compliance", "legal", "auditor", "admin"])),
     must("subject", OneOf(&["advisor", "device", "account", "officer", "source", "key"])),
 ];
-const HOLD: &[Key] =
-    &[must("hold", Uuid), may("matter", Uuid), must("scope", OneOf(&["record", "stream"])), must("targets", Uuids)];
+const HOLD: &[Key] = &[
+    may("evaluated", Count),
+    may("from", Time),
+    must("hold", Uuid),
+    may("matter", Uuid),
+    must("scope", OneOf(&["record", "stream", "all"])),
+    must("targets", Uuids),
+    may("until", Time),
+];
 const RELEASE: &[Key] = &[must("hold", Uuid)];
 const DISPOSAL: &[Key] = &[
     must("backups_expire_at", Time),
@@ -182,6 +189,25 @@ const ANCHOR: &[Key] = &[
     must("size", Count),
 ];
 
+const MATTER: &[Key] = &[
+    may("advisor", Uuid),
+    must(
+        "change",
+        OneOf(&[
+            "opened",
+            "changed",
+            "closed",
+            "reopened",
+            "custodian_added",
+            "custodian_removed",
+            "notice_issued",
+            "notice_acknowledged",
+        ]),
+    ),
+    must("matter", Uuid),
+    may("notice", Uuid),
+];
+
 /// The keys of a type, in byte order; none for a type that is reserved: its keys are not fixed yet, only their shapes.
 #[must_use]
 pub const fn keys(entry_type: EntryType) -> Option<&'static [Key]> {
@@ -199,6 +225,7 @@ pub const fn keys(entry_type: EntryType) -> Option<&'static [Key]> {
         EntryType::Settings => Some(SETTINGS),
         EntryType::Verification => Some(VERIFICATION),
         EntryType::Anchor => Some(ANCHOR),
+        EntryType::Matter => Some(MATTER),
         EntryType::Decision | EntryType::Review | EntryType::Export => None,
     }
 }

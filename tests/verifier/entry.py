@@ -85,10 +85,13 @@ DETAILS = {
         "subject": (one_of("advisor device account officer source key"), True),
     },
     "hold": {
+        "evaluated": ("count", False),
+        "from": ("time", False),
         "hold": ("uuid", True),
         "matter": ("uuid", False),
-        "scope": (one_of("record stream"), True),
+        "scope": (one_of("record stream all"), True),
         "targets": (list_of("uuid"), True),
+        "until": ("time", False),
     },
     "release": {"hold": ("uuid", True)},
     "disposal": {
@@ -127,6 +130,17 @@ DETAILS = {
         "evidence": ("digest", True),
         "root": ("digest", True),
         "size": ("count", True),
+    },
+    "matter": {
+        "advisor": ("uuid", False),
+        "change": (
+            one_of(
+                "opened changed closed reopened custodian_added custodian_removed notice_issued notice_acknowledged"
+            ),
+            True,
+        ),
+        "matter": ("uuid", True),
+        "notice": ("uuid", False),
     },
     "decision": None,
     "review": None,

@@ -198,6 +198,7 @@ impl Rows {
             | EntryType::Hold
             | EntryType::Release
             | EntryType::Export
+            | EntryType::Matter
             | EntryType::Anchor => {}
         }
     }

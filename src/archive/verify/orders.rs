@@ -1,7 +1,7 @@
 //! What entries order about records: holds, releases, attributions, disposals. The tables that the database keeps of them must
 //! say the same, and a disposal must have been allowed where it stands.
 //!
-//! Kept in memory: holds, and one line for each record that was ever disposed of. Whether retention had ended is a question of
+//! Kept in memory: holds, and the places and times of the entries of each record that was ever disposed of. Whether retention had ended is a question of
 //! calendars and is asked of the database ([`super::disposals`]).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -29,6 +29,7 @@ pub(super) struct Noted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum What {
     Hold { hold: Uuid, target: Target },
+    Terms(Terms),
     Release { hold: Uuid },
     Attribution { record: Uuid, stream: Uuid },
     Plain { record: Uuid },
@@ -42,10 +43,26 @@ pub(super) enum Target {
     Stream(Uuid),
 }
 
+/// A time as entries spell it; such texts compare as times do.
+pub(super) type At = [u8; 27];
+
+/// What one entry of a hold says besides whom or what it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Terms {
+    pub(super) hold: Uuid,
+    pub(super) matter: Option<Uuid>,
+    pub(super) is_all: bool,
+    pub(super) since: Option<At>,
+    pub(super) until: Option<At>,
+    /// Up to where records were looked for that the hold selects; never beyond the entry itself.
+    pub(super) evaluated: Option<u64>,
+}
+
 impl What {
     const fn table(self) -> &'static str {
         match self {
             Self::Hold { .. } => "ledger.holds",
+            Self::Terms(_) => "ledger.hold_terms",
             Self::Release { .. } => "ledger.releases",
             Self::Attribution { .. } => "ledger.attributions",
             Self::Plain { .. } => "ledger.plain_entries",
@@ -58,7 +75,7 @@ impl What {
 #[derive(Debug)]
 pub(super) struct Order {
     index: u64,
-    at: [u8; 27],
+    at: At,
     notes: Vec<What>,
     /// Records that it destroys.
     destroys: Vec<RecordId>,
@@ -105,11 +122,22 @@ pub(super) fn note(row: &Row<'_>, checked: &mut Checked) {
         let list = detail.get(key).and_then(|list| list.as_array()).into_iter().flatten();
         list.filter_map(|id| id.as_str()?.parse::<Uuid>().ok()).collect::<BTreeSet<_>>()
     };
+    let at = |key: &str| text(key).as_bytes().try_into().ok();
     match entry.entry_type() {
         EntryType::Hold => {
-            let target = |id| if text("scope") == "stream" { Target::Stream(id) } else { Target::Record(id) };
             if let Some(hold) = id("hold") {
-                let targets = ids("targets").into_iter().map(target);
+                let scope = text("scope");
+                let evaluated = detail.get("evaluated").and_then(serde_json::Value::as_u64);
+                order.notes.push(What::Terms(Terms {
+                    hold,
+                    matter: id("matter"),
+                    is_all: scope == "all",
+                    since: at("from"),
+                    until: at("until"),
+                    evaluated: evaluated.map(|evaluated| evaluated.min(row.index)),
+                }));
+                let target = |id| if scope == "stream" { Target::Stream(id) } else { Target::Record(id) };
+                let targets = ids("targets").into_iter().filter(|_id| scope != "all").map(target);
                 order.notes.extend(targets.map(|target| What::Hold { hold, target }));
             }
         }
@@ -142,14 +170,41 @@ fn commits_to_nothing(body: &[u8]) -> bool {
 /// What is known of a record that was disposed of, or will be.
 #[derive(Debug, Default)]
 struct Known {
-    last: Option<[u8; 27]>,
+    /// Its entries: where, when.
+    entries: Vec<(u64, At)>,
     streams: BTreeSet<AdvisorId>,
+}
+
+/// What a hold covers by one of its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Covering {
+    hold: Uuid,
+    since: Option<At>,
+    until: Option<At>,
+}
+
+impl Covering {
+    const fn always(hold: Uuid) -> Self {
+        Self { hold, since: None, until: None }
+    }
+
+    /// Whether the record has an entry of these dates; one that names none is of any.
+    fn dates(&self, known: &Known) -> bool {
+        let is_within =
+            |at: &At| self.since.is_none_or(|since| *at >= since) && self.until.is_none_or(|until| *at < until);
+        known.entries.iter().any(|(_index, at)| is_within(at))
+    }
 }
 
 /// Follows orders in the order of their entries.
 pub(super) struct Orders {
     doomed: HashMap<RecordId, Known>,
-    holds: HashMap<Target, Vec<Uuid>>,
+    /// By what they name. Of records, those only that are disposed of at some time: nobody asks for others.
+    named: HashMap<Target, Vec<Covering>>,
+    /// Those that cover everything, at their dates.
+    everything: Vec<Covering>,
+    /// Those that select, and up to where they have looked.
+    selecting: HashMap<Uuid, u64>,
     released: HashSet<Uuid>,
     findings: Findings,
 }
@@ -158,7 +213,14 @@ impl Orders {
     /// `doomed`: every record that the table of disposals names.
     pub(super) fn new(doomed: Vec<RecordId>, findings: Findings) -> Self {
         let doomed = doomed.into_iter().map(|record| (record, Known::default())).collect();
-        Self { doomed, holds: HashMap::new(), released: HashSet::new(), findings }
+        Self {
+            doomed,
+            named: HashMap::new(),
+            everything: Vec::new(),
+            selecting: HashMap::new(),
+            released: HashSet::new(),
+            findings,
+        }
     }
 
     /// Takes note of an entry.
@@ -167,7 +229,7 @@ impl Orders {
         // The first entry of a record has its key; of later ones there is nothing to take.
         noted.remove(&Noted { index, what: What::Key { record: record.uuid() } });
         if let Some(known) = self.doomed.get_mut(&record) {
-            known.last = known.last.max(Some(link.at));
+            known.entries.push((index, link.at));
             known.streams.extend(link.streams.iter().map(|stream| stream.id));
         }
     }
@@ -175,16 +237,23 @@ impl Orders {
     /// Takes the order of an entry that was taken note of, and its rows off the tables.
     pub(super) fn order(&mut self, order: Order, noted: &mut BTreeSet<Noted>, questions: &mut Vec<Question>) {
         let Order { index, at, notes, destroys } = order;
+        // Of one entry: dates hold for all that it names, and stand before it in the notes.
+        let mut terms = None;
         for what in notes {
             let is_there = noted.remove(&Noted { index, what });
-            // The same hold or release again changes nothing.
             let is_new = match what {
-                What::Hold { hold, target } => {
-                    let holds = self.holds.entry(target).or_default();
-                    let is_new = !holds.contains(&hold);
-                    holds.extend(is_new.then_some(hold));
-                    is_new
+                What::Terms(said) => {
+                    terms = Some(said);
+                    self.terms(said);
+                    true
                 }
+                What::Hold { hold, target } => {
+                    let dates = terms.filter(|_terms| matches!(target, Target::Stream(_)));
+                    let (since, until) = dates.map_or((None, None), |terms| (terms.since, terms.until));
+                    self.cover(target, Covering { hold, since, until });
+                    true
+                }
+                // The same release again changes nothing.
                 What::Release { hold } => self.released.insert(hold),
                 What::Attribution { .. } | What::Plain { .. } | What::Key { .. } => true,
             };
@@ -197,22 +266,56 @@ impl Orders {
         }
     }
 
-    fn disposal(&self, index: u64, at: &[u8; 27], record: RecordId, questions: &mut Vec<Question>) {
+    fn terms(&mut self, terms: Terms) {
+        let Terms { hold, matter, is_all, since, until, evaluated } = terms;
+        self.cover(Target::Record(hold), Covering::always(hold));
+        if let Some(matter) = matter {
+            self.cover(Target::Record(matter), Covering::always(hold));
+        }
+        if is_all {
+            self.everything.push(Covering { hold, since, until });
+        }
+        if let Some(evaluated) = evaluated {
+            let known = self.selecting.entry(hold).or_default();
+            *known = evaluated.max(*known);
+        }
+    }
+
+    fn cover(&mut self, target: Target, covering: Covering) {
+        if let Target::Record(record) = target
+            && !self.doomed.contains_key(&RecordId::new(record))
+        {
+            return;
+        }
+        let holds = self.named.entry(target).or_default();
+        if !holds.contains(&covering) {
+            holds.push(covering);
+        }
+    }
+
+    /// A hold in force that covers a record.
+    fn covered(&self, record: RecordId, known: &Known) -> Option<Uuid> {
+        let streams = known.streams.iter().map(|stream| Target::Stream(stream.uuid()));
+        let targets = streams.chain([Target::Record(record.uuid())]);
+        let named = targets.filter_map(|target| self.named.get(&target)).flatten();
+        let covering = named.chain(&self.everything);
+        let last = known.entries.last().map_or(0, |(index, _at)| *index);
+        let unseen = self.selecting.iter().filter(|(_hold, evaluated)| last >= **evaluated).map(|(hold, _)| *hold);
+        let holds = covering.filter(|covering| covering.dates(known)).map(|covering| covering.hold).chain(unseen);
+        holds.filter(|hold| !self.released.contains(hold)).min()
+    }
+
+    fn disposal(&self, index: u64, at: &At, record: RecordId, questions: &mut Vec<Question>) {
         // Where the table does not name the record, that is what is told.
         let Some(known) = self.doomed.get(&record) else { return };
-        let Some(last) = known.last else {
+        let Some(last) = known.entries.iter().map(|(_index, at)| at).max() else {
             self.findings.at(CHECK, index, format!("record {record} was disposed of, and no entry before is of it"));
             return;
         };
-        let text = |at: &[u8; 27]| String::from_utf8_lossy(at).into_owned();
-        questions.push(Question { index, record, last: text(&last), at: text(at) });
-        let streams = known.streams.iter().map(|stream| Target::Stream(stream.uuid()));
-        let mut targets = streams.chain([Target::Record(record.uuid())]);
-        let is_in_force = |target: Target| {
-            self.holds.get(&target).is_some_and(|holds| holds.iter().any(|hold| !self.released.contains(hold)))
-        };
-        if targets.any(is_in_force) {
-            self.findings.at(CHECK, index, format!("record {record} was disposed of under a hold"));
+        let text = |at: &At| String::from_utf8_lossy(at).into_owned();
+        questions.push(Question { index, record, last: text(last), at: text(at) });
+        if let Some(hold) = self.covered(record, known) {
+            self.findings.at(CHECK, index, format!("record {record} was disposed of under a hold ({hold})"));
         }
     }
 

@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::types::Uuid;
 
 use super::content::{BlobRow, BlobRows};
-use super::orders::{Noted, Target, What};
+use super::orders::{At, Noted, Target, Terms, What};
 use crate::archive::ArchiveError;
 use crate::archive::row::{count, digest, number};
 use crate::archive::submission::BlobDigest;
@@ -164,7 +164,7 @@ async fn noted(
                  select entry_index, 5, record, record from content.keys
                   where $3 and entry_index >= $1 and entry_index < $2) noted",
     );
-    let row = row.bind(number(from)).bind(number(until)).bind(content).fetch_one(connection).await?;
+    let row = row.bind(number(from)).bind(number(until)).bind(content).fetch_one(&mut *connection).await?;
     let (entries, sorts) = (counts(&row, 0)?, row.try_get::<Vec<i32>, _>(1)?);
     let pairs = row.try_get::<Vec<Uuid>, _>(2)?.into_iter().zip(row.try_get::<Vec<Uuid>, _>(3)?);
     let noted = entries.zip(sorts).zip(pairs).map(|((index, sort), (a, b))| Noted {
@@ -178,7 +178,29 @@ async fn noted(
             _ => What::Key { record: a },
         },
     });
-    Ok(noted.collect())
+    let mut noted: BTreeSet<Noted> = noted.collect();
+    let rows = sqlx::query(
+        "select entry_index, hold, matter, scope, since, until, evaluated from ledger.hold_terms
+          where entry_index >= $1 and entry_index < $2",
+    );
+    for row in rows.bind(number(from)).bind(number(until)).fetch_all(connection).await? {
+        let at = |column| row.try_get::<Option<&str>, _>(column).map(|at| at.map(spelled));
+        let terms = Terms {
+            hold: row.try_get("hold")?,
+            matter: row.try_get("matter")?,
+            is_all: row.try_get::<&str, _>("scope")? == "all",
+            since: at("since")?,
+            until: at("until")?,
+            evaluated: row.try_get::<Option<i64>, _>("evaluated")?.map(count),
+        };
+        noted.insert(Noted { index: count(row.try_get("entry_index")?), what: What::Terms(terms) });
+    }
+    Ok(noted)
+}
+
+/// A time as the table has it; one that is none is no entry's.
+fn spelled(at: &str) -> At {
+    at.as_bytes().try_into().unwrap_or([0; 27])
 }
 
 /// A list of numbers that count something.

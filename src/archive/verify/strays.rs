@@ -36,6 +36,7 @@ pub(super) async fn rows(connection: &mut PgConnection, size: u64, findings: &Fi
         ("ledger.stream_entries", stray!("ledger.stream_entries")),
         ("ledger.sources", stray!("ledger.sources")),
         ("ledger.holds", stray!("ledger.holds")),
+        ("ledger.hold_terms", stray!("ledger.hold_terms")),
         ("ledger.releases", stray!("ledger.releases")),
         ("ledger.attributions", stray!("ledger.attributions")),
         ("ledger.plain_entries", stray!("ledger.plain_entries")),

@@ -13,6 +13,7 @@ mod faults;
 mod filters;
 mod follow;
 mod forged;
+mod holds;
 mod large;
 mod live;
 mod orders;

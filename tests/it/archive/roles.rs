@@ -15,6 +15,7 @@ const APPEND_ONLY: &[&str] = &[
     "ledger.tiles",
     "ledger.checkpoints",
     "ledger.holds",
+    "ledger.hold_terms",
     "ledger.releases",
     "ledger.attributions",
     "ledger.plain_entries",
@@ -75,7 +76,7 @@ async fn p2_no_role_of_the_service_can_insert_beside_the_function_that_appends()
             let refused = fails(&mut connection, format!("insert into {table} default values")).await;
             assert!(refused.contains("permission denied"), "{role} {table}: {refused}");
         }
-        for function in ["ledger.add", "ledger.note_orders", "ledger.entries_of"] {
+        for function in ["ledger.add", "ledger.note_orders", "ledger.note_hold", "ledger.entries_of"] {
             let rights = format!("select has_function_privilege('{role}', '{function}'::regproc, 'execute')");
             let may: bool = sqlx::query_scalar(AssertSqlSafe(rights)).fetch_one(&mut connection).await.unwrap();
             assert!(!may, "{role} {function}");
