@@ -169,8 +169,7 @@ async fn verify(archive: Archive, every: Duration, alarm: OnAlarm, stopping: Can
                 Ok(Turned::Busy) => begun + (every / 8).clamp(SOONEST, LATEST),
                 Err(error) => {
                     tracing::error!(%error, "the archive could not be verified");
-                    rest(&stopping, REST).await;
-                    begun + every
+                    Instant::now() + (every / 8).clamp(SOONEST, LATEST)
                 }
             },
         };
@@ -190,12 +189,14 @@ enum Turned {
 impl Archive {
     /// Verifies everything, unless another process does, or did so within half of this time.
     async fn verify_in_turn(&self, every: Duration, alarm: OnAlarm) -> Result<Turned, ArchiveError> {
-        let Some(_turn) = self.turn(Duty::Verify).await? else { return Ok(Turned::Busy) };
+        let Some(mut turn) = self.turn(Duty::Verify).await? else { return Ok(Turned::Busy) };
         if let Some(ago) = self.verified_ago().await?.filter(|ago| *ago < every / 2) {
             return Ok(Turned::DoneBefore(ago));
         }
-        self.verify_and_record(alarm).await?;
-        Ok(Turned::Done)
+        tokio::select! {
+            done = self.verify_and_record(alarm) => done.map(|_verification| Turned::Done),
+            error = turn.lost() => Err(error),
+        }
     }
 
     /// When everything was verified last.

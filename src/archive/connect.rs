@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Postgres, Row as _};
 
+use super::pool::Pool;
 use super::{ArchiveError, migrate};
 
 /// The roles of design: see `migrations/`.
@@ -30,8 +31,14 @@ impl Role {
 }
 
 /// How long a statement may take on the server; and how long a transaction may stand idle, so that a process that hangs cannot
-/// keep what it has locked.
-const STATEMENT: Duration = Duration::from_secs(30);
+/// keep what it has locked. Those at the door wait less, and the publisher's statements are all short.
+pub(super) const STATEMENT: Duration = Duration::from_secs(30);
+pub(super) const DOOR: Duration = Duration::from_secs(4);
+pub(super) const PUBLISH: Duration = Duration::from_secs(8);
+/// Who has heard nothing so long after the server ended a statement never will.
+const SPARE: Duration = Duration::from_secs(1);
+/// What a projector asks besides projecting takes a look at two rows, and whether anybody was revoked depends on it.
+const GLANCE: Duration = Duration::from_secs(3);
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 /// The same of the writer, as a part of its patience. All who append wait for the head, so this has to be well below what they wait:
 /// whoever hangs or is cut off with the head locked delays the others, and makes none of them refuse. Between two statements of the
@@ -63,17 +70,22 @@ pub(super) fn options(login: &PgConnectOptions, role: Role, statement: Duration)
 }
 
 /// A pool of connections in one role.
-pub(super) fn pool(login: &PgConnectOptions, role: Role, most: u32) -> PgPool {
-    pool_of(options(login, role, STATEMENT), most)
+pub(super) fn pool(login: &PgConnectOptions, role: Role, statement: Duration, most: u32) -> Pool {
+    Pool::new(options(login, role, statement), most, heard(statement), heard(statement))
+}
+
+/// Until when the answer to a statement has come, if it ever does.
+pub(super) const fn heard(statement: Duration) -> Duration {
+    statement.saturating_add(SPARE)
 }
 
 /// The pool of projectors. Their statements name no schema, so that a rebuild can use them elsewhere. One that is cut off while the server
 /// has something to tell it holds what it has locked no longer than one that says nothing.
-pub(super) fn projectors(login: &PgConnectOptions, patience: Duration, most: u32) -> PgPool {
+pub(super) fn projectors(login: &PgConnectOptions, patience: Duration, most: u32) -> Pool {
     let idle = idle(patience, LONGEST_IDLE_PROJECTOR).as_millis().to_string();
     let options = projecting(options(login, Role::Project, STATEMENT), "projection")
         .options([("idle_in_transaction_session_timeout", &idle), ("tcp_user_timeout", &idle)]);
-    pool_of(options, most)
+    Pool::new(options, most, GLANCE, heard(STATEMENT))
 }
 
 /// Lets a projector stand idle as long as a session that nobody waits for. It ends when it is given back.
@@ -82,14 +94,6 @@ pub(super) async fn unhurried(connection: &mut PoolConnection<Postgres>) -> Resu
     let text = "select set_config('idle_in_transaction_session_timeout', $1, false)";
     let idle = IDLE_IN_TRANSACTION.as_millis().to_string();
     sqlx::query(text).bind(idle).execute(&mut **connection).await.map(drop)
-}
-
-fn pool_of(options: PgConnectOptions, most: u32) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(most)
-        .acquire_timeout(CONNECT)
-        .idle_timeout(Duration::from_secs(300))
-        .connect_lazy_with(options)
 }
 
 /// How long a transaction may stand idle that others wait for.

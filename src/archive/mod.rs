@@ -16,6 +16,7 @@ mod migrate;
 mod once;
 mod open;
 mod people;
+mod pool;
 mod project;
 mod publish;
 mod read;

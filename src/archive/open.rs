@@ -10,13 +10,14 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
-use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
 
 use super::append::{Appender, Setting};
 use super::blobs::BlobStore;
 use super::connect::{self, Role};
 use super::people::Limits;
+use super::pool::Pool;
 use super::submission::{Append, Appended, Submission};
 use super::{AppendError, ArchiveError, Inconsistency, source};
 use crate::ledger::{Actor, Commitments, Draft, EntryType, SigningKey};
@@ -68,12 +69,12 @@ pub struct Archive {
 pub(super) struct Parts {
     pub(super) appender: Appender,
     /// Reads, and inserts credentials.
-    pub(super) reader: PgPool,
+    pub(super) reader: Pool,
     /// Who is who: what a device or an officer waits for at the door, and what capture recalls. A pool of its own, so that no number of
     /// slow searches keeps a device out, or a revocation from being noticed.
-    pub(super) door: PgPool,
-    pub(super) publisher: PgPool,
-    pub(super) projector: PgPool,
+    pub(super) door: Pool,
+    pub(super) publisher: Pool,
+    pub(super) projector: Pool,
     pub(super) blobs: BlobStore,
     pub(super) options: Options,
     pub(super) source: SourceId,
@@ -112,9 +113,9 @@ impl Archive {
         let archive = Self {
             parts: Arc::new(Parts {
                 appender,
-                reader: connect::pool(login, Role::Append, options.connections.max(1)),
-                door: connect::pool(login, Role::Append, DOOR),
-                publisher: connect::pool(login, Role::Publish, 2),
+                reader: connect::pool(login, Role::Append, connect::STATEMENT, options.connections.max(1)),
+                door: connect::pool(login, Role::Append, connect::DOOR, DOOR),
+                publisher: connect::pool(login, Role::Publish, connect::PUBLISH, 2),
                 projector: connect::projectors(login, options.append_timeout, 2),
                 blobs,
                 source,

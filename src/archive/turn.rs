@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnection;
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::ArchiveError;
 use super::connect::{self, Role};
 use super::open::Archive;
+use super::pool::in_time;
 
 /// What is done in turns. The number is the key of an advisory lock.
 #[derive(Debug, Clone, Copy)]
@@ -21,22 +22,35 @@ pub(super) enum Duty {
     Sweep = 0x7377_6570,
 }
 
-/// The turn; over when it is dropped.
+/// The turn; over when it is dropped. The lock is the connection's, for as long as it is open.
 #[derive(Debug)]
-pub(super) struct Turn(
-    #[expect(dead_code, reason = "the lock is the connection's, for as long as it is open")] PgConnection,
-);
+pub(super) struct Turn(PgConnection);
 
 const STATEMENT: Duration = Duration::from_secs(5);
+/// How often to ask whether the turn is still ours, and how long the answer may take.
+const ASK: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(10);
+
+impl Turn {
+    /// Returns when the turn is lost, with why. Whoever is cut off without a word learns of nothing else, and another has the turn by then: what
+    /// is under way is to be given up.
+    pub(super) async fn lost(&mut self) -> ArchiveError {
+        loop {
+            tokio::time::sleep(ASK).await;
+            if let Err(error) = in_time(ANSWER, self.0.ping()).await {
+                return ArchiveError::Database(error);
+            }
+        }
+    }
+}
 
 impl Archive {
     /// Takes the turn; none where another process has it.
     pub(super) async fn turn(&self, duty: Duty) -> Result<Option<Turn>, ArchiveError> {
         let options = connect::options(&self.parts.options.service, Role::Append, STATEMENT);
-        let connected = tokio::time::timeout(connect::CONNECT, options.connect()).await;
-        let mut connection = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
-        let taken: bool =
-            sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(duty as i64).fetch_one(&mut connection).await?;
+        let mut connection = in_time(connect::CONNECT, options.connect()).await?;
+        let taken = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(duty as i64).fetch_one(&mut connection);
+        let taken: bool = in_time(ANSWER, taken).await?;
         Ok(taken.then_some(Turn(connection)))
     }
 }

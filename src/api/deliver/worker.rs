@@ -69,11 +69,21 @@ impl Worker {
         self.api.archive.source().uuid()
     }
 
+    /// For how long a place is held, and a step may take.
+    fn hold(&self) -> Duration {
+        self.api.webhooks.settings.timeout.saturating_add(SPARE)
+    }
+
     /// Until the webhook is not enabled any more.
     pub(super) async fn run(mut self) {
         loop {
-            let step = self.step().await.unwrap_or_else(|problem| {
-                tracing::warn!(webhook.id = %self.webhook, reason = problem.kind().name(), "a webhook does not go on");
+            // A place that was held for so long is held no more, and what is waited for may never come.
+            let step = match timeout(self.hold(), self.step()).await {
+                Ok(step) => step.map_err(|problem| problem.kind().name()),
+                Err(_elapsed) => Err("timeout"),
+            };
+            let step = step.unwrap_or_else(|reason| {
+                tracing::warn!(webhook.id = %self.webhook, reason, "a webhook does not go on");
                 Step::Wait(REST)
             });
             match step {
@@ -109,8 +119,7 @@ impl Worker {
         if settings.state != WebhookState::Enabled {
             return Ok(Step::End);
         }
-        let hold = self.api.webhooks.settings.timeout.saturating_add(SPARE);
-        let holder = self.holder();
+        let (hold, holder) = (self.hold(), self.holder());
         let held = self.api.archive.hold_webhook(self.webhook, holder, settings.from, hold).await?;
         let Some(position) = held else { return Ok(Step::Wait(LOOK)) };
         let owner = match self.api.owner(settings.owner).await? {

@@ -11,13 +11,14 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::Mutex;
 use sha2::Sha256;
 use sqlx::Row as _;
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::PgRow;
 use tokio::sync::Semaphore;
 
 use super::credential::Password;
 use super::limits::Limits;
 use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
+use crate::archive::pool::Pool;
 use crate::archive::read::OfficerRow;
 use crate::archive::row::count;
 use crate::ledger::Committed;
@@ -51,7 +52,7 @@ struct Entry {
 /// The directory. Cheap to clone; clones share what they remember.
 #[derive(Clone)]
 pub struct Directory {
-    pool: PgPool,
+    pool: Pool,
     memory: Arc<Memory>,
 }
 

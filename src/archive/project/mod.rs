@@ -19,6 +19,8 @@ mod rows;
 mod webhook;
 mod write;
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 
@@ -26,6 +28,7 @@ use super::ArchiveError;
 use super::blobs::BlobStore;
 use super::connect;
 use super::open::Archive;
+use super::pool::in_time;
 use super::row::{count, number};
 use crate::record::MasterKey;
 
@@ -41,6 +44,11 @@ use write::Written;
 
 /// Entries projected in one transaction, at most: enough that most outcomes come with their captures where entries come fast.
 const CHUNK: u64 = 1_000;
+
+/// A step that takes longer is given up, and its connection with it: the network may be cut without a word. Less is projected at once then.
+const STEP: Duration = Duration::from_secs(5);
+/// The same of a single entry that takes so long by itself.
+const LONGEST_STEP: Duration = Duration::from_secs(60);
 
 /// What a projector needs to open content.
 #[derive(Debug, Clone)]
@@ -150,7 +158,7 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
 }
 
-/// The server ended the session: a transaction stood idle for too long (25P03), or the connection just broke.
+/// The server ended the session: a transaction stood idle for too long (25P03), or the connection broke, or fell silent.
 fn was_ended(error: &ArchiveError) -> bool {
     let ArchiveError::Database(error) = error else { return false };
     match error {
@@ -177,13 +185,19 @@ impl Archive {
         // by itself is waited for, since nothing behind it would ever be projected.
         let (mut most, mut goal, mut is_hurried) = (CHUNK, until, true);
         loop {
-            let stepped = projector.step(&mut connection, goal).await;
-            if stepped.as_ref().is_err_and(was_ended) && is_hurried {
+            let limit = if is_hurried { STEP } else { LONGEST_STEP };
+            let stepped = in_time(limit, projector.step(&mut connection, goal)).await;
+            if stepped.as_ref().is_err_and(was_ended) {
+                // Given back to nobody, and nobody waits for it either.
+                drop(connection.detach());
+                if !is_hurried {
+                    self.lags(until, self.projected().await.ok());
+                    return stepped.map(drop);
+                }
                 is_hurried = most > 1;
                 most = (most / 8).max(1);
                 tracing::debug!(count = most, "projecting took too long, or its connection was lost; less at once");
                 goal = until.min(self.projected().await?.saturating_add(most));
-                // The lost one is given back to nobody.
                 connection = self.parts.projector.acquire().await?;
                 if !is_hurried {
                     connect::unhurried(&mut connection).await?;
@@ -195,9 +209,7 @@ impl Archive {
                 Ok(reached) => Some(*reached),
                 Err(_failed) => self.projected().await.ok(),
             };
-            if let Some(reached) = reached {
-                self.parts.options.metrics.projection_lag(until.saturating_sub(reached));
-            }
+            self.lags(until, reached);
             let reached = stepped?;
             // Also ends where the ledger is shorter than `until`: then nothing moves any more.
             if reached >= until || before == Some(reached) {
@@ -207,6 +219,12 @@ impl Archive {
             if goal < until {
                 goal = until.min(reached.saturating_add(most));
             }
+        }
+    }
+
+    fn lags(&self, until: u64, reached: Option<u64>) {
+        if let Some(reached) = reached {
+            self.parts.options.metrics.projection_lag(until.saturating_sub(reached));
         }
     }
 
@@ -224,7 +242,7 @@ impl Archive {
     /// See [`ArchiveError`].
     pub async fn projected(&self) -> Result<u64, ArchiveError> {
         let next: Option<i64> =
-            sqlx::query_scalar("select next_index from projection.progress").fetch_optional(&self.parts.reader).await?;
+            sqlx::query_scalar("select next_index from projection.progress").fetch_optional(&self.parts.door).await?;
         // A restore without the rows of projections has none.
         Ok(next.map_or(0, count))
     }

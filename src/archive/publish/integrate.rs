@@ -6,12 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::postgres::PgConnection;
 
+use crate::archive::pool::in_time;
 use crate::archive::row::{digest, number};
-use crate::archive::{ArchiveError, Inconsistency};
+use crate::archive::{ArchiveError, Inconsistency, connect};
 use crate::ledger::{Node, Proof, TILE_WIDTH, Tile, TileSet, root_of, tile_bytes};
 use crate::record::Digest;
 
 const WIDTH: u64 = TILE_WIDTH as u64;
+
+/// Waits for the answer, but not for ever: whoever publishes, or proves, asks over a connection that may be cut off without a word. Each
+/// statement by itself, since a first integration of much has many.
+pub(super) async fn heard<T, E: From<sqlx::Error>>(answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    in_time(connect::heard(connect::PUBLISH), answer).await
+}
 
 /// Reads tiles of the tree of a given size.
 pub(super) struct Tiles<'a> {
@@ -43,12 +50,11 @@ impl<'a> Tiles<'a> {
         if !tile.is_full() {
             return Ok(None);
         }
-        let bytes: Option<Vec<u8>> =
-            sqlx::query_scalar("select hashes from ledger.tiles where level = $1 and index = $2")
-                .bind(i16::from(tile.level))
-                .bind(number(tile.index))
-                .fetch_optional(&mut *self.connection)
-                .await?;
+        let hashes = sqlx::query_scalar("select hashes from ledger.tiles where level = $1 and index = $2")
+            .bind(i16::from(tile.level))
+            .bind(number(tile.index))
+            .fetch_optional(&mut *self.connection);
+        let bytes: Option<Vec<u8>> = heard(hashes).await?;
         let parsed = bytes.map(|bytes| tile.parse(&bytes)).transpose();
         parsed.map_err(|_source| ArchiveError::Row { table: "ledger.tiles", problem: "a tile has another size" })
     }
@@ -59,8 +65,8 @@ impl<'a> Tiles<'a> {
         let rows = sqlx::query("select leaf from ledger.entries where index >= $1 and index < $2 order by index")
             .bind(number(first))
             .bind(number(end))
-            .fetch_all(&mut *self.connection)
-            .await?;
+            .fetch_all(&mut *self.connection);
+        let rows = heard(rows).await?;
         if rows.len() != usize::from(tile.width) {
             return Err(
                 Inconsistency::Shorter { found: first.saturating_add(rows.len() as u64), had: self.size }.into()
@@ -114,8 +120,8 @@ impl<'a> Tiles<'a> {
             .bind(i16::from(tile.level))
             .bind(number(tile.index))
             .bind(&bytes)
-            .execute(&mut *self.connection)
-            .await?;
+            .execute(&mut *self.connection);
+            let done = heard(done).await?;
             if done.rows_affected() == 0 && self.stored(tile).await? != Some(hashes) {
                 return Err(Inconsistency::Tile { level: tile.level, index: tile.index }.into());
             }

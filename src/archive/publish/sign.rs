@@ -3,7 +3,7 @@
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 
-use super::integrate::Tiles;
+use super::integrate::{Tiles, heard};
 use super::last::Guard;
 use super::prove::{Published, published};
 use crate::archive::open::Archive;
@@ -56,7 +56,7 @@ impl Archive {
     pub(in crate::archive) async fn check_guard(&self) -> Result<(), ArchiveError> {
         let Some(kept) = self.guard().load()? else { return Ok(()) };
         let mut connection = self.parts.publisher.acquire().await?;
-        let head = head_size(&mut connection).await?;
+        let head = heard(head_size(&mut connection)).await?;
         if head < kept.size {
             return Err(Inconsistency::Shorter { found: head, had: kept.size }.into());
         }
@@ -88,15 +88,15 @@ impl Archive {
     ) -> Result<Option<Option<Published>>, ArchiveError> {
         let guard = self.guard();
         let kept = guard.load()?;
-        let last = last(connection, self.parts.options.signing.verifying_key()).await?;
-        let size = head_size(connection).await?;
+        let last = heard(last(connection, self.parts.options.signing.verifying_key())).await?;
+        let size = heard(head_size(connection)).await?;
         let from = last.as_ref().map_or(0, |last| last.published.checkpoint.size);
 
         let floor = kept.as_ref().map_or(0, |kept| kept.size).max(from);
         if size < floor {
             return Err(Inconsistency::Shorter { found: size, had: floor }.into());
         }
-        let nothing_new = size == from || (!anyway && !is_new(connection, from, size).await?);
+        let nothing_new = size == from || (!anyway && !heard(is_new(connection, from, size)).await?);
         let metrics = &self.parts.options.metrics;
         metrics.ledger_size(size);
         if let Some(last) = &last {
@@ -126,7 +126,7 @@ impl Archive {
         guard.store(&note)?;
         let at = self.parts.options.clock.now();
         let number = last.as_ref().map_or(0, |last| last.number.saturating_add(1));
-        if !swap(connection, number, &checkpoint, &note, at).await? {
+        if !heard(swap(connection, number, &checkpoint, &note, at)).await? {
             return Ok(None);
         }
         metrics.checkpoint_published(at);

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use sqlx::Row as _;
-use sqlx::postgres::PgPool;
 
 use crate::archive::ArchiveError;
 use crate::archive::blobs::BlobStore;
 use crate::archive::open::Archive;
+use crate::archive::pool::Pool;
 use crate::archive::row::{count, number};
 use crate::archive::submission::BlobDigest;
 use crate::ledger::{Commitments, Committed, Entry};
@@ -59,7 +59,7 @@ pub(in crate::archive) fn field_name(name: &str) -> Result<FieldName, ArchiveErr
 }
 
 /// Reads the sealed rows of one entry.
-async fn sealed(pool: &PgPool, index: u64) -> Result<SealedRow, ArchiveError> {
+async fn sealed(pool: &Pool, index: u64) -> Result<SealedRow, ArchiveError> {
     let mut row = SealedRow::default();
     let found = sqlx::query("select names, ciphertexts from content.sealed where entry_index = $1")
         .bind(number(index))
@@ -153,10 +153,7 @@ pub(in crate::archive) fn check_listed(entry: &Entry, commitments: &Commitments)
 }
 
 /// The wrapped key of a record; none when it was disposed of, or never was.
-pub(in crate::archive) async fn wrapped_key(
-    pool: &PgPool,
-    record: RecordId,
-) -> Result<Option<WrappedKey>, ArchiveError> {
+pub(in crate::archive) async fn wrapped_key(pool: &Pool, record: RecordId) -> Result<Option<WrappedKey>, ArchiveError> {
     let bytes: Option<Vec<u8>> = sqlx::query_scalar("select wrapped from content.keys where record = $1")
         .bind(record.uuid())
         .fetch_optional(pool)

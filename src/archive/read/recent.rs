@@ -11,9 +11,10 @@ use sqlx::types::Uuid;
 use super::content::{Content, SealedRow, check_listed, field_name, open_fields, parse_key, unwrap};
 use super::entries::entry;
 use crate::archive::open::Archive;
+use crate::archive::pool::in_time;
 use crate::archive::row::count;
 use crate::archive::submission::BlobDigest;
-use crate::archive::{ArchiveError, Inconsistency};
+use crate::archive::{ArchiveError, Inconsistency, connect};
 use crate::ledger::Committed;
 use crate::record::{DeviceId, Digest, EntryId, FieldName, MasterKey, Timestamp};
 
@@ -47,6 +48,7 @@ impl Archive {
         mut of: impl FnMut(RecentCapture) -> Option<T>,
     ) -> Result<Vec<T>, ArchiveError> {
         // Messages of channels have no method.
+        let mut connection = self.parts.reader.acquire().await?;
         let mut rows = sqlx::query(
             "select r.entry_index as index, r.device, r.retry_of, e.body, k.wrapped,
                     s.names, s.ciphertexts, b.names as blob_names, b.digests, b.sizes
@@ -66,9 +68,9 @@ impl Archive {
         .bind(since.date_time())
         .bind(i64::from(limit))
         .bind(fields.iter().map(FieldName::as_str).collect::<Vec<_>>())
-        .fetch(&self.parts.reader);
+        .fetch(&mut *connection);
         let (mut found, mut unreadable) = (Vec::new(), 0_u64);
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = in_time(connect::heard(connect::STATEMENT), rows.try_next()).await? {
             match recent_capture(&row, fields, &self.parts.options.master) {
                 Ok(capture) => found.extend(capture.and_then(&mut of)),
                 Err(ArchiveError::Database(error)) => return Err(error.into()),

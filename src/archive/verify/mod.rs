@@ -27,6 +27,7 @@ use super::ArchiveError;
 use super::blobs::BlobStore;
 use super::connect::{self, Role};
 use super::open::{Archive, Options};
+use super::pool::in_time;
 use super::publish::Guard;
 use super::row::{count, number};
 use crate::bundle::{CheckpointRow, HistoryReport};
@@ -187,7 +188,7 @@ impl Verifier {
     async fn connect(&self, role: Role) -> Result<PgConnection, ArchiveError> {
         // Comparing projections is one long statement each; everything else is short.
         let options = connect::options(&self.login, role, std::time::Duration::from_secs(3_600));
-        Ok(options.connect().await?)
+        Ok(in_time(connect::CONNECT, options.connect()).await?)
     }
 
     /// The checkpoint in our file, and those that were held elsewhere, smallest first. A file of ours that cannot be read is a

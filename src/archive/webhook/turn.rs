@@ -3,8 +3,9 @@
 use sqlx::{Postgres, Transaction};
 use tokio::sync::MutexGuard;
 
-use crate::archive::ArchiveError;
 use crate::archive::open::Archive;
+use crate::archive::pool::in_time;
+use crate::archive::{ArchiveError, connect};
 
 /// Keeps changes of webhooks apart, also between processes: the four letters `hook`.
 const LOCK: i64 = 0x686f_6f6b;
@@ -31,7 +32,8 @@ impl Archive {
     pub async fn webhook_turn(&self) -> Result<WebhookTurn<'_>, ArchiveError> {
         let process = self.parts.webhooks.lock().await;
         let mut database = self.parts.reader.begin().await?;
-        sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *database).await?;
+        let locked = sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut *database);
+        in_time(connect::heard(connect::STATEMENT), locked).await?;
         self.catch_up().await?;
         Ok(WebhookTurn { _process: process, _database: database })
     }

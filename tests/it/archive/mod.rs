@@ -24,5 +24,6 @@ mod recent;
 mod roles;
 mod silence;
 mod stolen;
+mod stranded;
 mod tampering;
 mod unreadable;

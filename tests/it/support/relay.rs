@@ -23,6 +23,9 @@ const STALL_REQUEST: u8 = 5;
 /// How long a connection that fell silent stays open: longer than anybody waits.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// When a server notices that nobody is there any more.
+const NOTICED: Duration = Duration::from_secs(3);
+
 /// What goes through, and how.
 #[derive(Debug, Default)]
 struct Rule {
@@ -32,14 +35,25 @@ struct Rule {
     cuts: AtomicUsize,
     closed: Notify,
     silent: watch::Sender<bool>,
+    /// How often everything was left stranded.
+    stranded: watch::Sender<u32>,
 }
 
 impl Rule {
-    /// Returns once words get through.
-    async fn heard(&self) {
+    /// Returns once words get through, over a connection that was made after so many strandings.
+    async fn heard(&self, made: u32) {
         let mut silent = self.silent.subscribe();
         // The sender is ours: it does not go away.
-        let _spoken = silent.wait_for(|silent| !silent).await;
+        let _spoken = silent.wait_for(|silent| !silent).await.is_ok();
+        if *self.stranded.borrow() != made {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Returns once a connection that was made then is left stranded.
+    async fn left(&self, made: u32) {
+        let mut stranded = self.stranded.subscribe();
+        let _left = stranded.wait_for(|now| *now != made).await.is_ok();
     }
 }
 
@@ -113,6 +127,11 @@ impl Relay {
         self.rule.silent.send_replace(false);
     }
 
+    /// Nothing gets through any more over the connections there are, and nobody is told: what stood between has forgotten them. New ones work.
+    pub(crate) fn strand(&self) {
+        self.rule.stranded.send_modify(|times| *times += 1);
+    }
+
     /// The port it listens on, on loopback.
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
@@ -154,14 +173,14 @@ async fn serve(listener: TcpListener, socket: PathBuf, rule: Arc<Rule>) {
 async fn relay(client: TcpStream, server: UnixStream, rule: Arc<Rule>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let mute = Arc::new(AtomicBool::new(false));
+    let (mute, made) = (Arc::new(AtomicBool::new(false)), *rule.stranded.borrow());
     let answers = tokio::spawn({
         let (mute, rule) = (Arc::clone(&mute), Arc::clone(&rule));
         async move {
             let mut buffer = vec![0; 1 << 16];
             // An end on either side ends the other.
             while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
-                rule.heard().await;
+                rule.heard(made).await;
                 if !mute.load(Ordering::SeqCst) && to_client.write_all(&buffer[..read]).await.is_err() {
                     break;
                 }
@@ -172,48 +191,57 @@ async fn relay(client: TcpStream, server: UnixStream, rule: Arc<Rule>) {
             }
         }
     });
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = tokio::select! {
-            read = from_client.read(&mut buffer) => read.unwrap_or(0),
-            () = rule.closed.notified() => break,
-        };
-        if read == 0 {
-            break;
-        }
-        rule.heard().await;
-        let message = &buffer[..read];
-        let marked = {
-            let marker = rule.marker.lock();
-            !marker.is_empty() && message.windows(marker.len()).any(|window| window == marker.as_slice())
-        };
-        match rule.mode.load(Ordering::SeqCst) {
-            // Closed while this one was not waiting to be told.
-            CLOSED => break,
-            CUT_REQUEST if marked => {
-                rule.cut();
+    let forth = async {
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let read = tokio::select! {
+                read = from_client.read(&mut buffer) => read.unwrap_or(0),
+                () = rule.closed.notified() => break,
+            };
+            if read == 0 {
                 break;
             }
-            STALL_REQUEST if marked => {
-                mute.store(true, Ordering::SeqCst);
-                rule.cut();
-                tokio::time::sleep(SILENCE).await;
-                break;
-            }
-            mode @ (CUT_ANSWER | STALL_ANSWER) if marked => {
-                mute.store(true, Ordering::SeqCst);
-                rule.cut();
-                to_server.write_all(message).await.unwrap();
-                // Long enough for the server to have committed.
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                if mode == STALL_ANSWER {
-                    tokio::time::sleep(SILENCE).await;
+            rule.heard(made).await;
+            let message = &buffer[..read];
+            let marked = {
+                let marker = rule.marker.lock();
+                !marker.is_empty() && message.windows(marker.len()).any(|window| window == marker.as_slice())
+            };
+            match rule.mode.load(Ordering::SeqCst) {
+                // Closed while this one was not waiting to be told.
+                CLOSED => break,
+                CUT_REQUEST if marked => {
+                    rule.cut();
+                    break;
                 }
-                break;
+                STALL_REQUEST if marked => {
+                    mute.store(true, Ordering::SeqCst);
+                    rule.cut();
+                    tokio::time::sleep(SILENCE).await;
+                    break;
+                }
+                mode @ (CUT_ANSWER | STALL_ANSWER) if marked => {
+                    mute.store(true, Ordering::SeqCst);
+                    rule.cut();
+                    to_server.write_all(message).await.unwrap();
+                    // Long enough for the server to have committed.
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    if mode == STALL_ANSWER {
+                        tokio::time::sleep(SILENCE).await;
+                    }
+                    break;
+                }
+                _ if to_server.write_all(message).await.is_err() => break,
+                _ => {}
             }
-            _ if to_server.write_all(message).await.is_err() => break,
-            _ => {}
         }
+    };
+    let stranded = tokio::select! { () = forth => false, () = rule.left(made) => true };
+    if stranded {
+        // A server asks now and then whether anybody is there.
+        tokio::time::sleep(NOTICED).await;
+        drop(to_server);
+        std::future::pending::<()>().await;
     }
     answers.abort();
 }
