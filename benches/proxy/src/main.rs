@@ -22,7 +22,7 @@ mod service;
 mod tunnel;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -82,13 +82,23 @@ fn main() -> ExitCode {
         ["get", rounds] => get::measure(number(rounds)),
         ["fresh"] => fresh::measure(ROUNDS),
         ["fresh", rounds] => fresh::measure(number(rounds)),
-        ["held", program] => held::measure(Path::new(program), ROUNDS),
-        ["held", program, rounds] => held::measure(Path::new(program), number(rounds)),
-        ["held-mitmproxy", program, peer] => held::measure_mitmproxy(Path::new(program), Path::new(peer), ROUNDS),
-        ["mitmproxy", program] => get::measure_mitmproxy(Path::new(program), ROUNDS),
-        ["tunnel", program] => tunnel::measure(Path::new(program), ROUNDS),
+        ["held", path] => held::measure(&program(path), ROUNDS),
+        ["held", path, rounds] => held::measure(&program(path), number(rounds)),
+        ["held-mitmproxy", path, peer] => held::measure_mitmproxy(&program(path), &program(peer), ROUNDS),
+        ["mitmproxy", path] => get::measure_mitmproxy(&program(path), ROUNDS),
+        ["tunnel", path] => tunnel::measure(&program(path), ROUNDS),
         _ => panic!("usage: {USAGE}"),
     }
+}
+
+/// A program by its path from here: it is run in a directory of its own. A mere name is looked for in `PATH`.
+fn program(path: &str) -> PathBuf {
+    if !path.contains('/') {
+        return path.into();
+    }
+    let whole = std::path::absolute(path).unwrap();
+    assert!(whole.is_file(), "there is no program at {}", whole.display());
+    whole
 }
 
 fn run(task: impl Future<Output = ()>) -> ExitCode {

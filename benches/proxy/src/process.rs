@@ -29,7 +29,8 @@ impl Process {
 
     /// Of another program, once it takes connections at its port.
     pub fn listening(command: &mut Command, port: u16) -> Self {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
         let process = Self { child, port };
         let mut waited = 0;
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
