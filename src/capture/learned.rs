@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::accounts::{self, Learned};
 use super::core::Core;
 use super::seal::SealingError;
 use super::{Gap, GapCause, KnownAccount};
 use crate::archive::Submission;
-use crate::ledger::{Actor, Draft, EntryType};
+use crate::ledger::{Actor, Commitments, Draft, EntryType};
 use crate::recognize::Party;
-use crate::record::{AccountId, DeviceId, FieldName, Timestamp};
+use crate::record::{AccountId, DeviceId, EntryId, FieldName, Timestamp, Word};
 
 /// An account that is not on record yet.
 pub(crate) struct NewAccount {
@@ -36,8 +38,7 @@ impl Core {
 
     /// Puts an account on record.
     pub(crate) async fn put_on_record(self: &Arc<Self>, new: NewAccount) {
-        // Another proxy may have put it on record since this one looked. Two that learn of it within a tenth of a second
-        // both do: then it is listed twice, and each of its records is attributed all the same.
+        // Another proxy may have put it on record since this one looked.
         if let Ok(Some(on_record)) = self.recall.same_account(&new.account).await {
             return self.accounts.replace(&new.account, on_record);
         }
@@ -48,12 +49,35 @@ impl Core {
                 false
             }
         };
-        if kept {
-            // On record first: an attribution names the account.
-            Arc::clone(self).attribute_earlier(new.account).await;
-        } else {
-            self.unlearn(&new);
+        if !kept {
+            return self.unlearn(&new);
         }
+        // Two that learn of it within a tenth of a second both put it on record, and then both see which came first.
+        if let Ok(Some(first)) = self.recall.same_account(&new.account).await
+            && first.id != new.account.id
+        {
+            self.keep_at_last(self.taken_back(&new)).await;
+            return self.accounts.replace(&new.account, first);
+        }
+        // On record first: an attribution names the account.
+        Arc::clone(self).attribute_earlier(new.account).await;
+    }
+
+    /// Says that the account is on record under an earlier id.
+    fn taken_back(&self, new: &NewAccount) -> Submission {
+        let account = &new.account;
+        let said = [("change", "revoked".into()), ("id", account.id.to_string().into()), ("subject", "account".into())];
+        let said: [(&str, Value); 3] = said;
+        Submission::plain(Draft {
+            id: EntryId::new(self.ids.fresh()),
+            entry_type: EntryType::Identity,
+            actor: Actor::Service(Word::CAPTURE),
+            captured_at: self.now(),
+            record: None,
+            streams: vec![account.advisor],
+            commitments: Commitments::new(),
+            detail: said.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        })
     }
 
     fn unlearn(&self, new: &NewAccount) {

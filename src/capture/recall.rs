@@ -81,7 +81,7 @@ pub trait Recall: Send + Sync {
     /// Every account that is known to be an advisor's.
     fn accounts(&self) -> BoxFuture<'_, Result<Vec<KnownAccount>, RecallError>>;
 
-    /// The same account of the same advisor under another id: another proxy on this archive learned of it first.
+    /// The same account of the same advisor, by whichever id it got on record first: perhaps another proxy on this archive learned of it before.
     fn same_account<'a>(
         &'a self,
         account: &'a KnownAccount,

@@ -155,7 +155,11 @@ impl RecordFilter {
 fn push_accounts(query: &mut Question, as_of: Option<u64>) {
     query.push("account as (");
     match as_of {
-        None => drop(query.push("select account, network, network_id, handle from projection.accounts")),
+        None => {
+            query.push(
+                "select account, network, network_id, handle from projection.accounts where revoked_index is null",
+            );
+        }
         Some(size) => {
             query.push("select distinct on (account) account, network, network_id, handle from projection.account_versions where entry_index < ");
             query.push_bind(number(size)).push(" order by account, entry_index desc");

@@ -247,11 +247,11 @@ impl Archive {
     pub async fn accounts(&self, slice: Slice, of: Option<AdvisorId>) -> Result<Vec<AccountRow>, ArchiveError> {
         const LIST: Ordered = Ordered {
             newest: accounts_where!(
-                "where added_index > $1 and added_index < $2 and ($4::uuid is null or advisor = $4)
+                "where added_index > $1 and added_index < $2 and revoked_index is null and ($4::uuid is null or advisor = $4)
                  order by added_index desc limit $3"
             ),
             oldest: accounts_where!(
-                "where added_index > $1 and added_index < $2 and ($4::uuid is null or advisor = $4)
+                "where added_index > $1 and added_index < $2 and revoked_index is null and ($4::uuid is null or advisor = $4)
                  order by added_index limit $3"
             ),
         };
