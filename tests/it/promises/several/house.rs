@@ -134,6 +134,12 @@ impl House {
         self.rows(query).into_iter().next().unwrap_or_default()
     }
 
+    /// Makes the projections again, as the owner.
+    pub(super) fn rebuild(&self) {
+        let owner = format!("postgres://muniment_owner@127.0.0.1:{}/muniment", self.port);
+        run(self.nodes[0].firm.shell(&format!("MUNIMENT_OWNER_URL={owner} muniment rebuild")));
+    }
+
     /// The source id of a proxy.
     pub(super) fn source(&self, number: usize) -> String {
         std::fs::read_to_string(self.nodes[number].firm.data().join("source")).unwrap().trim().to_owned()
@@ -189,7 +195,7 @@ impl House {
     /// What an officer reads at one proxy.
     pub(super) fn read(&self, number: usize, token: &str, path: &str) -> Value {
         let firm = &self.nodes[number].firm;
-        firm.officer(token).get(&firm.api(path)).unwrap().json(200)
+        firm.officer(token).header("muniment-purpose", "test").get(&firm.api(path)).unwrap().json(200)
     }
 
     /// The metrics of one proxy.

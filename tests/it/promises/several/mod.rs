@@ -4,6 +4,7 @@
 //! duties are what the operator guide says.
 
 mod house;
+mod late;
 mod lost;
 mod together;
 
