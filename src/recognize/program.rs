@@ -7,15 +7,14 @@ use std::collections::HashSet;
 
 use jaq_core::data::JustLut;
 use jaq_core::load::{self, Arena, File, Loader};
-use jaq_core::native::{Fun, bome, run, unary, v};
-use jaq_core::{Compiler, Ctx, Error as JqError, Vars};
-use jaq_json::{Num, Val, read};
-use jaq_std::ValT as _;
+use jaq_core::native::Fun;
+use jaq_core::{Compiler, Ctx, Vars};
+use jaq_json::{Num, Val};
 use serde_json::{Map, Number, Value};
 
-use super::html;
 use super::rule::ProgramText;
-use crate::exchange::check_json;
+
+mod natives;
 
 type Data = JustLut<Val>;
 
@@ -215,57 +214,7 @@ fn natives() -> impl Iterator<Item = Fun<Data>> {
         .chain(jaq_std::funs())
         .chain(jaq_json::funs())
         .filter(move |(name, _arguments, _native)| !forbidden.contains(name) && *name != "fromjson")
-        .chain(own_natives())
-}
-
-/// Natives of ours: `html_text`, `paths_with($keys)`, and `fromjson` with a bound on nesting (jaq's own recurses as deep as
-/// its input).
-fn own_natives() -> [Fun<Data>; 3] {
-    [
-        run(("paths_with", v(1), |cv| {
-            unary(cv, |value, keys| {
-                let Val::Arr(keys) = keys else { return Err(JqError::typ(keys, "array")) };
-                let mut found = Vec::new();
-                paths_with(&value, &keys, &mut Vec::new(), &mut found);
-                Ok(found.into_iter().collect())
-            })
-        })),
-        run(("fromjson", v(0), |cv| {
-            let parsed = cv.1.try_as_utf8_bytes().and_then(|bytes| {
-                check_json(bytes, MAX_DEPTH).map_err(JqError::str)?;
-                read::parse_single(bytes).map_err(JqError::str)
-            });
-            bome(parsed)
-        })),
-        run(("html_text", v(0), |cv| {
-            let text = cv.1.try_as_utf8_bytes().map(|bytes| html::text(&String::from_utf8_lossy(bytes)));
-            bome(text.map(Val::from))
-        })),
-    ]
-}
-
-/// Paths to every object that has all of the keys: what `path(..)` and a `select` say, at a hundredth of the cost.
-fn paths_with(value: &Val, keys: &[Val], path: &mut Vec<Val>, found: &mut Vec<Val>) {
-    match value {
-        Val::Obj(members) => {
-            if keys.iter().all(|key| members.contains_key(key)) {
-                found.push(path.iter().cloned().collect());
-            }
-            for (key, member) in members.iter() {
-                path.push(key.clone());
-                paths_with(member, keys, path, found);
-                path.pop();
-            }
-        }
-        Val::Arr(values) => {
-            for (index, value) in values.iter().enumerate() {
-                path.push(Val::from(index));
-                paths_with(value, keys, path, found);
-                path.pop();
-            }
-        }
-        _ => {}
-    }
+        .chain(natives::own())
 }
 
 fn load_faults(

@@ -11,7 +11,7 @@ fn text(text: &str, line: usize) -> ProgramText {
 fn run_on(program: &str, input: &str) -> Outputs {
     let programs = Programs::compile(None, &[&text("error", 1), &text(program, 1)]);
     let programs = programs.unwrap_or_else(|faults| panic!("{faults:?}"));
-    programs.run(ProgramNumber(1), read::parse_single(input.as_bytes()).unwrap(), LIMITS)
+    programs.run(ProgramNumber(1), jaq_json::read::parse_single(input.as_bytes()).unwrap(), LIMITS)
 }
 
 fn fault(program: &str) -> String {
@@ -94,6 +94,38 @@ fn objects_are_found_by_their_keys_wherever_they_are() {
         run_on("paths_with([\"a\", \"b\"])[]", r#"{"a":{"b":1,"a":[]},"c":[{"a":1,"b":2,"d":{"a":1}}, 3],"b":{}}"#);
     assert_eq!(found.values, [serde_json::json!([]), serde_json::json!(["a"]), serde_json::json!(["c", 0])]);
     assert!(run_on("paths_with(\"a\")", "{}").failed);
+}
+
+/// What `field` and `fields` stand for, in jq itself.
+const IN_JQ: &str = r#"
+def by_jq($name):
+  first(
+    (.request.json? | objects | .[$name] | values | if type == "object" or type == "array" then empty else tostring end),
+    (.request.form, .request.query | objects | .[$name][0] | values)
+  ) // null;
+def all_by_jq($name):
+  [ (.request.json? | objects | .[$name] | arrays | .[] | tostring),
+    (.request.form, .request.query | objects | .[$name + "[]"], .[$name] | arrays | .[]) ];
+"#;
+
+#[test]
+fn fields_are_found_wherever_the_client_put_them() {
+    let inputs = [
+        r#"{"request":{"json":{"a":"x","b":["1",2,null,{"c":[1.50]}],"c":{},"d":false,"e":1.50,"f":null,"g":12345678901234567890}}}"#,
+        r#"{"request":{"form":{"a":["x","y"],"b[]":["1","2"],"b":["3"],"f":[]},"query":{"a":["z"],"c":["q"],"b":["4"]}}}"#,
+        r#"{"request":{"json":{"a":null,"c":[]},"form":{"a":["f"]},"query":{"c":["q"],"d":[""]}}}"#,
+        r#"{"request":{"json":"a","query":{"a":["z"]}}}"#,
+        r#"{"request":{"json":["a"]}}"#,
+        r#"{"message":{"json":{"a":"x"}}}"#,
+    ];
+    for input in inputs {
+        for name in ["a", "b", "c", "d", "e", "f", "g", "nope", ""] {
+            let ours = run_on(&format!("field(\"{name}\"), fields(\"{name}\")"), input);
+            let jq = run_on(&format!("{IN_JQ} by_jq(\"{name}\"), all_by_jq(\"{name}\")"), input);
+            assert!(!ours.failed && !jq.failed, "{input} {name}");
+            assert_eq!(ours.values, jq.values, "{input} {name}");
+        }
+    }
 }
 
 #[test]
