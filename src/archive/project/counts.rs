@@ -30,11 +30,12 @@ pub(in crate::archive) const KINDS: &str =
     "select v as value, count(*) as n from hit, lateral (select distinct unnest(kinds)) as u (v) group by v";
 
 /// What the entries of a range changed of earlier records: as rows of the record's run, facet, value and number. The marks stand for
-/// where the tables are, and for expressions: the range, and the places of the records.
+/// where the tables are, and for expressions: the range, and the places of the records. What was changed is looked up record by record
+/// (`offset 0` keeps the planner from doing otherwise): it knows neither the range nor the places when it plans, and would read all records.
 const CHANGED: &str = "
     select r.entry_index / ledger.counted_run() as of_run, 'outcome' as facet, then_and_now.value, then_and_now.n
       from (select distinct o.capture from {schema}outcomes o where o.entry_index >= {from} and o.entry_index < {until}) answered
-      join {schema}records r on r.entry = answered.capture
+     cross join lateral (select r.entry, r.entry_index, r.type from {schema}records r where r.entry = answered.capture offset 0) r
      cross join lateral (values
            (coalesce((select a.state from {schema}outcomes a where a.capture = r.entry and a.entry_index < {from}
                        order by a.entry_index desc limit 1), 'none'), -1),
@@ -43,13 +44,15 @@ const CHANGED: &str = "
      where r.type = 'capture' and r.entry_index >= {first} and r.entry_index < {last}
     union all
     select r.entry_index / ledger.counted_run(), 'advisor', t.advisor::text, 1
-      from {schema}attributions t join {schema}records r on r.record = t.record
+      from {schema}attributions t
+     cross join lateral (select r.entry_index from {schema}records r where r.record = t.record offset 0) r
      where t.entry_index >= {from} and t.entry_index < {until} and r.entry_index >= {first} and r.entry_index < {last}
     union all
     select r.entry_index / ledger.counted_run(), 'content', then_and_now.value, then_and_now.n
-      from {schema}disposals d join {schema}records r on r.record = d.record and r.disposed = d.entry_index
+      from {schema}disposals d
+     cross join lateral (select r.entry_index, r.disposed, r.content from {schema}records r where r.record = d.record offset 0) r
      cross join (values ('readable', -1), ('disposed', 1)) then_and_now (value, n)
-     where d.entry_index >= {from} and d.entry_index < {until} and r.content = 'disposed'
+     where d.entry_index >= {from} and d.entry_index < {until} and r.disposed = d.entry_index and r.content = 'disposed'
        and r.entry_index >= {first} and r.entry_index < {last}";
 
 /// The text of [`CHANGED`] for tables in this schema: what the entries `from` to `until` changed of the records `first` to `last`.
