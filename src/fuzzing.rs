@@ -10,6 +10,7 @@ type Target = fn(&[u8]);
 
 /// Every target.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("bundle", bundle::fuzz::bundle),
     ("checkpoint", ledger::fuzz::checkpoint),
     ("content_coding", exchange::fuzz::content_coding),
     ("connect", proxy::fuzz::connect),

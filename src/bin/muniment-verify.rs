@@ -10,8 +10,8 @@ use std::{env, fs, thread};
 
 use clap::{Parser, Subcommand};
 use muniment::bundle::{
-    Check, DISCLOSURE_MAX, DisclosureReport, DumpOptions, Failure, HistoryReport, OutsideCheckpoint, Verdict,
-    verify_disclosure, verify_dump,
+    BundleReport, Check, DISCLOSURE_MAX, DisclosureReport, DumpOptions, Failure, HistoryReport, OutsideCheckpoint,
+    Source, Verdict, verify_bundle, verify_disclosure, verify_dump,
 };
 use muniment::ledger::VerifyingKey;
 
@@ -54,6 +54,17 @@ enum Command {
     Disclosure {
         /// The disclosure (JSON)
         file: PathBuf,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Check a bundle: records taken out with their proofs, as a zip or unpacked
+    ///
+    /// Each question has a verdict of its own: whether the bag is whole, the export on record, each record what the ledger commits to, the
+    /// checkpoint and the statement signed by the log, each range complete, each withheld field given a reason, and what is for reading made
+    /// of nothing but the records. Names the first record that fails, and all others.
+    Bundle {
+        /// The zip, or the folder that holds bagit.txt
+        path: PathBuf,
         #[command(flatten)]
         common: Common,
     },
@@ -108,6 +119,16 @@ fn run(command: Command) -> Result<Verdict, String> {
             printed.map_err(|error| format!("cannot write the report: {error}"))?;
             report.verdict
         }
+        Command::Bundle { path, common } => {
+            let report = verify_bundle(&Source::at(&path), &common.keys);
+            let report = report.map_err(|error| match std::error::Error::source(&error) {
+                Some(source) => format!("cannot read {}: {source}", path.display()),
+                None => format!("cannot read {}: {error}", path.display()),
+            })?;
+            let printed = if common.json { print_json(&mut out, &report) } else { print_bundle(&mut out, &report) };
+            printed.map_err(|error| format!("cannot write the report: {error}"))?;
+            report.verdict
+        }
     };
     out.flush().map_err(|error| format!("cannot write the report: {error}"))?;
     Ok(verdict)
@@ -158,7 +179,7 @@ fn write_failure(out: &mut impl Write, failure: &Failure, first: bool) -> io::Re
     Ok(serde_json::to_writer(out, failure)?)
 }
 
-fn print_json(out: &mut impl Write, report: &DisclosureReport) -> io::Result<()> {
+fn print_json(out: &mut impl Write, report: &impl serde::Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *out, report)?;
     writeln!(out)
 }
@@ -226,5 +247,33 @@ fn print_disclosure(out: &mut impl Write, report: &DisclosureReport) -> io::Resu
         writeln!(out, "FAILED {problem}")?;
     }
     print_checks(out, &report.checks)?;
+    print_verdict(out, &report.verdict)
+}
+
+fn print_bundle(out: &mut impl Write, report: &BundleReport) -> io::Result<()> {
+    if let Some(bundle) = report.bundle {
+        writeln!(out, "bundle {bundle}: {} records, {} entries", report.records, report.entries)?;
+    }
+    if let Some((size, root)) = report.checkpoint {
+        writeln!(out, "checkpoint of {size} entries, root {root}")?;
+    }
+    for range in &report.ranges {
+        let whole = if range.complete { "complete" } else { "NOT complete" };
+        writeln!(out, "advisor {}: {} records, {} entries, {whole}", range.advisor, range.records, range.entries)?;
+    }
+    for problem in &report.failures {
+        writeln!(out, "FAILED {problem}")?;
+    }
+    if report.untold > 0 {
+        writeln!(out, "FAILED {} more times", report.untold)?;
+    }
+    if let Some((first, others)) = report.failed_records.split_first() {
+        writeln!(out, "the first record that fails is {first}")?;
+        others.iter().try_for_each(|record| writeln!(out, "  and record {record}"))?;
+    }
+    print_checks(out, &report.checks)?;
+    if let Some(provided) = &report.provided {
+        writeln!(out, "the ranges are {provided}")?;
+    }
     print_verdict(out, &report.verdict)
 }

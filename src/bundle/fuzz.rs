@@ -1,6 +1,6 @@
 //! What must hold of what strangers hand to the verifier. For `crate::fuzzing` only.
 
-use super::{DumpOptions, Verdict, verify_disclosure, verify_dump};
+use super::{DumpOptions, Source, Verdict, verify_bundle, verify_disclosure, verify_dump};
 use crate::ledger::fuzz::verifier;
 
 /// Nothing that we did not sign is verified.
@@ -40,4 +40,17 @@ pub(crate) fn dump(data: &[u8]) {
         let lines = entries.split(|byte| *byte == b'\n').count() as u64;
         assert!(report.entries <= lines);
     }
+}
+
+/// A bundle gives a report; nothing that we did not sign is verified.
+pub(crate) fn bundle(data: &[u8]) {
+    let source = Source::Bytes(data.into());
+    let report = verify_bundle(&source, verifier().as_slice());
+    assert!(report.is_ok_and(|report| report.verdict != Verdict::Verified), "nobody signed this");
+    let unsigned = verify_bundle(&source, &[]);
+    assert!(
+        unsigned.is_ok_and(
+            |report| report.verdict != Verdict::Verified && report.failures.iter().all(|f| f.len() < 1 << 16)
+        )
+    );
 }

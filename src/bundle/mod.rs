@@ -4,20 +4,34 @@
 //! same [`History`] serves the dump a stranger makes with `psql` and the archive's own verification. Formats are fixed in
 //! `docs/FORMAT.md`.
 
+mod bag;
 mod disclosure;
 mod dump;
+mod examine;
 #[cfg(all(feature = "service", any(test, fuzzing)))]
 pub(crate) mod fuzz;
 mod held;
 mod history;
+mod paths;
+mod query;
+mod range;
+mod renditions;
 mod report;
+mod shown;
+mod statement;
 mod unique;
+mod write;
 
+pub use bag::{BagError, BagWriteError, Source};
 pub use disclosure::{
     DISCLOSURE_MAX, Disclosed, Disclosure, DisclosureError, DisclosureReport, EntryReport, ShownField, Withheld,
     verify_disclosure,
 };
 pub use dump::{DumpError, DumpOptions, OutsideCheckpoint, verify_dump};
+pub use examine::{BundleReport, RangeReport, verify_bundle};
 pub use held::{CheckpointRow, Place};
 pub use history::{CheckedRow, History, Row};
+pub use query::BundleQuery;
 pub use report::{Check, Failure, HistoryReport, Interval, Verdict};
+pub use shown::{REASON_MAX, Reasons};
+pub use write::{BundleHead, BundleWriteError, BundleWriter, EarlierCheckpoint, Scratch, Written};

@@ -61,6 +61,26 @@ words! {
         Inclusion = "inclusion",
         /// These are all entries of the record.
         Completeness = "completeness",
+        /// A bundle is a bag, and each file has the digest that the manifest says.
+        Bag = "bag",
+        /// The export is on record, and says what the bundle holds.
+        Export = "export",
+        /// Each record of a bundle is what the ledger commits to.
+        Records = "records",
+        /// The checkpoint of a bundle is signed by the log, and continues the earlier ones in it.
+        Checkpoint = "checkpoint",
+        /// The log's key signed what the bundle holds.
+        Statement = "statement",
+        /// Enough witnesses cosigned the checkpoint.
+        Quorum = "quorum",
+        /// Authorities stamped the checkpoint with a time.
+        Timestamps = "timestamps",
+        /// All records of a range are there, and no other.
+        Range = "range",
+        /// Each withheld field has a reason, and each reason a field.
+        Redactions = "redactions",
+        /// What is made of the records for reading says what they say.
+        Renditions = "renditions",
     }
 }
 

@@ -208,6 +208,9 @@ const MATTER: &[Key] = &[
     may("notice", Uuid),
 ];
 
+const EXPORT: &[Key] =
+    &[must("as_of", Count), must("bundle", Uuid), may("format", Word), may("matter", Uuid), must("records", Count)];
+
 /// The keys of a type, in byte order; none for a type that is reserved: its keys are not fixed yet, only their shapes.
 #[must_use]
 pub const fn keys(entry_type: EntryType) -> Option<&'static [Key]> {
@@ -226,7 +229,8 @@ pub const fn keys(entry_type: EntryType) -> Option<&'static [Key]> {
         EntryType::Verification => Some(VERIFICATION),
         EntryType::Anchor => Some(ANCHOR),
         EntryType::Matter => Some(MATTER),
-        EntryType::Decision | EntryType::Review | EntryType::Export => None,
+        EntryType::Export => Some(EXPORT),
+        EntryType::Decision | EntryType::Review => None,
     }
 }
 

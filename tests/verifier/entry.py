@@ -144,7 +144,13 @@ DETAILS = {
     },
     "decision": None,
     "review": None,
-    "export": None,
+    "export": {
+        "as_of": ("count", True),
+        "bundle": ("uuid", True),
+        "format": ("word", False),
+        "matter": ("uuid", False),
+        "records": ("count", True),
+    },
 }
 
 IS = {

@@ -15,6 +15,7 @@ use crate::ledger::{Commitments, Committed, Entry, TlogProof};
 use crate::record::{Commitment, FieldName, RecordId, Salt};
 
 pub use verify::{DisclosureReport, EntryReport, verify_disclosure};
+pub(super) use verify::{LastCheckpoint, Read, examine};
 
 /// Largest disclosure in bytes.
 pub const DISCLOSURE_MAX: usize = 1 << 30;
@@ -87,12 +88,12 @@ pub struct Disclosure {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DisclosedEntry {
+pub(super) struct DisclosedEntry {
     entry: String,
-    proof: String,
+    pub(super) proof: String,
     #[serde(deserialize_with = "shape::objects")]
     shown: Vec<DisclosedField>,
-    withheld: Withheld,
+    pub(super) withheld: Withheld,
     #[serde(default, deserialize_with = "shape::some_objects", skip_serializing_if = "Option::is_none")]
     commitments: Option<Vec<DisclosedCommitment>>,
 }
@@ -115,6 +116,21 @@ struct DisclosedField {
     /// The value, where it is not.
     #[serde(default, deserialize_with = "shape::some_text", skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
+}
+
+impl DisclosedEntry {
+    /// What is shown, by name; of what is given in no way or in two, nothing.
+    pub(super) fn into_shown(self) -> Vec<(FieldName, Vec<u8>)> {
+        let value = |field: DisclosedField| {
+            let value = match (field.text, field.base64) {
+                (Some(text), None) => text.into_bytes(),
+                (None, Some(base64)) => STANDARD.decode(base64).unwrap_or_default(),
+                _ => Vec::new(),
+            };
+            (field.name, value)
+        };
+        self.shown.into_iter().map(value).collect()
+    }
 }
 
 impl Disclosure {

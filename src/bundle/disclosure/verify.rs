@@ -68,18 +68,48 @@ impl Findings {
 /// Checks a disclosure. Without keys the checkpoints' signatures are left unchecked.
 #[must_use]
 pub fn verify_disclosure(json: &[u8], keys: &[VerifyingKey]) -> DisclosureReport {
+    examine(json, keys, &mut LastCheckpoint::default()).0
+}
+
+/// The checkpoint that was opened last: the proofs of a bundle lead to one and the same, whose signature costs more than all else.
+#[derive(Debug, Default)]
+pub(in crate::bundle) struct LastCheckpoint(Option<(String, Result<(), CheckpointError>)>);
+
+impl LastCheckpoint {
+    fn open(&mut self, note: &str, keys: &[VerifyingKey]) -> Result<(), CheckpointError> {
+        match &self.0 {
+            Some((last, opened)) if last == note => opened.clone(),
+            _ => {
+                let opened = Checkpoint::open(note.as_bytes(), keys).map(drop);
+                self.0 = Some((note.to_owned(), opened.clone()));
+                opened
+            }
+        }
+    }
+}
+
+/// An entry that could be read, and what is disclosed of it.
+pub(in crate::bundle) type Read = (Entry, DisclosedEntry);
+
+/// Checks a disclosure, always with the same keys; answers with what could be read of it, too.
+pub(in crate::bundle) fn examine(
+    json: &[u8],
+    keys: &[VerifyingKey],
+    last: &mut LastCheckpoint,
+) -> (DisclosureReport, Vec<Read>) {
     let mut findings = Findings { unsigned: keys.is_empty(), ..Findings::default() };
     let disclosure = match read(json) {
         Ok(disclosure) => disclosure,
         Err(problem) => {
             findings.fail(Check::Form, problem);
-            return report(&findings, None, Vec::new());
+            return (report(&findings, None, Vec::new()), Vec::new());
         }
     };
     let mut entries = Vec::with_capacity(disclosure.entries.len());
+    let mut readable = Vec::with_capacity(disclosure.entries.len());
     let mut before = None;
-    for (at, disclosed) in disclosure.entries.iter().enumerate() {
-        let Some(entry) = read_entry(at, disclosed, &mut findings) else { continue };
+    for (at, disclosed) in disclosure.entries.into_iter().enumerate() {
+        let Some(entry) = read_entry(at, &disclosed, &mut findings) else { continue };
         if before.is_some_and(|before| before >= entry.index()) {
             findings.fail(Check::Form, format!("entry {} does not come in the order of the index", entry.index()));
         }
@@ -87,8 +117,8 @@ pub fn verify_disclosure(json: &[u8], keys: &[VerifyingKey]) -> DisclosureReport
         if entry.record() != Some(disclosure.record) {
             findings.fail(Check::Record, format!("entry {} is of another record", entry.index()));
         }
-        let shown = check_fields(&entry, disclosed, &mut findings);
-        let proved_in = check_proof(&entry, &disclosed.proof, keys, &mut findings);
+        let shown = check_fields(&entry, &disclosed, &mut findings);
+        let proved_in = check_proof(&entry, &disclosed.proof, keys, last, &mut findings);
         entries.push(EntryReport {
             index: entry.index(),
             id: entry.id(),
@@ -99,8 +129,9 @@ pub fn verify_disclosure(json: &[u8], keys: &[VerifyingKey]) -> DisclosureReport
             shown,
             withheld: disclosed.withheld.clone(),
         });
+        readable.push((entry, disclosed));
     }
-    report(&findings, Some(disclosure.record), entries)
+    (report(&findings, Some(disclosure.record), entries), readable)
 }
 
 fn read(json: &[u8]) -> Result<Disclosure, String> {
@@ -189,7 +220,13 @@ fn committed_value(field: &DisclosedField) -> Option<Commitment> {
 
 /// Checks that the entry is in the tree of its checkpoint, and that the log signed that; answers with the checkpoint's size where
 /// both hold. Neither answer stands for the other: what was not looked at is never called verified.
-fn check_proof(entry: &Entry, proof: &str, keys: &[VerifyingKey], findings: &mut Findings) -> Option<u64> {
+fn check_proof(
+    entry: &Entry,
+    proof: &str,
+    keys: &[VerifyingKey],
+    last: &mut LastCheckpoint,
+    findings: &mut Findings,
+) -> Option<u64> {
     let index = entry.index();
     let proof = match TlogProof::parse(proof) {
         Ok(proof) => proof,
@@ -198,7 +235,7 @@ fn check_proof(entry: &Entry, proof: &str, keys: &[VerifyingKey], findings: &mut
             return None;
         }
     };
-    let opened = if keys.is_empty() { Ok(()) } else { Checkpoint::open(proof.checkpoint.as_bytes(), keys).map(drop) };
+    let opened = if keys.is_empty() { Ok(()) } else { last.open(&proof.checkpoint, keys) };
     let signed = match opened {
         Err(
             error @ (CheckpointError::Note(NoteError::Signature { .. } | NoteError::Unsigned)

@@ -178,6 +178,11 @@ impl Ledger {
         TlogProof { extra: None, index, hashes, checkpoint }
     }
 
+    /// The hashes of a proof.
+    pub(super) fn consistency(&self, proof: &Proof) -> Vec<Digest> {
+        proof.hashes(&self.stored).unwrap()
+    }
+
     /// A ledger of `size` entries as a firm's day makes them, with a checkpoint every 7 entries and at the end.
     pub(super) fn of_a_day(size: usize) -> Self {
         let mut ledger = Self::new();

@@ -2,6 +2,7 @@
 //! the pure modules, as the archive makes it.
 
 mod agreement;
+mod bundle;
 mod disclosure;
 mod dump;
 mod format_document;

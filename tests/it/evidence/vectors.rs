@@ -293,6 +293,7 @@ fn checkpoints_dumps_and_disclosures_are_pinned() {
     for name in ["entries.tsv", "checkpoints.tsv"] {
         pin(&format!("dump/{name}"), &fs::read(directory.path().join(name)).unwrap());
     }
+    pin("bundle.zip", &super::bundle::small().1);
     pin("disclosure.json", sample().1.to_json().as_bytes());
     pin("disclosure-root.json", sample_with_a_root().1.to_json().as_bytes());
     assert_eq!(post(1)[1].0.as_str(), "0.text");

@@ -1,0 +1,114 @@
+//! Bundles: written the same every time, checked by a stranger, and altered by one.
+
+mod mutation;
+mod outside;
+mod sample;
+
+use muniment::bundle::{Check, Verdict};
+
+use self::sample::{Asked, day, files, sample, unpack, verify, verify_at, wanted, write};
+use super::ledger::{advisor, record, time};
+
+#[test]
+fn p2_a_bundle_verifies_zipped_and_unpacked() {
+    let (ledger, zip) = sample();
+    let report = verify(&ledger, &zip);
+    assert_eq!(report.verdict, Verdict::Verified, "{:#?}", report.failures);
+    let of = |check| report.verdict_of(check).unwrap();
+    for check in [Check::Bag, Check::Export, Check::Records, Check::Checkpoint, Check::Statement, Check::Range] {
+        assert_eq!(of(check), &Verdict::Verified, "{check}");
+    }
+    for check in [Check::Redactions, Check::Renditions] {
+        assert_eq!(of(check), &Verdict::Verified, "{check}");
+    }
+    for check in [Check::Quorum, Check::Timestamps] {
+        assert!(matches!(of(check), Verdict::NotChecked { .. }), "{check}");
+    }
+    assert_eq!((report.records, report.ranges.len()), (wanted(&ledger, &Asked::default()).len() as u64, 1));
+    let size = ledger.entries.len();
+    let words = format!("complete, provided a full-log auditor attests no stream forks up to size {size}");
+    assert_eq!(report.provided.as_deref(), Some(words.as_str()));
+
+    let directory = tempfile::tempdir().unwrap();
+    let root = unpack(&zip, directory.path());
+    assert_eq!(verify_at(&ledger, &root), report);
+    assert_eq!(verify_at(&ledger, &directory.path().join("bundle.zip")), report);
+}
+
+#[test]
+fn the_same_records_are_the_same_bytes() {
+    let (_ledger, first) = sample();
+    let (_ledger, second) = sample();
+    assert!(first == second);
+}
+
+#[test]
+fn without_a_key_nothing_is_called_verified() {
+    let (_ledger, zip) = sample();
+    let source = muniment::bundle::Source::Bytes(std::sync::Arc::from(zip.as_slice()));
+    let report = muniment::bundle::verify_bundle(&source, &[]).unwrap();
+    assert!(matches!(report.verdict, Verdict::NotChecked { .. }), "{:?}", report.verdict);
+    assert_eq!(report.failures, [""; 0]);
+}
+
+#[test]
+fn a_bundle_that_says_it_is_complete_for_nobody_is_not_called_complete() {
+    let mut ledger = day(6);
+    let zip = write(&mut ledger, &Asked { advisors: vec![], ..Asked::default() });
+    let report = verify(&ledger, &zip);
+    assert_eq!((&report.verdict, report.records), (&Verdict::Verified, 0), "{:?}", report.failures);
+    assert!(matches!(report.verdict_of(Check::Range), Some(Verdict::NotChecked { .. })));
+    assert_eq!(report.provided, None);
+}
+
+#[test]
+fn a_range_may_begin_with_the_first_entry_and_end_with_the_export() {
+    for (from, until) in [(None, None), (None, Some(time(9, 0))), (Some(time(9, 0)), None)] {
+        let mut ledger = day(16);
+        let asked = Asked { advisors: vec![advisor(1), advisor(9)], from, until, ..Asked::default() };
+        let zip = write(&mut ledger, &asked);
+        let report = verify(&ledger, &zip);
+        assert_eq!(report.verdict, Verdict::Verified, "{from:?} {until:?} {:#?}", report.failures);
+        assert_eq!(report.ranges.len(), 2);
+    }
+}
+
+#[test]
+fn nothing_withheld_is_in_any_byte_of_a_bundle() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    let (ledger, zip) = sample();
+    let directory = tempfile::tempdir().unwrap();
+    let root = unpack(&zip, directory.path());
+    let mut all = vec![zip.clone()];
+    all.extend(files(&root).iter().map(|path| std::fs::read(root.join(path)).unwrap()));
+    let capture = |n| ledger.entries.iter().find(|entry| entry.record() == Some(record(n))).unwrap().id();
+    let salt = |n, name: &str| super::ledger::record_key(n).salt(capture(n), &name.parse().unwrap());
+    let mut secrets: Vec<Vec<u8>> = vec![b"@advisor.example".to_vec(), b"createRecord".to_vec(), b"part 6 ".to_vec()];
+    for (n, name) in [(3, "0.author"), (6, "0.text"), (6, "request.body"), (3, "request.head")] {
+        secrets.push(salt(n, name).as_bytes().to_vec());
+        secrets.push(URL_SAFE_NO_PAD.encode(salt(n, name).as_bytes()).into_bytes());
+    }
+    for secret in secrets.clone() {
+        // At each of the three places in a group that base64 makes another text of it.
+        for shift in 0..3 {
+            let inner = STANDARD.encode([vec![0; shift], secret.clone()].concat());
+            secrets.push(inner.as_bytes()[4..inner.len() - 4].to_vec());
+        }
+        secrets.push(hex::encode(&secret).into_bytes());
+    }
+    for secret in &secrets {
+        for bytes in &all {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{}", String::from_utf8_lossy(secret));
+        }
+    }
+    let shown = b"Rates are what they are, part 3";
+    assert!(zip.windows(shown.len()).any(|window| window == shown), "what is shown is there");
+}
+
+/// One of a few records.
+pub(super) fn small() -> (super::ledger::Ledger, Vec<u8>) {
+    let mut ledger = day(5);
+    let zip = write(&mut ledger, &Asked::default());
+    (ledger, zip)
+}

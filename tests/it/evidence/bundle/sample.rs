@@ -1,0 +1,196 @@
+//! A bundle of one advisor's posts over a time, as the archive would export it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use muniment::bundle::{
+    BundleHead, BundleQuery, BundleReport, BundleWriter, Disclosed, EarlierCheckpoint, Reasons, ShownField, Source,
+    verify_bundle,
+};
+use muniment::ledger::{Actor, Committed, Entry, EntryType, Proof};
+use muniment::record::{AdvisorId, Commitment, FieldName, OfficerId, RecordId, RecordKey, Timestamp};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::evidence::ledger::{Ledger, advisor, post, record, record_key, time, uuid_v7};
+
+pub(super) const WHY: &str = "attorney-client privilege <asked for advice>";
+
+pub(super) fn bundle_id() -> Uuid {
+    uuid_v7(0xb0)
+}
+
+/// What is asked of whom.
+#[derive(Clone)]
+pub(super) struct Asked {
+    pub(super) advisors: Vec<AdvisorId>,
+    pub(super) from: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
+    /// Fields that are not shown.
+    pub(super) withheld: &'static [&'static str],
+    /// The record of which nothing is shown.
+    pub(super) hidden: Option<RecordId>,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        let (from, until) = (Some(time(4, 0)), Some(time(22, 0)));
+        let withheld = &["0.author", "request.head"];
+        Self { advisors: vec![advisor(1)], from, until, withheld, hidden: Some(record(6)) }
+    }
+}
+
+/// A ledger of posts by three advisors, some of them messages that two share, with checkpoints on the way.
+pub(super) fn day(posts: u64) -> Ledger {
+    let mut ledger = Ledger::new();
+    for n in 0..posts {
+        let both = [advisor(1 + n % 3), advisor(9)];
+        let who = if n % 4 == 3 { &both[..] } else { &both[..1] };
+        let capture = ledger.capture(n, who, &post(n));
+        ledger.outcome(n, capture, who);
+        if n % 5 == 0 {
+            ledger.access(n);
+        }
+        if n == 2 {
+            ledger.publish();
+        }
+    }
+    ledger
+}
+
+fn key_of(record: RecordId) -> RecordKey {
+    record_key(record.uuid().as_u128() as u64 & 0xffff_ffff)
+}
+
+/// What post `n` says in an entry of a type.
+fn values(entry: &Entry, n: u64) -> Vec<(FieldName, Vec<u8>)> {
+    match entry.entry_type() {
+        EntryType::Capture => post(n),
+        _ => vec![("0.item".parse().unwrap(), format!("at://did:plc:x/app.bsky.feed.post/{n}").into_bytes())],
+    }
+}
+
+fn disclosed(ledger: &Ledger, entry: &Entry, asked: &Asked) -> (Disclosed, Reasons) {
+    let id = entry.record().unwrap();
+    let n = id.uuid().as_u128() as u64 & 0xffff_ffff;
+    let hidden = asked.hidden == Some(id);
+    let is_shown = |name: &FieldName| !hidden && !asked.withheld.contains(&name.as_str());
+    let salt = |name: &FieldName| key_of(id).salt(entry.id(), name);
+    let shown = values(entry, n).into_iter().filter(|(name, _value)| is_shown(name));
+    let shown = shown.map(|(name, value)| ShownField { salt: salt(&name), name, value }).collect();
+    let Committed::Listed(all) = entry.committed() else { panic!("few fields") };
+    let reasons = all.iter().filter(|(name, _)| !is_shown(name)).map(|(name, _)| (name.clone(), WHY.to_owned()));
+    let disclosed = Disclosed { entry: entry.clone(), proof: ledger.proof(entry.index()), shown, commitments: None };
+    (disclosed, reasons.collect())
+}
+
+/// Appends the export and publishes; answers with its entry's disclosure and the query.
+fn export(ledger: &mut Ledger, asked: &Asked, records: u64) -> (BundleQuery, Disclosed) {
+    let mut query = BundleQuery::new(bundle_id(), ledger.entries.len() as u64);
+    query.advisors.clone_from(&asked.advisors);
+    (query.from, query.until) = (asked.from, asked.until);
+    query.filter.insert("advisor".into(), "1".into());
+    let mut draft = ledger.draft(
+        EntryType::Export,
+        json!({"as_of": query.as_of, "bundle": query.bundle.to_string(), "format": "bundle", "records": records}),
+    );
+    let own = record(2_000_000);
+    draft.actor = Actor::Officer(OfficerId::new(uuid_v7(0x000f_0000_0001)));
+    draft.record = Some(own);
+    draft.streams.clone_from(&asked.advisors);
+    let fields = [(FieldName::QUERY, query.to_json()), (FieldName::PURPOSE, b"matter 2026-014".to_vec())];
+    let salt = |name: &FieldName| key_of(own).salt(draft.id, name);
+    draft.commitments = fields.iter().map(|(name, value)| (name.clone(), Commitment::to(&salt(name), value))).collect();
+    let shown =
+        fields.iter().map(|(name, value)| ShownField { name: name.clone(), salt: salt(name), value: value.clone() });
+    let shown = shown.collect();
+    let entry = ledger.append(draft).clone();
+    ledger.publish();
+    (query, Disclosed { proof: ledger.proof(entry.index()), entry, shown, commitments: None })
+}
+
+/// The records that are asked for, in the order of the ledger.
+pub(super) fn wanted(ledger: &Ledger, asked: &Asked) -> Vec<RecordId> {
+    let within = |at: Timestamp| asked.from.is_none_or(|from| at >= from) && asked.until.is_none_or(|until| at < until);
+    let of = |entry: &&Entry| entry.streams().iter().any(|stream| asked.advisors.contains(&stream.id));
+    let captures = ledger.entries.iter().filter(of).filter(|entry| entry.entry_type() == EntryType::Capture);
+    captures.filter(|entry| within(entry.at())).filter_map(Entry::record).collect()
+}
+
+/// Writes the bundle.
+pub(super) fn write(ledger: &mut Ledger, asked: &Asked) -> Vec<u8> {
+    let records = wanted(ledger, asked);
+    let before = ledger.entries.clone();
+    let (query, export) = export(ledger, asked, records.len() as u64);
+    let export_index = export.entry.index();
+    let (old, note) = ledger.checkpoints.first().cloned().unwrap();
+    let size = ledger.entries.len() as u64;
+    let earlier = (old < size)
+        .then(|| EarlierCheckpoint { note, hashes: ledger.consistency(&Proof::consistency(old, size).unwrap()) });
+    let head = BundleHead { query, export, earlier };
+    let mut writer = BundleWriter::new(Vec::new(), head, Box::new(tempfile::tempfile)).unwrap();
+    for record in &records {
+        let entries = before.iter().filter(|entry| entry.record() == Some(*record));
+        writer.record(*record, entries.map(|entry| disclosed(ledger, entry, asked)).collect()).unwrap();
+    }
+    for stream in &asked.advisors {
+        for entry in run(ledger, asked, *stream, export_index) {
+            writer.range_entry(*stream, &entry, &ledger.proof(entry.index()).hashes).unwrap();
+        }
+    }
+    writer.finish(&ledger.key).unwrap().0
+}
+
+/// The entries of a stream from the last before the range to the first behind it.
+fn run(ledger: &Ledger, asked: &Asked, stream: AdvisorId, export: u64) -> Vec<Entry> {
+    let of = |entry: &&Entry| entry.streams().iter().any(|place| place.id == stream);
+    let all: Vec<_> = ledger.entries.iter().filter(of).cloned().collect();
+    let first = all.iter().rposition(|entry| asked.from.is_some_and(|from| entry.at() < from)).unwrap_or(0);
+    let behind = |entry: &Entry| entry.index() >= export || asked.until.is_some_and(|until| entry.at() >= until);
+    let last = all.iter().position(behind).unwrap();
+    all[first..=last].to_vec()
+}
+
+/// The usual one.
+pub(super) fn sample() -> (Ledger, Vec<u8>) {
+    let mut ledger = day(16);
+    let zip = write(&mut ledger, &Asked::default());
+    (ledger, zip)
+}
+
+pub(super) fn verify(ledger: &Ledger, zip: &[u8]) -> BundleReport {
+    verify_bundle(&Source::Bytes(Arc::from(zip)), &[ledger.vkey()]).unwrap()
+}
+
+pub(super) fn verify_at(ledger: &Ledger, path: &Path) -> BundleReport {
+    verify_bundle(&Source::at(path), &[ledger.vkey()]).unwrap()
+}
+
+/// Unpacks with a tool that is not ours; answers with the bag's folder.
+pub(super) fn unpack(zip: &[u8], into: &Path) -> std::path::PathBuf {
+    let file = into.join("bundle.zip");
+    std::fs::write(&file, zip).unwrap();
+    let script =
+        "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; z.extractall(sys.argv[2])";
+    let done = std::process::Command::new("python3").args(["-c", script]).arg(&file).arg(into).status().unwrap();
+    assert!(done.success());
+    into.join(format!("bundle-{}", bundle_id()))
+}
+
+/// Paths of all files under a folder.
+pub(super) fn files(root: &Path) -> BTreeSet<String> {
+    fn walk(root: &Path, at: &Path, into: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(root, &path, into);
+            } else {
+                into.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    let mut all = BTreeSet::new();
+    walk(root, root, &mut all);
+    all
+}
