@@ -1,4 +1,4 @@
-//! How fast the ledger is made and checked, as ratios in one run: `cargo bench --bench evidence [-- entries]`.
+//! How fast the ledger is made and checked, as ratios in one run: `cargo bench --bench evidence [-- entries]`; and bundles: `-- bundle [records]`.
 //!
 //! The yardstick is SHA-256 over the same bytes on one core: nothing that checks every byte can be faster on that core.
 
@@ -9,8 +9,14 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
-use muniment::bundle::{DumpOptions, Verdict, verify_dump};
-use muniment::ledger::{Actor, Checkpoint, Draft, EntryType, Frontier, Link, Position, SigningKey, Stamped, sequence};
+use muniment::bundle::{
+    BundleHead, BundleQuery, BundleWriter, Disclosed, DumpOptions, Reasons, ShownField, Source, Verdict, verify_bundle,
+    verify_dump,
+};
+use muniment::ledger::{
+    Actor, Checkpoint, Commitments, Draft, Entry, EntryType, Frontier, Link, Node, Position, Proof, SigningKey,
+    Stamped, TlogProof, sequence,
+};
 use muniment::record::{
     AdvisorId, Commitment, DeviceId, Digest, EntryId, FieldName, Part, RecordId, Salt, SourceId, Timestamp,
 };
@@ -100,7 +106,169 @@ fn best(mut run: impl FnMut() -> Outcome<()>) -> Outcome<(f64, f64)> {
     Ok((clock, processor))
 }
 
+/// Largest memory of this process so far, in MiB, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib >> 10)
+}
+
+/// What is bundled: the values of the fields that a post has.
+fn value(name: &FieldName) -> Vec<u8> {
+    let size = match name.as_str() {
+        "request.head" | "request.body" | "0.raw" => 420,
+        "0.text" => 140,
+        _ => 30,
+    };
+    name.as_str().bytes().cycle().take(size).collect()
+}
+
+/// A post as [`draft`] has it, with commitments to what is shown of it.
+fn shown_draft(n: u64) -> Outcome<(Draft, Vec<ShownField>)> {
+    let mut draft = draft(n)?;
+    let names: Vec<_> = draft.commitments.iter().map(|(name, _commitment)| name.clone()).collect();
+    let salt = Salt::new([n as u8; 32]);
+    let shown = names.into_iter().map(|name| ShownField { salt: salt.clone(), value: value(&name), name });
+    let shown: Vec<_> = shown.collect();
+    draft.commitments = shown.iter().map(|field| (field.name.clone(), Commitment::to(&salt, &field.value))).collect();
+    Ok((draft, shown))
+}
+
+/// The ledger that is bundled: what proofs are made of, and nothing else in memory.
+struct Tree {
+    key: SigningKey,
+    nodes: std::collections::HashMap<Node, Digest>,
+    checkpoint: String,
+    size: u64,
+}
+
+impl Tree {
+    fn entry(&self, n: u64) -> Outcome<(Entry, Vec<ShownField>)> {
+        let (draft, shown) = shown_draft(n)?;
+        let before = |n| self.nodes.get(&Node { level: 0, index: n }).copied().ok_or("a leaf is there");
+        let previous = if n == 0 { Digest::ZERO } else { before(n - 1)? };
+        let (stamped, position) = stamp(draft, n, previous)?;
+        Ok((sequence(&stamped, &position)?, shown))
+    }
+
+    fn proof(&self, index: u64) -> Outcome<TlogProof> {
+        let hashes = Proof::inclusion(index, self.size)?.hashes(&self.nodes)?;
+        Ok(TlogProof { extra: None, index, hashes, checkpoint: self.checkpoint.clone() })
+    }
+}
+
+fn export_draft(records: u64, query: &BundleQuery) -> Outcome<(Draft, Vec<ShownField>)> {
+    let mut export = draft(records)?;
+    let detail = json!({"as_of": records, "bundle": query.bundle, "format": "bundle", "records": records});
+    let Value::Object(detail) = detail else { return Err("detail is an object".into()) };
+    let salt = Salt::new([7; 32]);
+    let shown = vec![ShownField { name: FieldName::QUERY, salt: salt.clone(), value: query.to_json() }];
+    export.commitments = Commitments::from_iter([(FieldName::QUERY, Commitment::to(&salt, &query.to_json()))]);
+    (export.entry_type, export.detail, export.streams) = (EntryType::Export, detail, vec![]);
+    Ok((export, shown))
+}
+
+/// Writes a bundle of so many records, and verifies it.
+fn bundle(out: &mut impl Write, records: u64) -> Outcome<()> {
+    let mut tree = Tree {
+        key: SigningKey::new("ledger.firm.example", &[7; 32])?,
+        nodes: std::collections::HashMap::new(),
+        checkpoint: String::new(),
+        size: records + 1,
+    };
+    let query = BundleQuery::new(uuid(9), records);
+    let mut frontier = Frontier::new();
+    let mut push = |entry: &Entry, tree: &mut Tree| {
+        frontier.push_with(entry.leaf(), |node, hash| {
+            tree.nodes.insert(node, hash);
+        });
+        frontier.root()
+    };
+    for n in 0..records {
+        let (entry, _shown) = tree.entry(n)?;
+        push(&entry, &mut tree);
+    }
+    let (export, shown) = export_draft(records, &query)?;
+    let previous = tree.nodes.get(&Node { level: 0, index: records - 1 }).copied().ok_or("a last leaf is there")?;
+    let mut position = stamp(draft(records)?, records, previous)?.1;
+    position.stream_indices = vec![];
+    let source = SourceId::new(uuid(7));
+    let export = sequence(&Stamped { draft: export, source, source_index: records }, &position)?;
+    let root = push(&export, &mut tree);
+    let origin = tree.key.verifying_key().name().to_owned();
+    let checkpoint = Checkpoint { origin, size: records + 1, root, extensions: vec![] };
+    tree.checkpoint = checkpoint.sign(&[&tree.key])?.to_string();
+
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("bundle.zip");
+    let export = Disclosed { proof: tree.proof(records)?, entry: export, shown, commitments: None };
+    let file = BufWriter::with_capacity(1 << 18, File::create(&path)?);
+    let head = BundleHead { query, export, earlier: None };
+    let mut writer = BundleWriter::new(file, head, Box::new(tempfile::tempfile))?;
+    let (mut seconds, before) = (0.0, peak_memory());
+    let mut next = 0;
+    while next < records {
+        // What the archive hands over is not what is measured.
+        let page: Outcome<Vec<_>> = (next..records.min(next + 500))
+            .map(|n| {
+                let (entry, shown) = tree.entry(n)?;
+                Ok((RecordId::new(uuid(n)), Disclosed { proof: tree.proof(n)?, entry, shown, commitments: None }))
+            })
+            .collect();
+        next += 500;
+        let begun = Instant::now();
+        for (record, disclosed) in page? {
+            writer.record(record, vec![(disclosed, Reasons::new())])?;
+        }
+        seconds += begun.elapsed().as_secs_f64();
+    }
+    let begun = Instant::now();
+    let (_file, written) = writer.finish(&tree.key)?;
+    seconds += begun.elapsed().as_secs_f64();
+    let mib = written.bytes as f64 / f64::from(1 << 20);
+    let each = |seconds: f64| records as f64 / seconds;
+    let memory = |before: Option<u64>| match (before, peak_memory()) {
+        (Some(before), Some(after)) => format!("peak memory {after} MiB, {before} before"),
+        _ => "memory not known".to_owned(),
+    };
+    let memory_written = memory(before);
+    writeln!(
+        out,
+        "bundle: {:.0} records/s written, {mib:.0} MiB at {:.0} MiB/s; {memory_written}",
+        each(seconds),
+        mib / seconds
+    )?;
+    let before = peak_memory();
+    let keys = [tree.key.verifying_key().clone()];
+    let begun = Instant::now();
+    let report = verify_bundle(&Source::Zip(path.clone()), &keys)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    if report.verdict != Verdict::Verified {
+        return Err(format!("the bundle does not verify: {:?}", report.failures.first()).into());
+    }
+    // The yardstick: one core's SHA-256 over the same file.
+    let bytes = std::fs::read(&path)?;
+    let begun = Instant::now();
+    let digest = std::hint::black_box(Digest::of(&[&bytes]));
+    let hashed = begun.elapsed().as_secs_f64();
+    drop((digest, bytes));
+    writeln!(
+        out,
+        "bundle: {:.0} records/s verified, {:.0} MiB/s, {:.2} of sha-256 over the file; {}",
+        each(seconds),
+        mib / seconds,
+        hashed / seconds,
+        memory(before)
+    )?;
+    Ok(())
+}
+
 fn main() -> Outcome<()> {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some("bundle") {
+        let records = arguments.find_map(|argument| argument.parse().ok()).unwrap_or(100_000);
+        return bundle(&mut std::io::stdout().lock(), records);
+    }
     let entries = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(300_000);
     let mut out = std::io::stdout().lock();
     writeln!(out, "seconds of the processor, best of five; in brackets by the clock")?;

@@ -19,7 +19,7 @@
 //!
 //! Dependencies point one way, and `tests/it/architecture.rs` proves it:
 //!
-//! `main, bin > app > api > access > proxy > capture > archive > bundle > recognize > exchange > ledger > record`,
+//! `main, bin > app > api > export > access > proxy > capture > archive > bundle > recognize > exchange > ledger > record`,
 //! with `settings` and `telemetry` as leaves.
 //!
 //! [`record`], [`ledger`] and [`bundle`] build without the feature `service`: no runtime, no socket, no database, no TLS.
@@ -41,6 +41,8 @@ pub mod archive;
 pub mod capture;
 #[cfg(feature = "service")]
 pub mod exchange;
+#[cfg(feature = "service")]
+pub mod export;
 #[cfg(all(feature = "service", any(test, fuzzing)))]
 #[doc(hidden)]
 pub mod fuzzing;

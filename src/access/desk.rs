@@ -230,9 +230,10 @@ pub(crate) fn look_by_command(
     sealer: &Sealer,
     command: Actor,
     operation: Operation,
+    purpose: Option<&Purpose>,
     seen: &Seen,
 ) -> Result<Submission, SealingError> {
-    Look { actor: command, operation, purpose: None, seen, allowed: true }.submission(clock, sealer)
+    Look { actor: command, operation, purpose, seen, allowed: true }.submission(clock, sealer)
 }
 
 fn detail(operation: Operation, seen: &Seen, allowed: bool) -> Map<String, Value> {

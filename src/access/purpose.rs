@@ -22,6 +22,11 @@ impl Purpose {
         if sound { Ok(Self(text.to_owned())) } else { Err(PurposeError) }
     }
 
+    /// As it was given, for who puts it on record.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -36,6 +36,15 @@ pub enum AppError {
     /// An entry could not be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// An export could not be made.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
+    /// Nobody said why.
+    #[error("--reason: {0}")]
+    Reason(#[source] crate::access::PurposeError),
+    /// A search for words that cannot be made.
+    #[error("--query {0}")]
+    Words(#[source] crate::archive::WordQueryError),
     /// A database address that no longer parses.
     #[error("the address of the database cannot be read")]
     Url,

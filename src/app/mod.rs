@@ -15,6 +15,7 @@ mod home;
 mod in_force;
 mod join;
 mod lifecycle;
+mod moment;
 mod output;
 mod recognition;
 mod runtime;
@@ -102,6 +103,7 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         Command::Source(Source::Close { source, silent_for }) => {
             command::source::close(settings()?, *source, *silent_for, output)
         }
+        Command::Export(export) => command::export::run(settings()?, export, output),
         Command::Checkpoint => command::checkpoint::run(settings()?, output),
         Command::Rebuild => command::rebuild::run(settings()?, output),
         Command::Demo(arguments) => demo::run(arguments.keep.as_deref(), output),

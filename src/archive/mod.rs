@@ -44,7 +44,7 @@ pub use read::{
     AccountRow, AdvisorRow, CommunicationRow, Content, CoverageRow, DeviceRow, EventFilter, EventPage, EventRow,
     FacetCount, Facets, Field, GapOf, GapRow, Happened, IdentityRow, Inventory, ItemPlace, Links, LookFilter, LookRow,
     OfficerRow, OpenCapture, OwnedAccount, RecentCapture, RecordFilter, RecordRow, RulesRow, SettingsRow, Slice,
-    SourceRow, VerificationRow, Versions, Within,
+    SourceRow, VerificationRow, Versions, WholeRecord, Within,
 };
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
 pub use verify::{Finding, Progress, Scope, Verification, Verifier};

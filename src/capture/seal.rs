@@ -16,7 +16,7 @@ use crate::archive::{
 use crate::exchange::Body;
 use crate::ledger::{Commitments, Draft};
 use crate::record::{
-    Commitment, Committer, EntryId, FieldName, Ids, MasterKey, RecordId, RecordKey, SealError, TAG, WrapError,
+    Commitment, Committer, EntryId, FieldName, Ids, MasterKey, RecordId, RecordKey, Salt, SealError, TAG, WrapError,
     WrappedKey, seal, seal_stream, sealed_size,
 };
 
@@ -83,6 +83,13 @@ pub trait BlobWriter: io::Write + Send {
 pub(crate) struct Secret {
     pub(crate) record: RecordId,
     key: RecordKey,
+}
+
+impl Secret {
+    /// The salt of a field, for who shows it together with the value.
+    pub(crate) fn salt(&self, entry: EntryId, field: &FieldName) -> Salt {
+        self.key.salt(entry, field)
+    }
 }
 
 /// Makes secrets and envelopes.

@@ -6,6 +6,7 @@ pub(super) mod ca;
 pub(super) mod check_config;
 pub(super) mod checkpoint;
 pub(super) mod device;
+pub(super) mod export;
 pub(super) mod migrate;
 pub(super) mod officer;
 pub(super) mod rebuild;

@@ -57,7 +57,7 @@ pub(in crate::app) async fn show<T>(
     let subjects = rows.iter().map(subject).collect();
     let seen = Seen { count: rows.len(), advisor, subjects, ..Seen::default() };
     let sealer = context.sealer(Arc::new(ArchiveBlobs(archive.blobs().clone())));
-    archive.append(look_by_command(&*context.clock, &sealer, operator()?, operation, &seen)?).await?;
+    archive.append(look_by_command(&*context.clock, &sealer, operator()?, operation, None, &seen)?).await?;
     Ok(rows)
 }
 

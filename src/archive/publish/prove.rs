@@ -131,6 +131,22 @@ impl Archive {
         Ok(Some(Inclusion { leaf, proof, size: tree }))
     }
 
+    /// That each of these entries is in the tree of `size` entries, which a checkpoint speaks of: the hashes of each proof.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn inclusion_hashes(&self, indices: &[u64], size: u64) -> Result<Vec<Vec<Digest>>, ArchiveError> {
+        let mut connection = self.parts.reader.acquire().await?;
+        // Neighbours share their tiles, which are read once.
+        let mut tiles = Tiles::new(&mut connection, size);
+        let mut all = Vec::with_capacity(indices.len());
+        for index in indices.iter().copied() {
+            let proof = Proof::inclusion(index, size).map_err(|_source| Inconsistency::OtherEntry { index })?;
+            all.push(tiles.hashes(&proof).await?);
+        }
+        Ok(all)
+    }
+
     /// That the tree of `new` entries continues the tree of `old`; none when there are not that many entries.
     ///
     /// # Errors

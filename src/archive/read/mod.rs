@@ -17,6 +17,7 @@ mod recent;
 mod records;
 mod thread;
 mod verifications;
+mod whole;
 mod why;
 
 pub use content::{Content, Field};
@@ -35,4 +36,5 @@ pub use recent::RecentCapture;
 pub use records::{CommunicationRow, RecordRow};
 pub use thread::{Links, Versions};
 pub use verifications::VerificationRow;
+pub use whole::WholeRecord;
 pub use why::Within;

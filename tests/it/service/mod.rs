@@ -2,6 +2,7 @@
 
 mod curl;
 mod doctor;
+mod export;
 mod guide;
 mod origin;
 mod people;

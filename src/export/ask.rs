@@ -1,0 +1,164 @@
+//! What is asked of an export: which records, why, and what of them is not shown.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use super::ExportError;
+use crate::archive::{RecordFilter, WordQuery};
+use crate::bundle::REASON_MAX;
+use crate::record::{AdvisorId, FieldName, RecordId, Timestamp};
+
+/// Advisors whose streams an entry may stand in.
+const ADVISORS_MAX: usize = 128;
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Asked {
+    /// Of these advisors.
+    pub advisors: Vec<AdvisorId>,
+    /// These records, and no others.
+    pub records: Vec<RecordId>,
+    /// With these words, as typed.
+    pub words: Option<(String, WordQuery)>,
+    /// From when on.
+    pub from: Option<Timestamp>,
+    /// Until before.
+    pub until: Option<Timestamp>,
+    /// For this matter.
+    pub matter: Option<Uuid>,
+    /// Why.
+    pub purpose: String,
+    /// What is not shown.
+    pub withhold: Vec<Withhold>,
+}
+
+/// Fields, or a record, that are not shown, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Withhold {
+    what: What,
+    reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    /// A field by its name, or a part of every communication.
+    Field(FieldName),
+    /// All of a record.
+    Record(RecordId),
+}
+
+/// The text said nothing to withhold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "write FIELD=REASON or RECORD=REASON, such as `text=attorney-client privilege`, with a reason of 1 to {REASON_MAX} bytes"
+)]
+pub struct WithholdError;
+
+impl FromStr for Withhold {
+    type Err = WithholdError;
+
+    fn from_str(text: &str) -> Result<Self, WithholdError> {
+        let (what, reason) = text.split_once('=').ok_or(WithholdError)?;
+        let reason = reason.trim().to_owned();
+        if !(1..=REASON_MAX).contains(&reason.len()) || reason.chars().any(char::is_control) {
+            return Err(WithholdError);
+        }
+        let what = match what.trim().parse::<RecordId>() {
+            Ok(record) => What::Record(record),
+            Err(_) => What::Field(what.trim().parse().map_err(|_source| WithholdError)?),
+        };
+        Ok(Self { what, reason })
+    }
+}
+
+impl Withhold {
+    /// The reason, where this field of this record is meant.
+    pub(super) fn of(&self, record: RecordId, field: &FieldName) -> Option<&str> {
+        let meant = match &self.what {
+            What::Record(other) => *other == record,
+            What::Field(name) if name == field => true,
+            What::Field(part) => {
+                let number = field.as_str().strip_suffix(part.as_str()).and_then(|number| number.strip_suffix('.'));
+                number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+            }
+        };
+        meant.then_some(self.reason.as_str())
+    }
+}
+
+impl Asked {
+    /// Puts it in order, and refuses what cannot be meant.
+    pub(super) fn check(&mut self) -> Result<(), ExportError> {
+        self.advisors.sort_unstable();
+        self.advisors.dedup();
+        let filtered = !self.advisors.is_empty() || self.words.is_some() || self.from.is_some() || self.until.is_some();
+        match (self.records.is_empty(), filtered) {
+            (false, true) => return Err(ExportError::RecordsAndFilter),
+            (true, _) if self.advisors.is_empty() && self.words.is_none() => return Err(ExportError::NothingAsked),
+            _ => {}
+        }
+        if self.advisors.len() > ADVISORS_MAX {
+            return Err(ExportError::TooManyAdvisors);
+        }
+        if self.from.zip(self.until).is_some_and(|(from, until)| from >= until) {
+            return Err(ExportError::Backwards);
+        }
+        Ok(())
+    }
+
+    /// Is it all of somebody's, so that it can be proved complete?
+    pub(super) fn is_of_streams(&self) -> bool {
+        !self.advisors.is_empty() && self.words.is_none()
+    }
+
+    /// As a question to the archive, of one advisor where there are some.
+    pub(super) fn filter(&self, advisor: Option<AdvisorId>, as_of: u64) -> RecordFilter {
+        RecordFilter {
+            advisor,
+            since: self.from,
+            until: self.until,
+            words: self.words.as_ref().map(|(_typed, query)| query.clone()),
+            as_of: Some(as_of),
+            ..RecordFilter::default()
+        }
+    }
+
+    /// As it was typed.
+    pub(super) fn typed(&self) -> BTreeMap<String, String> {
+        let list = |ids: Vec<String>| Some(ids.join(" ")).filter(|ids| !ids.is_empty());
+        let said = [
+            ("advisor", list(self.advisors.iter().map(ToString::to_string).collect())),
+            ("record", list(self.records.iter().map(ToString::to_string).collect())),
+            ("query", self.words.as_ref().map(|(typed, _query)| typed.clone())),
+            ("from", self.from.map(|time| time.to_string())),
+            ("until", self.until.map(|time| time.to_string())),
+        ];
+        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_withheld_is_a_field_a_part_of_each_communication_or_a_record() {
+        let record: RecordId = "0198c0de-0000-7000-8000-00aa00000000".parse().unwrap();
+        let other: RecordId = "0198c0de-0000-7000-8000-00aa00000001".parse().unwrap();
+        let of = |text: &str, field: &str| {
+            let withhold: Withhold = text.parse().unwrap();
+            [record, other].map(|record| withhold.of(record, &field.parse().unwrap()).map(ToOwned::to_owned))
+        };
+        let why = Some("privilege".to_owned());
+        assert_eq!(of("text=privilege", "3.text"), [why.clone(), why.clone()]);
+        assert_eq!(of("text=privilege", "3.context"), [None, None]);
+        assert_eq!(of("request.body = privilege", "request.body"), [why.clone(), why.clone()]);
+        assert_eq!(of("body=privilege", "request.body"), [None, None]);
+        assert_eq!(of(&format!("{record}=privilege"), "0.text"), [why, None]);
+        for bad in ["text", "text=", "Te xt=why", "=why", "text=a\u{7}"] {
+            assert_eq!(bad.parse::<Withhold>(), Err(WithholdError), "{bad}");
+        }
+    }
+}
