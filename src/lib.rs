@@ -19,7 +19,7 @@
 //!
 //! Dependencies point one way, and `tests/it/architecture.rs` proves it:
 //!
-//! `main, bin > app > api > export > access > proxy > capture > archive > bundle > recognize > exchange > ledger > record`,
+//! `main, bin > app > api > export, retain, access > proxy > capture > archive > bundle > recognize > exchange > ledger > record`,
 //! with `settings` and `telemetry` as leaves.
 //!
 //! [`record`], [`ledger`] and [`bundle`] build without the feature `service`: no runtime, no socket, no database, no TLS.
@@ -50,6 +50,8 @@ pub mod fuzzing;
 pub mod proxy;
 #[cfg(feature = "service")]
 pub mod recognize;
+#[cfg(feature = "service")]
+pub mod retain;
 #[cfg(feature = "service")]
 pub mod settings;
 #[cfg(feature = "service")]

@@ -98,6 +98,28 @@ operations! {
     WebhooksReplay = "webhooks.replay", ManageWebhooks, false;
     /// A webhook delivers: a look of its owner's. Written by the service for the officer, and never asked for.
     WebhooksDeliver = "webhooks.deliver", ListRecords, false;
+    /// The matters.
+    MattersList = "matters.list", ReadHolds, false;
+    /// One matter.
+    MattersGet = "matters.get", ReadHolds, false;
+    /// A matter is opened.
+    MattersCreate = "matters.create", ManageHolds, false;
+    /// A matter is changed, closed or reopened.
+    MattersUpdate = "matters.update", ManageHolds, false;
+    /// A matter gets a custodian, or lets one go.
+    MattersCustodians = "matters.custodians", ManageHolds, false;
+    /// A custodian was told.
+    MattersNotices = "matters.notices", ManageHolds, false;
+    /// A notice was acknowledged.
+    MattersAcknowledge = "matters.acknowledge", ManageHolds, false;
+    /// The holds.
+    HoldsList = "holds.list", ReadHolds, false;
+    /// One hold.
+    HoldsGet = "holds.get", ReadHolds, false;
+    /// A hold is placed.
+    HoldsCreate = "holds.create", ManageHolds, false;
+    /// A hold is released.
+    HoldsRelease = "holds.release", ManageHolds, false;
     /// The settings in force, and before.
     SettingsList = "settings.list", ReadIntegrity, false;
     /// Who looked at what, and why.

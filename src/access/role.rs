@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Role {
     /// Supervises: sees records, content, people, coverage; decides where events are sent.
     Compliance,
-    /// Answers regulators and courts: sees records and content, and proofs.
+    /// Answers regulators and courts: sees records and content, and proofs; opens matters, places and releases holds.
     Legal,
     /// Checks that the archive is sound and who looked at it: proofs, checkpoints, integrity, the access log; no content.
     Auditor,
@@ -44,14 +44,9 @@ impl Role {
     pub const fn may(self, permission: Permission) -> bool {
         use Permission as P;
         match self {
-            Self::Compliance => true,
-            Self::Legal => {
-                matches!(
-                    permission,
-                    P::ListRecords | P::ReadContent | P::ReadLedger | P::ReadPeople | P::ReadIntegrity | P::ReadAccess
-                )
-            }
-            Self::Auditor => matches!(permission, P::ReadLedger | P::ReadIntegrity | P::ReadAccess),
+            Self::Compliance => !matches!(permission, P::ManageHolds),
+            Self::Legal => !matches!(permission, P::ManageWebhooks),
+            Self::Auditor => matches!(permission, P::ReadLedger | P::ReadIntegrity | P::ReadAccess | P::ReadHolds),
             Self::Admin => matches!(permission, P::ReadPeople | P::ReadIntegrity),
         }
     }
@@ -89,6 +84,10 @@ pub enum Permission {
     ReadAccess,
     /// Set up where events are sent by themselves.
     ManageWebhooks,
+    /// Read matters and holds.
+    ReadHolds,
+    /// Open and change matters, place and release holds.
+    ManageHolds,
 }
 
 impl Permission {
@@ -101,6 +100,8 @@ impl Permission {
         Self::ReadIntegrity,
         Self::ReadAccess,
         Self::ManageWebhooks,
+        Self::ReadHolds,
+        Self::ManageHolds,
     ];
 
     /// The word as written in problems and documents.
@@ -114,6 +115,8 @@ impl Permission {
             Self::ReadIntegrity => "read-integrity",
             Self::ReadAccess => "read-access",
             Self::ManageWebhooks => "manage-webhooks",
+            Self::ReadHolds => "read-holds",
+            Self::ManageHolds => "manage-holds",
         }
     }
 }

@@ -82,6 +82,17 @@ pub(super) const DECISIONS: &[Decision] = &[
     changes("post", "/v1/webhooks/{id}/ping", &[Operation::WebhooksPing]),
     written("/v1/webhooks/{id}/deliveries", &[Operation::WebhooksDeliveries]),
     changes("post", "/v1/webhooks/{id}/replay", &[Operation::WebhooksReplay]),
+    written("/v1/matters", &[Operation::MattersList]),
+    changes("post", "/v1/matters", &[Operation::MattersCreate]),
+    written("/v1/matters/{id}", &[Operation::MattersGet]),
+    changes("patch", "/v1/matters/{id}", &[Operation::MattersUpdate]),
+    changes("post", "/v1/matters/{id}/custodians", &[Operation::MattersCustodians]),
+    changes("post", "/v1/matters/{id}/notices", &[Operation::MattersNotices]),
+    changes("post", "/v1/matters/{id}/notices/acknowledge", &[Operation::MattersAcknowledge]),
+    written("/v1/holds", &[Operation::HoldsList]),
+    changes("post", "/v1/holds", &[Operation::HoldsCreate]),
+    written("/v1/holds/{id}", &[Operation::HoldsGet]),
+    changes("post", "/v1/holds/{id}/release", &[Operation::HoldsRelease]),
     // Hashes are not written down, entries are.
     Decision {
         path: "/v1/tile/{*path}",

@@ -37,6 +37,7 @@ or content write an `access` entry before they answer (`x-muniment-access` says 
         (name = "people", description = "Advisors, their devices and accounts"),
         (name = "access", description = "Who looked at what, when and why"),
         (name = "integrity", description = "What is missing, and whether what is there holds"),
+        (name = "holds", description = "Matters, their custodians and notices, and the holds that keep records from disposal"),
         (name = "system", description = "What it consists of, and how it is set"),
         (name = "live", description = "What happens, as it happens: event streams, and webhooks that are sent by themselves"),
         (name = "service", description = "Health, metrics, this document"),

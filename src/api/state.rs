@@ -16,6 +16,7 @@ use crate::archive::{Archive, Content};
 use crate::capture::spool::Spool;
 use crate::ledger::Entry;
 use crate::record::{Clock, Ids, OfficerId, RecordId};
+use crate::retain::Retain;
 use crate::settings::Cidr;
 use crate::telemetry::Metrics;
 
@@ -47,6 +48,8 @@ pub struct Api {
     pub streams: Streams,
     /// Where events are sent by themselves.
     pub webhooks: Webhooks,
+    /// Matters and holds.
+    pub retain: Retain,
     /// Cancelled once the service takes nothing new.
     pub draining: CancellationToken,
 }

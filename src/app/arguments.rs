@@ -97,6 +97,12 @@ pub enum Command {
     /// Where events are sent by themselves
     #[command(subcommand)]
     Webhook(Webhook),
+    /// What holds, searches and exports are for
+    #[command(subcommand)]
+    Matter(Matter),
+    /// What may not be disposed of
+    #[command(subcommand)]
+    Hold(Hold),
     /// The proxies that append to this archive
     #[command(subcommand)]
     Source(Source),
@@ -281,6 +287,25 @@ pub enum Account {
 pub enum Webhook {
     /// List the webhooks, with where each leads, and whether it delivers
     List,
+}
+
+/// `matter`
+#[derive(Debug, Subcommand)]
+pub enum Matter {
+    /// List the matters, open and closed
+    List,
+}
+
+/// `hold`
+#[derive(Debug, Subcommand)]
+pub enum Hold {
+    /// List the holds, with what each covers, and whether it is in force
+    List,
+    /// Look for what holds with a query select, up to the end of the ledger
+    ///
+    /// `serve` does so by itself once a minute. Until a record has been looked at, such a hold covers it: run this before a disposal, so that
+    /// nothing is kept for want of a look.
+    Evaluate,
 }
 
 /// `officer`

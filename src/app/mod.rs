@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{Account, Advisor, Ca, Device, Officer, Source, Webhook};
+use arguments::{Account, Advisor, Ca, Device, Hold, Matter, Officer, Source, Webhook};
 pub use arguments::{Arguments, Command};
 pub use error::AppError;
 pub use home::{Home, HomeError};
@@ -93,6 +93,9 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         Command::Device(Device::Add { advisor, name }) => command::device::add(settings()?, *advisor, name, output),
         Command::Device(Device::List { advisor }) => command::device::list(settings()?, *advisor, output),
         Command::Device(Device::Revoke { device }) => command::device::revoke(settings()?, *device, output),
+        Command::Matter(Matter::List) => command::matter::list(settings()?, output),
+        Command::Hold(Hold::List) => command::hold::list(settings()?, output),
+        Command::Hold(Hold::Evaluate) => command::hold::evaluate(settings()?, output),
         Command::Webhook(Webhook::List) => command::webhook::list(settings()?, output),
         Command::Account(Account::List) => command::account::list(settings()?, output),
         Command::Officer(Officer::Add { name, roles, expires, scope }) => {

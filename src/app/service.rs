@@ -28,6 +28,7 @@ use crate::capture::{Blobs, Capture, CaptureParts, Pace, Recorder, Workers};
 use crate::exchange::Limits;
 use crate::proxy::intercept::authority::Refreshed;
 use crate::proxy::{Parts, Proxy, ProxyError};
+use crate::retain::Retain;
 
 /// What capture may take, twice, to work off what waits at the end.
 const WORK_OFF: Duration = Duration::from_secs(10);
@@ -147,6 +148,9 @@ impl Service {
         background.tasks.spawn(tasks::watch(archive.clone(), alarm.clone(), stop()));
         background.tasks.spawn(Arc::clone(&devices).watch(stop()));
 
+        let retain = Retain::new(archive.clone(), Arc::clone(&context.ids));
+        background.tasks.spawn(retain.clone().keep(stop()));
+
         let draining = CancellationToken::new();
         let desk = Desk::new(
             Arc::new(archive.clone()),
@@ -176,6 +180,7 @@ impl Service {
             slots: Arc::new(Semaphore::new(settings.api.requests)),
             streams: Streams::new(StreamBounds::default(), followed, api_task.tasks.clone()),
             webhooks,
+            retain,
             draining: draining.clone(),
         });
 

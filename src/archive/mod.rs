@@ -12,6 +12,7 @@ mod dispose;
 pub mod embedded;
 mod error;
 mod examine;
+mod hold;
 mod migrate;
 mod once;
 mod open;
@@ -34,6 +35,10 @@ pub use blobs::{BlobStore, BlobWriter};
 pub use dispose::Disposal;
 pub use error::{AppendError, ArchiveError, Inconsistency};
 pub use examine::{Examined, examine};
+pub use hold::{
+    Covering, CustodianRow, HoldEntryRow, HoldRow, HoldScope, HoldTerms, HoldWords, KeeperTurn, MatterChange,
+    MatterEntryRow, MatterRow, MatterState, MatterTurn, MatterWords, NewMatterEntry, NoticeRow, Selecting, TARGETS_MAX,
+};
 pub use migrate::{Migrated, migrate};
 pub use once::{Claim, Claimed};
 pub use open::{Archive, Options};

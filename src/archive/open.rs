@@ -82,6 +82,8 @@ pub(super) struct Parts {
     pub(super) limits: Mutex<HashMap<u64, Limits>>,
     /// Held by whoever changes a webhook.
     pub(super) webhooks: tokio::sync::Mutex<()>,
+    /// Held by whoever changes a matter or a hold.
+    pub(super) matters: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Archive {
@@ -121,6 +123,7 @@ impl Archive {
                 source,
                 limits: Mutex::default(),
                 webhooks: tokio::sync::Mutex::default(),
+                matters: tokio::sync::Mutex::default(),
                 options,
             }),
         };

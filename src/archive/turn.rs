@@ -20,6 +20,8 @@ pub(super) enum Duty {
     Verify = 0x7665_7269,
     /// Deleting the files of what was disposed of.
     Sweep = 0x7377_6570,
+    /// Looking for what holds select.
+    Hold = 0x686f_6c64,
 }
 
 /// The turn; over when it is dropped. The lock is the connection's, for as long as it is open.

@@ -71,6 +71,12 @@ impl FieldName {
         LIMITS = "limits";
         /// The reason given, in words.
         REASON = "reason";
+        /// What a matter is about.
+        DESCRIPTION = "description";
+        /// What others call a matter.
+        EXTERNAL = "external";
+        /// What a notice says.
+        TEXT = "text";
         /// Settings as meant, secrets left out.
         SETTINGS = "settings";
     }

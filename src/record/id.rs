@@ -81,6 +81,18 @@ id!(
     WebhookId
 );
 id!(
+    /// One matter. Also the id of the record under which its words are sealed.
+    MatterId
+);
+id!(
+    /// One legal hold. Also the id of the record under which its words are sealed.
+    HoldId
+);
+id!(
+    /// One notice to a custodian.
+    NoticeId
+);
+id!(
     /// One writer (a proxy, a command) that stamps drafts with its own gap-free count.
     SourceId
 );

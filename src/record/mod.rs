@@ -24,7 +24,10 @@ pub use commitment::{Commitment, CommitmentError, Committer};
 pub use digest::{Digest, DigestError};
 pub use field::{FieldName, FieldNameError, Part, Word, WordError};
 pub(crate) use field::{is_field_name, is_word};
-pub use id::{AccountId, AdvisorId, DeviceId, EntryId, ExchangeId, IdError, OfficerId, RecordId, SourceId, WebhookId};
+pub use id::{
+    AccountId, AdvisorId, DeviceId, EntryId, ExchangeId, HoldId, IdError, MatterId, NoticeId, OfficerId, RecordId,
+    SourceId, WebhookId,
+};
 pub use key::{MasterKey, MasterKeyId, RecordKey, Salt, SealingKey, WrappedKey, WrappedKeyError};
 pub(crate) use kind::words;
 pub use kind::{Direction, Kind, UnknownWord};

@@ -21,6 +21,7 @@ mod evidence;
 mod promises;
 mod proxy;
 mod real;
+mod retain;
 mod service;
 mod settings;
 mod support;

@@ -6,6 +6,7 @@
 use super::{Problem, ProblemKind};
 use crate::access::{AccessError, Operation, Permission, Role};
 use crate::archive::{AppendError, ArchiveError};
+use crate::retain::RetainError;
 
 impl Problem {
     /// Ours: the log says what, the answer does not.
@@ -109,6 +110,23 @@ impl From<ArchiveError> for Problem {
             }
             ArchiveError::Database(_) => Self::unavailable(&error),
             other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<RetainError> for Problem {
+    fn from(error: RetainError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RetainError::NoSuchMatter | RetainError::NoSuchHold | RetainError::NoSuchNotice => {
+                Self::new(ProblemKind::NotFound).detail(detail)
+            }
+            RetainError::NoSuchAdvisor(_) | RetainError::NoCustodian(_) => Self::parameter("advisor", detail),
+            RetainError::NoSuchRecord(_) => Self::parameter("records", detail),
+            RetainError::MatterClosed => Self::new(ProblemKind::MatterClosed),
+            RetainError::HoldsInForce { .. } => Self::new(ProblemKind::HoldsInForce).detail(detail),
+            RetainError::Released => Self::new(ProblemKind::HoldReleased),
+            RetainError::Archive(error) => error.into(),
         }
     }
 }

@@ -105,6 +105,15 @@ that is wrong; a backup may still have it.";
     /// It delivers nothing.
     WebhookDisabled = "webhook-disabled", CONFLICT, "The webhook is disabled",
         "A disabled webhook sends nothing, tests included. Enable it first: `PATCH` with `{\"state\": \"enabled\"}`.";
+    /// The matter is over.
+    MatterClosed = "matter-closed", CONFLICT, "The matter is closed",
+        "Nothing is added to a closed matter. Open it again first: `PATCH` with `{\"state\": \"open\"}`.";
+    /// The matter is not over.
+    HoldsInForce = "holds-in-force", CONFLICT, "The matter has holds in force",
+        "They would be in force for nothing. `/v1/holds?matter=…` lists them: release each with its reason, then close the matter.";
+    /// The hold is over.
+    HoldReleased = "hold-released", CONFLICT, "The hold was released",
+        "A hold that was released does not come back. Where something has to be held again, place another one.";
     /// A key was used for something else.
     KeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "This idempotency key was used for something else",
         "The same `Idempotency-Key` came with another body or address before. Use a fresh key for each thing to be done.";

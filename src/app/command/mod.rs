@@ -7,6 +7,8 @@ pub(super) mod check_config;
 pub(super) mod checkpoint;
 pub(super) mod device;
 pub(super) mod export;
+pub(super) mod hold;
+pub(super) mod matter;
 pub(super) mod migrate;
 pub(super) mod officer;
 pub(super) mod rebuild;

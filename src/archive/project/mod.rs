@@ -11,6 +11,8 @@ mod counts;
 mod facts;
 mod fold;
 mod follow;
+mod hold;
+mod matter;
 mod outcome;
 mod people;
 mod read;

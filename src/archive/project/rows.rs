@@ -9,6 +9,8 @@ use super::attachment::{AttachmentOf, attachments};
 use super::communication::{Communication, communications, text};
 use super::facts::Facts;
 use super::fold::Folded;
+use super::hold::Hold;
+use super::matter::Matter;
 use super::outcome::{Answer, Made, Outcome};
 use super::people::Identity;
 use super::read::{ContentState, Item, Problem};
@@ -162,6 +164,8 @@ pub(super) struct Rows {
     pub(super) disposed: Vec<(Vec<Uuid>, u64)>,
     pub(super) identities: Vec<Identity>,
     pub(super) webhooks: Vec<Webhook>,
+    pub(super) matters: Vec<Matter>,
+    pub(super) holds: Vec<Hold>,
     pub(super) folded: Folded,
 }
 
@@ -192,14 +196,10 @@ impl Rows {
                 self.settings.push(settings(entry));
                 self.webhooks.extend(Webhook::read(&facts));
             }
-            EntryType::Disposal
-            | EntryType::Decision
-            | EntryType::Review
-            | EntryType::Hold
-            | EntryType::Release
-            | EntryType::Export
-            | EntryType::Matter
-            | EntryType::Anchor => {}
+            EntryType::Matter => self.matters.extend(Matter::read(&facts, &item.content)),
+            EntryType::Hold => self.holds.extend(Hold::read(&facts, false, &item.content)),
+            EntryType::Release => self.holds.extend(Hold::read(&facts, true, &item.content)),
+            EntryType::Disposal | EntryType::Decision | EntryType::Review | EntryType::Export | EntryType::Anchor => {}
         }
     }
 

@@ -119,6 +119,11 @@ const DISPOSED: &[&str] = &[
     "update accounts set name = null, handle = null, network_id = null where record = any ($1) and $2 >= 0",
     "update officers set name = null, expires_at = null, operations = '{}', advisors = '{}' where record = any ($1) and $2 >= 0",
     "update identities set name = null, handle = null, network_id = null where record = any ($1) and $2 >= 0",
+    "update matters set name = null, description = null, external = null where record = any ($1) and $2 >= 0",
+    "update matter_entries set name = null, description = null, external = null, reason = null, text = null
+      where record = any ($1) and $2 >= 0",
+    "update holds set name = null, reason = null, query = null, release_reason = null where record = any ($1) and $2 >= 0",
+    "update hold_entries set reason = null where record = any ($1) and $2 >= 0",
     // After the communications have lost them: what other records of the same look say stays.
     "update looks l
         set accounts = coalesce((select array_agg(distinct a.account order by a.account)
@@ -192,6 +197,12 @@ pub(super) async fn write(connection: &mut PgConnection, rows: Rows) -> Result<W
     }
     for webhook in &rows.webhooks {
         webhook.write(connection).await?;
+    }
+    for matter in &rows.matters {
+        matter.write(connection).await?;
+    }
+    for hold in &rows.holds {
+        hold.write(connection).await?;
     }
     for (records, index) in &rows.disposed {
         counts::forget(connection, records).await?;

@@ -16,6 +16,7 @@ mod recall;
 mod recent;
 mod records;
 mod thread;
+mod touched;
 mod verifications;
 mod whole;
 mod why;

@@ -12,6 +12,7 @@ mod export;
 mod facets;
 mod filters;
 mod fuzz;
+mod holds;
 mod http;
 mod idempotency;
 mod kept;

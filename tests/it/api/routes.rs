@@ -65,7 +65,11 @@ pub(super) const ROUTES: &[Route] = &[
     officers("/v1/entries/{index}", LEDGER, &["entries.get"]),
     officers("/v1/events", &["compliance", "legal"], &["events.follow"]),
     officers("/v1/gaps", &ROLES, &["gaps.list"]),
+    officers("/v1/holds", LEDGER, &["holds.list"]),
+    officers("/v1/holds/{id}", LEDGER, &["holds.get"]),
     officers("/v1/integrity", &ROLES, &[]),
+    officers("/v1/matters", LEDGER, &["matters.list"]),
+    officers("/v1/matters/{id}", LEDGER, &["matters.get"]),
     officers("/v1/officers", PEOPLE, &["officers.list"]),
     officers("/v1/proofs/consistency", LEDGER, &[]),
     officers("/v1/proofs/inclusion", LEDGER, &[]),
@@ -99,6 +103,8 @@ pub(super) struct Shown {
     pub(super) device: muniment::record::DeviceId,
     pub(super) account: String,
     pub(super) webhook: String,
+    pub(super) matter: String,
+    pub(super) hold: String,
 }
 
 impl Shown {
@@ -120,9 +126,10 @@ impl Shown {
         let account = super::kept::account(test, advisor, "did:plc:ada").await;
         test.archive.append(gap(test, "outage")).await.unwrap();
         let webhook = webhook(world).await;
+        let (matter, hold) = matter_and_hold(world, advisor).await;
         test.archive.publish(true).await.unwrap();
         world.project().await;
-        Self { kept, advisor, device, account, webhook }
+        Self { kept, advisor, device, account, webhook, matter, hold }
     }
 
     /// An address of the route that shows something, and is written down as `operation` where it is written down.
@@ -142,6 +149,8 @@ impl Shown {
             ("/v1/accounts/{id}", _) => format!("/v1/accounts/{}", self.account),
             ("/v1/webhooks/{id}", _) => format!("/v1/webhooks/{}", self.webhook),
             ("/v1/webhooks/{id}/deliveries", _) => format!("/v1/webhooks/{}/deliveries", self.webhook),
+            ("/v1/matters/{id}", _) => format!("/v1/matters/{}", self.matter),
+            ("/v1/holds/{id}", _) => format!("/v1/holds/{}", self.hold),
             ("/v1/events", _) => "/v1/events?after=0&wait=false".to_owned(),
             ("/v1/entries/{index}", _) => format!("/v1/entries/{index}"),
             ("/v1/tile/{path}", Some("entries.tile")) => "/v1/tile/entries/000.p/2".to_owned(),
@@ -155,6 +164,26 @@ impl Shown {
             }
         }
     }
+}
+
+/// A matter with a custodian who was told, and its hold.
+async fn matter_and_hold(world: &World, advisor: muniment::record::AdvisorId) -> (String, String) {
+    use muniment::record::{EntryId, Ids as _};
+    use muniment::retain::{NewHold, NewMatter, Retain, What};
+    let (test, by) = (&world.test, super::world::by);
+    let retain = Retain::new(test.archive.clone(), std::sync::Arc::clone(&test.ids) as std::sync::Arc<_>);
+    let entry = || EntryId::new(test.ids.fresh());
+    let new = NewMatter { name: "Smith".to_owned(), description: None, external: None };
+    let matter = retain.open(entry(), by(), new).await.unwrap();
+    retain.custodian(entry(), by(), matter, advisor, true).await.unwrap();
+    retain.issue_notice(entry(), by(), matter, advisor, "keep it".to_owned()).await.unwrap();
+    let what = What::Custodians(vec![advisor]);
+    let reason = "subpoena".to_owned();
+    // Of dates of which there is nothing, so that what is shown can be disposed of.
+    let until = Some("1999-01-01T00:00:00.000000Z".parse().unwrap());
+    let new = NewHold { matter: Some(matter), name: None, reason, what, since: None, until };
+    let hold = retain.place(entry(), by(), new).await.unwrap();
+    (matter.to_string(), hold.to_string())
 }
 
 /// A webhook that is there and delivers nothing.

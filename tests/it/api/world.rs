@@ -13,6 +13,7 @@ use muniment::capture::spool::{Bounds, Directory, Journal, Spool, SpoolKey, Spoo
 use muniment::capture::{BlobWriter, Blobs, SystemEntropy};
 use muniment::ledger::Actor;
 use muniment::record::OfficerId;
+use muniment::retain::Retain;
 use muniment::settings::{self, WhenUnavailable};
 use muniment::telemetry::Metrics;
 use tempfile::TempDir;
@@ -196,6 +197,7 @@ impl Instance {
         let follower = setting.follow.then(|| Follower::start(&archive));
         let followed = follower.as_ref().map_or_else(|| watch::channel(Followed::default()).1, Follower::followed);
         let streaming = TaskTracker::new();
+        let retain = Retain::new(archive.clone(), Arc::clone(&test.ids) as Arc<_>);
         let api = Api {
             spool: Arc::clone(&spool),
             desk: desk(test, Arc::new(archive.clone())),
@@ -211,6 +213,7 @@ impl Instance {
             streams: Streams::new(setting.streams, followed, streaming.clone()),
             webhooks: Webhooks::new(setting.webhooks.clone(), &upstream(setting.extra_roots.clone()), Vec::new())
                 .unwrap(),
+            retain,
             draining: draining.clone(),
         };
         let api = Arc::new(api);

@@ -34,6 +34,16 @@ const fn webhooks(
     Write { method, template, roles: &["compliance"], written, status, body }
 }
 
+const fn holds(
+    method: &'static str,
+    template: &'static str,
+    written: &'static str,
+    status: u16,
+    body: &'static str,
+) -> Write {
+    Write { method, template, roles: &["legal"], written, status, body: Some(body) }
+}
+
 /// The decisions.
 pub(super) const WRITES: &[Write] = &[
     webhooks("post", "/v1/webhooks", "webhooks.create", 201, Some(r#"{"url":"https://hooks.test/new"}"#)),
@@ -42,11 +52,28 @@ pub(super) const WRITES: &[Write] = &[
     webhooks("post", "/v1/webhooks/{id}/secret", "webhooks.rotate", 200, Some("{}")),
     webhooks("post", "/v1/webhooks/{id}/ping", "webhooks.ping", 202, None),
     webhooks("post", "/v1/webhooks/{id}/replay", "webhooks.replay", 202, Some("{}")),
+    holds("post", "/v1/matters", "matters.create", 201, r#"{"name":"Smith"}"#),
+    holds("patch", "/v1/matters/{id}", "matters.update", 200, r#"{"description":"other"}"#),
+    holds("post", "/v1/matters/{id}/custodians", "matters.custodians", 200, r#"{"advisor":"ADVISOR"}"#),
+    holds("post", "/v1/matters/{id}/notices", "matters.notices", 200, r#"{"advisor":"ADVISOR","text":"keep it"}"#),
+    holds("post", "/v1/matters/{id}/notices/acknowledge", "matters.acknowledge", 200, r#"{"notice":"NOTICE"}"#),
+    holds("post", "/v1/holds", "holds.create", 201, r#"{"reason":"subpoena","everything":true}"#),
+    holds("post", "/v1/holds/{id}/release", "holds.release", 200, r#"{"reason":"settled"}"#),
 ];
 
 impl Write {
     /// A request that is right, at something that is there.
     async fn call(&self, world: &World, owner: &Officer) -> Call {
+        if self.roles != ["compliance"] {
+            let there = There::new(world).await;
+            let path = match self.template.strip_prefix("/v1/holds/{id}") {
+                Some(rest) => format!("/v1/holds/{}{rest}", there.hold),
+                None => self.template.replace("{id}", &there.matter.to_string()),
+            };
+            let call = self.at(world, &path);
+            let body = self.body.unwrap_or_default().replace("ADVISOR", &there.advisor.to_string());
+            return call.body(body.replace("NOTICE", &there.notice.to_string()).into_bytes());
+        }
         let webhook = set_up(world, owner, json!({ "url": "https://hooks.test/there" })).await;
         let path = self.template.replace("/v1/webhooks/{id}", &path_of(&webhook));
         self.at(world, &path)
@@ -54,14 +81,45 @@ impl Write {
 
     fn at(&self, world: &World, path: &str) -> Call {
         let call = world.get(path).method(&self.method.to_uppercase());
+        let somebody = "01890000-0000-7000-8000-000000000000";
         match self.body {
-            Some(body) => call.header("content-type", "application/json").body(body.as_bytes().to_vec()),
+            Some(body) => {
+                let body = body.replace("ADVISOR", somebody).replace("NOTICE", somebody);
+                call.header("content-type", "application/json").body(body.into_bytes())
+            }
             None => call,
         }
     }
 
     fn documented(&self, document: &Value, answer: &Answer) {
         assert_documented_as(document, self.method, self.template, self.template, answer);
+    }
+}
+
+/// A matter with a custodian who was told, and a hold.
+struct There {
+    matter: muniment::record::MatterId,
+    advisor: muniment::record::AdvisorId,
+    notice: muniment::record::NoticeId,
+    hold: muniment::record::HoldId,
+}
+
+impl There {
+    async fn new(world: &World) -> Self {
+        use muniment::record::{EntryId, Ids as _};
+        use muniment::retain::{NewHold, NewMatter, Retain, What};
+        let (test, by) = (&world.test, super::world::by);
+        let retain = Retain::new(test.archive.clone(), std::sync::Arc::clone(&test.ids) as std::sync::Arc<_>);
+        let entry = || EntryId::new(test.ids.fresh());
+        let advisor = test.archive.add_advisor(by(), "Ada").await.unwrap().id;
+        let new = NewMatter { name: "Smith".to_owned(), description: None, external: None };
+        let matter = retain.open(entry(), by(), new).await.unwrap();
+        retain.custodian(entry(), by(), matter, advisor, true).await.unwrap();
+        let notice = retain.issue_notice(entry(), by(), matter, advisor, "keep it".to_owned()).await.unwrap();
+        let (what, reason) = (What::Custodians(vec![advisor]), "subpoena".to_owned());
+        let new = NewHold { matter: Some(matter), name: None, reason, what, since: None, until: None };
+        let hold = retain.place(entry(), by(), new).await.unwrap();
+        Self { matter, advisor, notice, hold }
     }
 }
 
@@ -108,8 +166,8 @@ async fn each_write_is_done_for_those_who_may_and_is_on_record_before_it_is_done
             let look = look.unwrap_or_else(|| panic!("{role} {}: nobody wrote it down", write.written));
             assert_eq!(look.detail()["operation"], write.written);
             assert_eq!(look.detail()["allowed"], write.roles.contains(&role), "{role} {}", write.written);
-            let changed =
-                entries.iter().find(|entry| entry.entry_type() == EntryType::Settings && entry.actor() == &by);
+            let changes = [EntryType::Settings, EntryType::Matter, EntryType::Hold, EntryType::Release];
+            let changed = entries.iter().find(|entry| changes.contains(&entry.entry_type()) && entry.actor() == &by);
             assert!(changed.is_none_or(|changed| changed.index() > look.index()), "{}", write.written);
             write.documented(&document, &answer);
             if write.roles.contains(&role) {
@@ -133,7 +191,7 @@ async fn each_write_is_done_for_those_who_may_and_is_on_record_before_it_is_done
 async fn a_write_is_refused_to_strangers_and_with_anything_that_nobody_knows() {
     let world = World::with(Setting { follow: true, ..Setting::default() }).await;
     let document = document(&world).await;
-    let owner = world.officer(&["compliance"]).await;
+    let owner = world.officer(&["compliance", "legal"]).await;
     for write in WRITES {
         let call = write.call(&world, &owner).await;
         let before = world.test.archive.head_size().await.unwrap();

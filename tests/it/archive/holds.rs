@@ -292,7 +292,7 @@ async fn holds_are_append_only_whoever_asks() {
     assert_sound(&test).await;
 }
 
-/// How often, in `holds_beat_disposals_in_raced_trials`: `./dev holds` asks for 10,000.
+/// How often they are raced: `./dev holds` asks for 10,000.
 fn trials() -> usize {
     std::env::var("MUNIMENT_HOLD_TRIALS").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
 }

@@ -40,6 +40,8 @@ fn p5_a_list_of_people_on_the_command_line_is_in_the_ledger() {
         (vec!["officer", "list"], "officers.list", 1),
         (vec!["account", "list"], "accounts.list", 0),
         (vec!["webhook", "list"], "webhooks.list", 0),
+        (vec!["matter", "list"], "matters.list", 0),
+        (vec!["hold", "list"], "holds.list", 0),
     ] {
         let before = length(&firm, &token);
         firm.ask(&command);

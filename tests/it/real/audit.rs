@@ -84,7 +84,21 @@ impl Audited {
             json!({ "id": officer.clone().json(&url).send(&self.firm.api("/v1/webhooks")).unwrap().json(201)["id"] })
         };
         let looked_at = webhook();
+        let made = |path: &str, body: &Value| json!({ "id": officer.clone().json(body).send(&self.firm.api(path)).unwrap().json(201)["id"] });
+        let matter = || made("/v1/matters", &json!({ "name": "Smith" }));
+        let (told, advisor) = (text(&matter(), "id"), first("advisors"));
+        let tell = |what: &str, body: &Value| {
+            officer.clone().json(body).send(&self.firm.api(&format!("/v1/matters/{told}/{what}"))).unwrap().json(200)
+        };
+        tell("custodians", &json!({ "advisor": advisor }));
+        let notice = tell("notices", &json!({ "advisor": advisor, "text": "keep it" }))["notices"][0]["notice"].clone();
+        let told = json!({ "id": told });
+        let hold = || made("/v1/holds", &json!({ "reason": "subpoena", "custodians": [first("advisors")] }));
         json!({
+            "/v1/matters/{id}": matter(), "PATCH /v1/matters/{id}": matter(), "/v1/matters/{id}/custodians": matter(),
+            "/v1/matters/{id}/notices": told, "/v1/matters/{id}/notices/acknowledge": told,
+            "bodies": { "advisor": advisor, "notice": notice },
+            "/v1/holds/{id}": hold(), "/v1/holds/{id}/release": hold(),
             "/v1/webhooks/{id}": looked_at, "/v1/webhooks/{id}/deliveries": looked_at,
             "PATCH /v1/webhooks/{id}": webhook(), "DELETE /v1/webhooks/{id}": webhook(), "/v1/webhooks/{id}/secret": webhook(),
             "/v1/webhooks/{id}/ping": webhook(), "/v1/webhooks/{id}/replay": webhook(),

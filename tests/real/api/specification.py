@@ -92,6 +92,11 @@ def map_body(context, body):
             body["url"] = at_home(body["url"])
         except ValueError:
             pass  # no address at all, so it leads nowhere
+    if isinstance(body, dict) and context.operation.path.startswith("/v1/matters/"):
+        # Whoever is named there is somebody, unless it is no id at all.
+        for name, there in known.get("bodies", {}).items():
+            if isinstance(body.get(name), str) and fits(there, body[name]):
+                body[name] = there
     return body
 
 

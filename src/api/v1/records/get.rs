@@ -42,9 +42,22 @@ pub(in crate::api) struct Record {
     /// that covers it. Each entry has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     proof: Option<String>,
+    /// The holds in force now that keep it from disposal.
+    holds: Vec<HoldOn>,
     /// The size of the ledger that was asked about; none where it is how things stand now.
     #[serde(skip_serializing_if = "Option::is_none")]
     as_of: Option<u64>,
+}
+
+/// A hold that covers the record.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct HoldOn {
+    /// Which.
+    hold: Uuid,
+    /// `named` (the hold names the record), `custodian` (it covers one of its advisors), `everything`, or `not_evaluated` (its query has not been
+    /// asked about this record yet).
+    #[schema(example = "custodian")]
+    why: String,
 }
 
 /// The exchange, with credentials taken out.
@@ -175,6 +188,10 @@ async fn find(api: &Api, id: RecordId, query: &RecordQuery) -> Result<Record, Pr
     }
     let mut record = assemble(row, &entries)?;
     record.as_of = as_of;
+    if record.summary.is_there() {
+        let holds = api.archive.holds_on(id).await?.into_iter();
+        record.holds = holds.map(|on| HoldOn { hold: on.hold.uuid(), why: on.why }).collect();
+    }
     if query.proof {
         prove(api, &mut record, as_of).await?;
     }
@@ -244,7 +261,16 @@ fn assemble(row: RecordRow, entries: &[(Entry, Option<Content>)]) -> Result<Reco
     let communications = readable.map(|c| communication::all(id, &row.kinds, c, answered)).unwrap_or_default();
     let entries = entries.iter().map(|(entry, content)| record_entry(id, entry, content.as_ref())).collect();
     let summary = row.into();
-    Ok(Record { summary, communications, exchange_as_kept, provenance, entries, proof: None, as_of: None })
+    Ok(Record {
+        summary,
+        communications,
+        exchange_as_kept,
+        provenance,
+        entries,
+        proof: None,
+        holds: Vec::new(),
+        as_of: None,
+    })
 }
 
 fn record_entry(record: Uuid, entry: &Entry, content: Option<&Content>) -> RecordEntry {

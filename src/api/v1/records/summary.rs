@@ -79,6 +79,11 @@ impl RecordSummary {
     pub(super) const fn index(&self) -> u64 {
         self.index
     }
+
+    /// Whether its content is still there.
+    pub(super) const fn is_there(&self) -> bool {
+        self.disposed.is_none()
+    }
 }
 
 impl From<RecordRow> for RecordSummary {
