@@ -12,4 +12,4 @@ mod select;
 
 pub use ask::{Asked, Withhold};
 pub use error::ExportError;
-pub(crate) use run::Exporter;
+pub use run::{Exported, Exporter};

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -16,40 +17,58 @@ use crate::bundle::{
     BundleHead, BundleQuery, BundleReport, BundleWriter, Disclosed, EarlierCheckpoint, ShownField, Source, Verdict,
     verify_bundle,
 };
-use crate::capture::Sealer;
+use crate::capture::{Blobs, Entropy, Sealer};
 use crate::ledger::{Actor, Draft, Entry, EntryType, SigningKey};
-use crate::record::{Clock, FieldName, RecordId};
+use crate::record::{Clock, FieldName, Ids, MasterKey, RecordId};
 
 /// Bytes of sealed content, and records, that are opened at once.
 const GROUP_BYTES: u64 = 16 << 20;
 const GROUP: usize = 200;
 
-/// What an export needs of the service.
-pub(crate) struct Exporter<'a> {
-    pub(crate) archive: &'a Archive,
-    pub(crate) clock: &'a dyn Clock,
-    pub(crate) sealer: &'a Sealer,
-    pub(crate) signing: &'a SigningKey,
+/// Takes records out.
+pub struct Exporter<'a> {
+    archive: &'a Archive,
+    clock: Arc<dyn Clock>,
+    sealer: Sealer,
+    signing: SigningKey,
 }
 
 /// What was handed out.
 #[derive(Debug)]
-pub(crate) struct Exported {
-    pub(crate) bundle: Uuid,
+pub struct Exported {
+    /// Which bundle.
+    pub bundle: Uuid,
     /// Place of the export's entry.
-    pub(crate) index: u64,
-    pub(crate) bytes: u64,
-    pub(crate) report: BundleReport,
+    pub index: u64,
+    /// Bytes of the zip.
+    pub bytes: u64,
+    /// What the verifier says of it.
+    pub report: BundleReport,
 }
 
 type Writer = BundleWriter<BufWriter<File>>;
+
+impl<'a> Exporter<'a> {
+    /// An exporter of this archive, under the log's key.
+    pub fn new(
+        archive: &'a Archive,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        entropy: Arc<dyn Entropy>,
+        master: MasterKey,
+        blobs: Arc<dyn Blobs>,
+        signing: SigningKey,
+    ) -> Self {
+        Self { archive, clock, sealer: Sealer { master, entropy, ids, blobs }, signing }
+    }
+}
 
 impl Exporter<'_> {
     /// Puts the export on record, and writes the bundle to a file that is not there yet.
     ///
     /// # Errors
     /// See [`ExportError`]. An export that was put on record and could not be written stays on record.
-    pub(crate) async fn run(
+    pub async fn run(
         &self,
         actor: Actor,
         mut asked: Asked,
@@ -83,7 +102,7 @@ impl Exporter<'_> {
         if asked.is_of_streams() {
             self.ranges(&mut writer, &asked, as_of, index, &proofs).await?;
         }
-        let (out, written) = writer.finish(self.signing)?;
+        let (out, written) = writer.finish(&self.signing)?;
         let file = out.into_inner().map_err(|error| part.failed(error.into_error()))?;
         file.sync_all().map_err(|error| part.failed(error))?;
         let report = self.check(&part).await?;

@@ -73,7 +73,8 @@ pub(in crate::app) fn run(settings: Settings, export: &Export, output: Output) -
         for advisor in &asked.advisors {
             archive.check_advisor(*advisor).await?;
         }
-        let sealer = context.sealer(Arc::new(ArchiveBlobs(archive.blobs().clone())));
+        let blobs = Arc::new(ArchiveBlobs(archive.blobs().clone()));
+        let sealer = context.sealer(Arc::<ArchiveBlobs>::clone(&blobs));
         // In the access log, where those look who want to know who saw what: one look for each advisor.
         let mut looked_at: Vec<_> = asked.advisors.iter().copied().map(Some).collect();
         if looked_at.is_empty() {
@@ -87,7 +88,10 @@ pub(in crate::app) fn run(settings: Settings, export: &Export, output: Output) -
             let look = look_by_command(&*context.clock, &sealer, operator()?, operation, Some(&purpose), &seen)?;
             archive.append(look).await?;
         }
-        let exporter = Exporter { archive, clock: &*context.clock, sealer: &sealer, signing: &context.signing };
+        let (clock, ids, entropy) =
+            (Arc::clone(&context.clock), Arc::clone(&context.ids), Arc::clone(&context.entropy));
+        let (master, signing) = (context.master.clone(), context.signing.clone());
+        let exporter = Exporter::new(archive, clock, ids, entropy, master, blobs, signing);
         let mut shown = None;
         let exported = exporter.run(operator()?, asked, &export.out, |done, of| {
             let tenth = done.saturating_mul(10).checked_div(of);

@@ -9,6 +9,7 @@ mod compare;
 mod credentials;
 mod disposal;
 mod embedded;
+mod exported;
 mod faults;
 mod filters;
 mod follow;
