@@ -169,6 +169,8 @@ impl Api {
 
     /// The answer to what was done to it.
     pub(super) async fn hold_done(&self, status: u16, id: HoldId) -> Result<Done, Problem> {
+        // Whoever did it may have been killed before it was projected.
+        self.archive.catch_up().await?;
         let body = serde_json::to_value(self.whole_hold(id).await?).map_err(|error| Problem::internal(&error))?;
         let location = (status == 201).then(|| format!("/v1/holds/{id}"));
         Ok(Done { status, location, etag: None, body: Some(body) })

@@ -211,6 +211,8 @@ impl Api {
 
     /// The answer to what was done to it.
     pub(super) async fn matter_done(&self, status: u16, id: MatterId) -> Result<Done, Problem> {
+        // Whoever did it may have been killed before it was projected.
+        self.archive.catch_up().await?;
         let shown = self.whole_matter(id).await?;
         let body = serde_json::to_value(shown).map_err(|error| Problem::internal(&error))?;
         let location = (status == 201).then(|| format!("/v1/matters/{id}"));
