@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::BufWriter;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -274,7 +275,10 @@ impl Part {
 
     fn begin(&self, head: BundleHead) -> Result<Writer, ExportError> {
         // A part that a crash left is of no use: its export is another entry.
-        let file = File::create(&self.path).map_err(|source| self.failed(source))?;
+        let mut options = File::options();
+        // It holds what people wrote: nobody else on this machine reads it until its owner says so.
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let file = options.open(&self.path).map_err(|source| self.failed(source))?;
         let folder = self.folder.clone();
         // Beside the bundle, so that nothing of it is on another disk; without a name, so that nobody opens them and a crash leaves none.
         let scratch = Box::new(move || tempfile::tempfile_in(&folder));

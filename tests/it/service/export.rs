@@ -78,6 +78,10 @@ fn all_of_an_advisors_records_leave_as_a_bundle_that_says_so_and_is_on_record() 
     assert_eq!((code, &report["verdict"]), (0, &json!("verified")), "{report:#}");
     assert_eq!(report["ranges"][0]["complete"], true, "{report:#}");
 
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(posted.firm.dir().join("ada.zip")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600, "its owner's alone");
     let bytes = fs::read(posted.firm.dir().join("ada.zip")).unwrap();
     assert!(holds(&bytes, SECRET) && holds(&bytes, "Bonds are bonds."));
     assert!(!holds(&bytes, "Guaranteed to grow.") && !holds(&bytes, &posted.bea), "nothing of anybody else's");
