@@ -19,9 +19,7 @@ use tokio::time::timeout;
 
 use super::connect::CONNECT;
 
-/// Whoever was given back just now has proved that it is there.
-const FRESH: Duration = Duration::from_millis(100);
-/// A connection that was not used for longer says a word before it is given out.
+/// A connection says a word before it is given out, however lately it was used: what was cut in between would be somebody's error.
 const GREETING: Duration = Duration::from_secs(1);
 /// One that nobody used for so long is closed.
 const UNUSED: Duration = Duration::from_secs(300);
@@ -65,13 +63,8 @@ impl Pool {
             .acquire_timeout(CONNECT)
             .idle_timeout(UNUSED)
             .test_before_acquire(false)
-            .before_acquire(|connection, known| {
-                Box::pin(async move {
-                    match known.idle_for < FRESH {
-                        true => Ok(true),
-                        false => in_time(GREETING, connection.ping()).await.map(|()| true),
-                    }
-                })
+            .before_acquire(|connection, _known| {
+                Box::pin(async move { in_time(GREETING, connection.ping()).await.map(|()| true) })
             })
             .after_release(move |connection, _known| {
                 Box::pin(async move { in_time(longest, connection.ping()).await.map(|()| true) })
