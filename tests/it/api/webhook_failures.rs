@@ -155,8 +155,8 @@ async fn a_receiver_that_is_gone_or_fails_for_too_long_ends_its_webhook_with_a_w
     }
     assert!(metrics.contains("webhook_deliveries_total{reason=\"failed\"}"), "{metrics}");
     let entries = assert_sound(&world.test).await;
-    let by_itself = entries.iter().filter(|entry| entry.actor().to_string() == "service:webhooks");
-    assert_eq!(by_itself.map(|entry| entry.detail()["change"].clone()).collect::<Vec<_>>(), ["webhook_stopped"; 2]);
+    let by_itself: Vec<_> = entries.iter().filter(|entry| entry.actor().to_string() == "service:webhooks").collect();
+    assert_eq!(by_itself.iter().map(|entry| &entry.detail()["change"]).collect::<Vec<_>>(), ["webhook_stopped"; 2]);
     // Whoever follows alarms is told.
     let stream = world.get("/v1/events?events=alarm&after=0&wait=false").officer(&officer).send().await.text();
     for webhook in [&first, &second] {
@@ -168,7 +168,10 @@ async fn a_receiver_that_is_gone_or_fails_for_too_long_ends_its_webhook_with_a_w
     let came = failing.got().len();
     send(&world, &officer, "PATCH", &path_of(&second), &json!({ "state": "enabled" })).await.json(200);
     failing.wait(came + 1).await;
-    assert_eq!(indices(&failing.got()), [lost]);
+    // The alarms about both may have come by now as well.
+    let meant: Vec<u64> = std::iter::once(lost).chain(by_itself.iter().map(|entry| entry.index())).collect();
+    let told = indices(&failing.got());
+    assert!(!told.is_empty() && meant.starts_with(&told), "{told:?} of {meant:?}");
 }
 
 #[tokio::test]
