@@ -92,19 +92,6 @@ impl Pool {
 impl<'p> Executor<'p> for &Pool {
     type Database = Postgres;
 
-    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<PgQueryResult, sqlx::Error>>
-    where
-        'p: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        let pool = self.clone();
-        Box::pin(async move {
-            let mut connection = pool.acquire().await?;
-            let answer = timeout(pool.limit, connection.execute(query)).await;
-            answered(connection, answer)
-        })
-    }
-
     /// All at once: who wants one after the other takes a connection out of the pool.
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
     where
@@ -118,19 +105,6 @@ impl<'p> Executor<'p> for &Pool {
             answered(connection, answer).map(|all| stream::iter(all).map(Ok))
         };
         stream::once(all).try_flatten().boxed()
-    }
-
-    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<PgRow>, sqlx::Error>>
-    where
-        'p: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        let pool = self.clone();
-        Box::pin(async move {
-            let mut connection = pool.acquire().await?;
-            let answer = timeout(pool.limit, connection.fetch_all(query)).await;
-            answered(connection, answer)
-        })
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>

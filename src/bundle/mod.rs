@@ -1,10 +1,11 @@
-//! What leaves the building: disclosures (one record taken out with its proof), and the offline checks over a whole archive.
+//! What leaves the building: bundles and disclosures (records taken out with their proofs), and the offline checks over them and over a whole archive.
 //!
 //! Invariant: nothing here needs the archive, its keys or our word: bytes, public formats and a verifier key are enough. The
 //! same [`History`] serves the dump a stranger makes with `psql` and the archive's own verification. Formats are fixed in
 //! `docs/FORMAT.md`.
 
 mod bag;
+mod cell;
 mod disclosure;
 mod dump;
 mod examine;
@@ -23,6 +24,7 @@ mod unique;
 mod write;
 
 pub use bag::{BagError, BagWriteError, Source};
+pub use cell::csv_cell;
 pub use disclosure::{
     DISCLOSURE_MAX, Disclosed, Disclosure, DisclosureError, DisclosureReport, EntryReport, ShownField, Withheld,
     verify_disclosure,

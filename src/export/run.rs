@@ -96,7 +96,7 @@ impl Exporter<'_> {
         let proof = proofs.of(&entry, hashes);
         let export = Disclosed { entry, proof, shown, commitments: None };
         let earlier = self.earlier(selected.first, proofs.size).await?;
-        let part = Part::create(to)?;
+        let part = Part::beside(to);
         let head = BundleHead { query, export, earlier };
         let mut writer = part.begin(head)?;
         self.records(&mut writer, &asked, &selected, as_of, &proofs, &mut progress).await?;
@@ -262,11 +262,11 @@ struct Part {
 }
 
 impl Part {
-    fn create(to: &Path) -> Result<Self, ExportError> {
+    fn beside(to: &Path) -> Self {
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut name = to.file_name().unwrap_or_default().to_owned();
         name.push(".part");
-        Ok(Self { path: to.with_file_name(name), folder: folder.to_owned() })
+        Self { path: to.with_file_name(name), folder: folder.to_owned() }
     }
 
     fn failed(&self, source: std::io::Error) -> ExportError {
@@ -275,9 +275,11 @@ impl Part {
 
     fn begin(&self, head: BundleHead) -> Result<Writer, ExportError> {
         // A part that a crash left is of no use: its export is another entry.
+        let _removed = fs::remove_file(&self.path);
+        // It holds what people wrote: nobody else on this machine reads it until its owner says so. A file that is there already would be
+        // whoever's made it, and a link would lead elsewhere.
         let mut options = File::options();
-        // It holds what people wrote: nobody else on this machine reads it until its owner says so.
-        options.write(true).create(true).truncate(true).mode(0o600);
+        options.write(true).create_new(true).mode(0o600);
         let file = options.open(&self.path).map_err(|source| self.failed(source))?;
         let folder = self.folder.clone();
         // Beside the bundle, so that nothing of it is on another disk; without a name, so that nobody opens them and a crash leaves none.

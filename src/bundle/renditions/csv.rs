@@ -1,8 +1,7 @@
 //! The records as comma-separated values (RFC 4180), safe to open in a spreadsheet: a line for each communication of an entry, and one for
 //! an entry without.
-//!
-//! Invariant: no cell begins with what a spreadsheet takes for a formula; what did begin so has an apostrophe before it.
 
+use crate::bundle::cell::csv_cell;
 use crate::bundle::shown::{ShownEntry, ShownRecord};
 use crate::record::Part;
 
@@ -39,18 +38,7 @@ fn cell(text: &str, into: &mut String) {
     if !into.is_empty() && !into.ends_with('\n') {
         into.push(',');
     }
-    into.push('"');
-    // Also the wide forms, which some spreadsheets read alike.
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']) {
-        into.push('\'');
-    }
-    for c in text.chars() {
-        if c == '"' {
-            into.push('"');
-        }
-        into.push(c);
-    }
-    into.push('"');
+    csv_cell(text, into);
 }
 
 pub(super) fn header(into: &mut String) {
@@ -100,18 +88,4 @@ fn line(record: &ShownRecord, shown: &ShownEntry, number: Option<u32>, into: &mu
     let withheld: Vec<_> = shown.withheld.keys().map(|name| name.as_str()).filter(of_number).collect();
     cell(&withheld.join(" "), into);
     into.push_str("\r\n");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_cell_is_a_formula_and_quotes_stay_inside() {
-        let mut text = String::new();
-        for value in ["=1+1", "a\"b", "\tx", "plain"] {
-            cell(value, &mut text);
-        }
-        assert_eq!(text, "\"'=1+1\",\"a\"\"b\",\"'\tx\",\"plain\"");
-    }
 }

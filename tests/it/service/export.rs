@@ -71,7 +71,12 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 fn all_of_an_advisors_records_leave_as_a_bundle_that_says_so_and_is_on_record() {
     let origin = Origin::start();
     let (posted, service) = Posted::new(&origin);
+    // What lies where the bundle is made is not written to, and not followed.
+    let elsewhere = posted.firm.dir().join("elsewhere");
+    fs::write(&elsewhere, "somebody's").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, posted.firm.dir().join("ada.zip.part")).unwrap();
     let answer = posted.export(&["--advisor", &posted.ada, "--from", "2026-01-01"], "ada.zip");
+    assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "somebody's");
     assert_eq!((&answer["complete"], &answer["records"]), (&json!([posted.ada]), &json!(2)), "{answer}");
     let vkey = vkey_in(&answer);
     let (code, report) = posted.verify("ada.zip", &vkey);

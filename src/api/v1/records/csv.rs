@@ -1,12 +1,10 @@
-//! Records as comma-separated values (RFC 4180), safe to open in a spreadsheet.
-//!
-//! Invariant: no cell begins with what a spreadsheet takes for a formula; what did begin so has an apostrophe before it. Quotes, commas
-//! and line breaks inside a cell stay inside it.
+//! Records as comma-separated values (RFC 4180), safe to open in a spreadsheet ([`csv_cell`]).
 
 use serde_json::Value;
 
 use super::said::{Party, Said};
 use super::summary::RecordSummary;
+use crate::bundle::csv_cell;
 
 /// The columns.
 const COLUMNS: [&str; 40] = [
@@ -61,21 +59,7 @@ impl Line {
         if !self.0.is_empty() {
             self.0.push(',');
         }
-        // Also the wide forms, which some spreadsheets read alike.
-        let is_formula =
-            text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']);
-        // Every cell is quoted: nothing is left to guess, also not about spaces at its ends.
-        self.0.push('"');
-        if is_formula {
-            self.0.push('\'');
-        }
-        for c in text.chars() {
-            if c == '"' {
-                self.0.push('"');
-            }
-            self.0.push(c);
-        }
-        self.0.push('"');
+        csv_cell(text, &mut self.0);
     }
 
     fn some(&mut self, text: Option<&str>) {
