@@ -10,6 +10,7 @@ type Target = fn(&[u8]);
 
 /// Every target.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("add_checkpoint", ledger::fuzz::add_checkpoint),
     ("bundle", bundle::fuzz::bundle),
     ("checkpoint", ledger::fuzz::checkpoint),
     ("content_coding", exchange::fuzz::content_coding),
@@ -24,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http1_response", proxy::fuzz::http1_response),
     ("json", exchange::fuzz::json),
     ("multipart", exchange::fuzz::multipart),
+    ("policy", ledger::fuzz::policy),
     ("proof", ledger::fuzz::proof),
     ("recognize", recognize::fuzz::recognize),
     ("rule_file", recognize::fuzz::rule_file),

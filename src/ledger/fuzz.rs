@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::leaf::scan_with_leaf;
 use super::scan::scan_strictly;
 use super::{
-    Checkpoint, Entry, HashReader, Node, Note, Proof, SigningKey, Tile, TilePath, TlogProof, VerifyingKey,
-    bundle_bytes, leaf_hash, parse_bundle, quick, root_of, tile_bytes, verify_consistency, verify_inclusion,
+    AddCheckpoint, Attestation, Checkpoint, Entry, HashReader, Node, Note, Policy, Proof, SigningKey, Tile, TilePath,
+    TlogProof, VerifyingKey, bundle_bytes, leaf_hash, parse_bundle, quick, root_of, tile_bytes, verify_consistency,
+    verify_inclusion,
 };
 use crate::record::Digest;
 
@@ -48,6 +49,41 @@ pub(crate) fn checkpoint(data: &[u8]) {
         && let Ok(key) = text.parse::<VerifyingKey>()
     {
         assert_eq!(key.to_string(), text);
+    }
+}
+
+/// Policies: whoever cosigned more meets at least as much, and nobody who signed nothing vouches.
+pub(crate) fn policy(data: &[u8]) {
+    let Ok(policy) = Policy::parse(data) else { return };
+    let all: Vec<_> = policy.witnesses().iter().map(vouched).collect();
+    assert!(policy.is_met(&all), "every witness cosigned");
+    assert!(!policy.is_met(&[]) || !policy.needs_witnesses(), "a quorum needs a cosignature");
+    let mut met = false;
+    for count in 0..=all.len() {
+        let now = all.get(..count).is_some_and(|by| policy.is_met(by));
+        assert!(now || !met, "one more cosignature takes nothing away");
+        met = now;
+    }
+    assert!(policy.open(data, &[]).is_err());
+}
+
+fn vouched(key: &VerifyingKey) -> super::Vouched {
+    super::Vouched { name: key.name().to_owned(), id: key.id(), time: Some(1) }
+}
+
+/// Requests to witnesses, their answers and attestations have one spelling.
+pub(crate) fn add_checkpoint(data: &[u8]) {
+    if let Ok(request) = AddCheckpoint::parse(data) {
+        assert_eq!(request.to_string().as_bytes(), data);
+    }
+    if let Ok(lines) = super::parse_signature_lines(data) {
+        assert_eq!(lines.iter().map(ToString::to_string).collect::<String>().as_bytes(), data);
+    }
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(attestation) = Attestation::parse(text)
+    {
+        assert_eq!(attestation.to_string(), text);
+        assert!(Checkpoint::parse(text).is_err(), "an attestation is no checkpoint");
     }
 }
 

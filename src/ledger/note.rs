@@ -8,6 +8,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::cosignature::cosigned_message;
 use super::note_key::{Public, is_key_name};
 use super::{KeyId, SigningKey, VerifyingKey};
 
@@ -85,6 +86,15 @@ impl Note {
         Ok(Self { text: text.to_owned(), signatures: signatures.collect() })
     }
 
+    /// A text with signatures that were made over it.
+    ///
+    /// # Errors
+    /// When the text cannot be a note's.
+    pub(super) fn of(text: &str, signatures: Vec<NoteSignature>) -> Result<Self, NoteError> {
+        check_text(text)?;
+        Ok(Self { text: text.to_owned(), signatures })
+    }
+
     /// Reads a note.
     ///
     /// # Errors
@@ -122,6 +132,29 @@ impl Note {
         if !self.signatures.contains(&signature) {
             self.signatures.push(signature);
         }
+    }
+
+    /// Adds a signature made elsewhere, as [`Note::add`] does, unless the note is as full as one gets.
+    ///
+    /// # Errors
+    /// When it has 100 signatures, or would be longer than a note can be.
+    pub fn try_add(&mut self, signature: NoteSignature) -> Result<(), NoteError> {
+        if self.signatures.len() >= SIGNATURES_MAX && !self.signatures.contains(&signature) {
+            return Err(NoteError::Form("more than 100 signatures"));
+        }
+        self.add(signature);
+        if self.to_string().len() > NOTE_MAX {
+            self.signatures.pop();
+            return Err(NoteError::Form("longer than 1000000 bytes"));
+        }
+        Ok(())
+    }
+
+    /// The same text with only those signatures that are wanted.
+    #[must_use]
+    pub fn with_only(&self, wanted: impl Fn(&NoteSignature) -> bool) -> Self {
+        let signatures = self.signatures.iter().filter(|signature| wanted(signature)).cloned().collect();
+        Self { text: self.text.clone(), signatures }
     }
 
     /// Checks every signature by one of these keys.
@@ -164,7 +197,7 @@ fn verify_one(text: &str, signature: &NoteSignature, key: &VerifyingKey) -> Chec
         Public::Cosignature(key) => {
             let Some((time, bytes)) = signature.bytes.split_first_chunk::<8>() else { return Check::Wrong };
             let time = u64::from_be_bytes(*time);
-            let message = format!("cosignature/v1\ntime {time}\n{text}");
+            let message = cosigned_message(time, text);
             if time <= i64::MAX as u64 && ed25519(key, message.as_bytes(), bytes) {
                 Check::Verified(Some(time))
             } else {
@@ -186,7 +219,7 @@ fn check_text(text: &str) -> Result<(), NoteError> {
     Ok(())
 }
 
-fn parse_signature(line: &str) -> Result<NoteSignature, NoteError> {
+pub(super) fn parse_signature(line: &str) -> Result<NoteSignature, NoteError> {
     let form = || NoteError::Form("a signature line is an em dash, a key name and base64");
     let (name, base64) = line.strip_prefix("— ").and_then(|rest| rest.split_once(' ')).ok_or_else(form)?;
     let bytes = STANDARD.decode(base64).map_err(|_source| form())?;

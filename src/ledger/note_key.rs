@@ -16,7 +16,7 @@ use crate::record::Digest;
 /// Ed25519 over the note text.
 const ED25519: u8 = 0x01;
 /// Timestamped Ed25519 cosignature (`tlog-cosignature`).
-const COSIGNATURE: u8 = 0x04;
+pub(super) const COSIGNATURE: u8 = 0x04;
 /// Timestamped ML-DSA-44 cosignature (`tlog-cosignature`).
 const ML_DSA_44: u8 = 0x06;
 const ML_DSA_44_KEY_SIZE: usize = 1312;
@@ -87,7 +87,7 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    fn new(name: &str, key_type: u8, key: &[u8]) -> Result<Self, NoteKeyError> {
+    pub(super) fn new(name: &str, key_type: u8, key: &[u8]) -> Result<Self, NoteKeyError> {
         if !is_key_name(name) {
             return Err(NoteKeyError::Name);
         }
@@ -128,6 +128,18 @@ impl VerifyingKey {
         matches!(self.public, Public::Ed25519(_))
     }
 
+    /// Does it cosign checkpoints (a witness's key)? Signatures of type 06 are not checked by this version, and never count.
+    #[must_use]
+    pub const fn is_witness_key(&self) -> bool {
+        matches!(self.public, Public::Cosignature(_) | Public::MlDsa44(_))
+    }
+
+    /// Is it the same public key, under whatever name and for whatever it signs?
+    #[must_use]
+    pub fn is_same_public_key(&self, other: &Self) -> bool {
+        self.typed_key().1 == other.typed_key().1
+    }
+
     fn typed_key(&self) -> (u8, &[u8]) {
         match &self.public {
             Public::Ed25519(key) => (ED25519, key.as_bytes()),
@@ -151,7 +163,7 @@ impl fmt::Debug for VerifyingKey {
 }
 
 /// Splits `name+hex(id)+base64(type ‖ key)`. The base64 part may itself hold `+`, the name may not.
-fn split(text: &str) -> Result<(&str, KeyId, Zeroizing<Vec<u8>>), NoteKeyError> {
+pub(super) fn split(text: &str) -> Result<(&str, KeyId, Zeroizing<Vec<u8>>), NoteKeyError> {
     let (name, rest) = text.split_once('+').ok_or(NoteKeyError::Form)?;
     let (id, key) = rest.split_once('+').ok_or(NoteKeyError::Form)?;
     let mut id_bytes = [0; 4];

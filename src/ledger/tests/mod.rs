@@ -5,3 +5,4 @@ mod entry;
 mod proof;
 mod reference;
 mod tile;
+mod witness;
