@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::moment::Moment;
+use crate::bundle::Rendition;
 use crate::export::Withhold;
 use crate::record::{AdvisorId, RecordId, SourceId};
 use crate::settings::Span;
@@ -168,6 +169,10 @@ pub struct Export {
     /// Show no such field (0.text, or text for every communication), or nothing of a record, and say why; may be given more than once
     #[arg(long = "withhold", value_name = "FIELD=REASON|RECORD=REASON")]
     pub withhold: Vec<Withhold>,
+    /// What to make of the records besides the page, the table and the lines: eml (a mail each), rsmf (Relativity's Short Message
+    /// Format), load-file (Concordance DAT); may be given more than once
+    #[arg(long = "rendition", value_name = "NAME")]
+    pub renditions: Vec<Rendition>,
     /// Why: goes on record with the export
     #[arg(long, value_name = "TEXT")]
     pub reason: String,

@@ -34,6 +34,7 @@ pub use examine::{BundleReport, RangeReport, verify_bundle};
 pub use held::{CheckpointRow, Place};
 pub use history::{CheckedRow, History, Row};
 pub use query::BundleQuery;
+pub use renditions::{Rendition, RenditionError};
 pub use report::{Check, Failure, HistoryReport, Interval, Verdict};
 pub use shown::{REASON_MAX, Reasons};
 pub use write::{BundleHead, BundleWriteError, BundleWriter, EarlierCheckpoint, Scratch, Written};

@@ -18,6 +18,14 @@ pub(super) const JSONL: &str = "data/jsonl/records.jsonl";
 pub(super) const HTML: &str = "data/html/index.html";
 pub(super) const STATEMENT: &str = "proofs/bundle.intoto.jsonl";
 
+/// A mail for each communication.
+pub(super) const EML: &str = "data/eml/";
+/// Conversations, day by day.
+pub(super) const RSMF: &str = "data/rsmf/";
+/// The volume that review platforms load, and its table.
+pub(super) const VOLUME: &str = "data/load-file/VOL001/";
+pub(super) const LOAD_FILE: &str = "data/load-file/VOL001/DATA/VOL001.dat";
+
 const RECORDS: &str = "data/records/";
 const RANGES: &str = "data/ranges/";
 const CONSISTENCY: &str = "proofs/consistency/";
@@ -86,5 +94,7 @@ pub(super) fn is_beside(path: &str) -> bool {
 
 /// Does it come after all records?
 pub(super) fn is_behind_records(path: &str) -> bool {
-    parse_range(path).is_some() || matches!(path, PRIVILEGE_LOG | CUSTODY | CSV | JSONL | HTML)
+    parse_range(path).is_some()
+        || matches!(path, PRIVILEGE_LOG | CUSTODY | CSV | JSONL | HTML)
+        || [EML, RSMF, VOLUME].iter().any(|folder| path.starts_with(folder))
 }

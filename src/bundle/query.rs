@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::renditions::Rendition;
 use crate::record::{AdvisorId, Timestamp, canonical};
 
 const FORMAT: &str = "muniment-query/1";
@@ -22,6 +23,9 @@ pub struct BundleQuery {
     /// Everything that was asked, as it was typed.
     pub filter: BTreeMap<String, String>,
     format: String,
+    /// What it holds besides what every bundle has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renditions: Vec<Rendition>,
     /// From when on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
@@ -35,7 +39,8 @@ impl BundleQuery {
     #[must_use]
     pub fn new(bundle: Uuid, as_of: u64) -> Self {
         let (advisors, filter) = (Vec::new(), BTreeMap::new());
-        Self { advisors, as_of, bundle, filter, format: FORMAT.to_owned(), from: None, until: None }
+        let format = FORMAT.to_owned();
+        Self { advisors, as_of, bundle, filter, format, renditions: Vec::new(), from: None, until: None }
     }
 
     /// Its one spelling.
@@ -45,10 +50,12 @@ impl BundleQuery {
         canonical(self).unwrap_or_default()
     }
 
-    /// Reads it; none where it is spelled in another way, or names an advisor twice.
+    /// Reads it; none where it is spelled in another way, or names an advisor or a rendition twice.
     pub(super) fn parse(json: &[u8]) -> Option<Self> {
         let query: Self = serde_json::from_slice(json).ok()?;
-        let sound = query.format == FORMAT && query.advisors.is_sorted_by(|a, b| a < b);
+        let sound = query.format == FORMAT
+            && query.advisors.is_sorted_by(|a, b| a < b)
+            && query.renditions.is_sorted_by(|a, b| a < b);
         (sound && query.to_json() == json).then_some(query)
     }
 }

@@ -28,6 +28,16 @@ pub(super) struct ShownRecord {
     pub(super) entries: Vec<ShownEntry>,
 }
 
+impl ShownRecord {
+    /// What the network made of an entry: the newest outcome that stands here.
+    pub(super) fn outcome_of(&self, capture: &ShownEntry) -> String {
+        let id = capture.entry.id().to_string();
+        let of_it =
+            |shown: &&ShownEntry| shown.entry.entry_type() == EntryType::Outcome && shown.detail("capture") == id;
+        self.entries.iter().rfind(of_it).map(|outcome| outcome.detail("state")).unwrap_or_default()
+    }
+}
+
 impl ShownEntry {
     /// What it says in the clear, as text.
     pub(super) fn detail(&self, key: &str) -> String {
@@ -41,11 +51,19 @@ impl ShownEntry {
         }
     }
 
+    fn field(&self, field: &str) -> Option<&(FieldName, Vec<u8>)> {
+        let at = self.shown.binary_search_by(|(name, _value)| name.as_str().cmp(field)).ok()?;
+        self.shown.get(at)
+    }
+
+    /// What is shown of a field.
+    pub(super) fn value(&self, field: &str) -> Option<&[u8]> {
+        self.field(field).map(|(_name, value)| value.as_slice())
+    }
+
     /// What is shown of a field: its text, or how many bytes it has.
     pub(super) fn text(&self, field: &str) -> Option<String> {
-        let at = self.shown.binary_search_by(|(name, _value)| name.as_str().cmp(field)).ok()?;
-        let (name, value) = self.shown.get(at)?;
-        Some(readable(name, value))
+        self.field(field).map(|(name, value)| readable(name, value))
     }
 
     /// The numbers of the communications of which something is shown or withheld.

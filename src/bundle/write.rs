@@ -8,10 +8,10 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write};
 
-use super::bag::{self, BagWriteError, BagWriter, Spool};
+use super::bag::{self, BagWriteError, BagWriter, Files, Spool};
 use super::disclosure::{Disclosed, Disclosure, DisclosureError};
 use super::query::BundleQuery;
-use super::renditions::{FILES, Renditions, Sink};
+use super::renditions::{Renditions, Sink};
 use super::shown::{REASON_MAX, Reasons, ShownEntry, ShownRecord};
 use super::statement::{self, Facts};
 use super::{paths, range};
@@ -91,11 +91,15 @@ pub struct Written {
 /// Hands out empty scratch files.
 pub type Scratch = Box<dyn FnMut() -> io::Result<File> + Send>;
 
-impl Sink for Spool {
+impl Sink for Files {
     type Error = BagWriteError;
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), BagWriteError> {
         self.write(bytes)
+    }
+
+    fn end(&mut self, path: String) {
+        self.end(path);
     }
 }
 
@@ -107,7 +111,7 @@ pub struct BundleWriter<W> {
     export: Entry,
     checkpoint: String,
     readme: Digest,
-    renditions: Renditions<Spool>,
+    renditions: Renditions<Files>,
     written: HashSet<uuid::Uuid>,
     records: u64,
     range: Option<(AdvisorId, Spool)>,
@@ -142,9 +146,8 @@ impl<W: Write> BundleWriter<W> {
             bag.add(&paths::earlier_checkpoint(old), note.as_bytes())?;
             bag.add(&paths::consistency(old, size), consistency_text(&hashes).as_bytes())?;
         }
-        let mut sink = || spool(&mut scratch);
-        let sinks = [sink()?, sink()?, sink()?, sink()?, sink()?];
-        let renditions = Renditions::new(sinks, &query, &entry)?;
+        let sink = || scratch().map(Files::new).map_err(BagWriteError::Scratch);
+        let renditions = Renditions::new(&query, &entry, sink)?;
         Ok(Self {
             bag,
             scratch,
@@ -244,11 +247,8 @@ impl<W: Write> BundleWriter<W> {
     pub fn finish(mut self, signing: &SigningKey) -> Result<(W, Written), BundleWriteError> {
         self.end_range()?;
         let Self { mut bag, mut scratch, query, export, checkpoint, readme, renditions, records, .. } = self;
-        for (path, spool) in FILES.into_iter().zip(renditions.finish(&export, records)?) {
-            // A privilege log that says nothing is left out.
-            if path != paths::PRIVILEGE_LOG || !spool.is_empty() {
-                bag.add_spool(path, spool)?;
-            }
+        for files in renditions.finish(&export, records)? {
+            bag.add_files(files)?;
         }
         let info = statement::bag_info(signing.verifying_key().name(), query.bundle, &export, bag.payload());
         let info = bag.add(bag::INFO, info.as_bytes())?;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::ExportError;
 use crate::archive::{RecordFilter, WordQuery};
-use crate::bundle::REASON_MAX;
+use crate::bundle::{REASON_MAX, Rendition};
 use crate::record::{AdvisorId, FieldName, RecordId, Timestamp};
 
 /// Advisors whose streams an entry may stand in.
@@ -32,6 +32,8 @@ pub struct Asked {
     pub purpose: String,
     /// What is not shown.
     pub withhold: Vec<Withhold>,
+    /// What the bundle holds besides what every bundle has.
+    pub renditions: Vec<Rendition>,
 }
 
 /// Fields, or a record, that are not shown, and why.
@@ -93,6 +95,8 @@ impl Asked {
     pub(super) fn check(&mut self) -> Result<(), ExportError> {
         self.advisors.sort_unstable();
         self.advisors.dedup();
+        self.renditions.sort_unstable();
+        self.renditions.dedup();
         let filtered = !self.advisors.is_empty() || self.words.is_some() || self.from.is_some() || self.until.is_some();
         match (self.records.is_empty(), filtered) {
             (false, true) => return Err(ExportError::RecordsAndFilter),

@@ -88,6 +88,7 @@ impl Exporter<'_> {
         if asked.is_of_streams() {
             query.advisors.clone_from(&asked.advisors);
         }
+        query.renditions.clone_from(&asked.renditions);
         (query.from, query.until, query.filter) = (asked.from, asked.until, asked.typed());
         let (entry, shown) = self.put_on_record(actor, &asked, &query, selected.records.len()).await?;
         let index = entry.index();

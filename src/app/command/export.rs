@@ -63,6 +63,7 @@ fn asked(export: &Export, purpose: &Purpose) -> Result<Asked, AppError> {
         matter: export.matter,
         purpose: purpose.text().to_owned(),
         withhold: export.withhold.clone(),
+        renditions: export.renditions.clone(),
     })
 }
 

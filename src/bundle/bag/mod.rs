@@ -13,7 +13,8 @@ pub(super) use line::next_line;
 pub(super) use read::{Bag, Wanted};
 pub use read::{BagError, Source};
 pub use write::BagWriteError;
-pub(super) use write::{BagWriter, Spool};
+pub(super) use write::{BagWriter, Files, Spool};
+pub(super) use zip::stored;
 
 /// The declaration, byte for byte.
 pub(super) const DECLARATION: &[u8] = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n";

@@ -4,7 +4,7 @@
 //! list: what the manifests and the directory say waits in scratch files, and so does a file whose size is not known yet.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write};
 
 use sha2::{Digest as _, Sha256};
 
@@ -27,36 +27,84 @@ pub enum BagWriteError {
     Path(String),
 }
 
-/// A file in the making: bytes, and what the zip and the manifest must know of them.
-#[derive(Debug)]
-pub(in crate::bundle) struct Spool {
-    file: BufWriter<File>,
+/// What the zip and the manifest must know of a file.
+#[derive(Debug, Default)]
+struct Measure {
     crc: crc32fast::Hasher,
     sha: Sha256,
     size: u64,
 }
 
-impl Spool {
-    pub(in crate::bundle) fn new(file: File) -> Self {
-        let file = BufWriter::with_capacity(1 << 16, file);
-        Self { file, crc: crc32fast::Hasher::new(), sha: Sha256::new(), size: 0 }
-    }
-
-    pub(in crate::bundle) fn write(&mut self, bytes: &[u8]) -> Result<(), BagWriteError> {
+impl Measure {
+    fn update(&mut self, bytes: &[u8]) {
         self.crc.update(bytes);
         self.sha.update(bytes);
         self.size = self.size.saturating_add(bytes.len() as u64);
+    }
+
+    fn end(self) -> Measured {
+        Measured { digest: Digest(self.sha.finalize().into()), crc: self.crc.finalize(), size: self.size }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    digest: Digest,
+    crc: u32,
+    size: u64,
+}
+
+impl Measured {
+    fn of(bytes: &[u8]) -> Self {
+        Self { digest: Digest::of(&[bytes]), crc: crc32fast::hash(bytes), size: bytes.len() as u64 }
+    }
+}
+
+fn from_its_beginning(file: BufWriter<File>) -> Result<BufReader<File>, BagWriteError> {
+    let mut file = file.into_inner().map_err(|error| BagWriteError::Scratch(error.into_error()))?;
+    file.rewind().map_err(BagWriteError::Scratch)?;
+    Ok(BufReader::with_capacity(1 << 16, file))
+}
+
+/// A file in the making, whose size is not known yet.
+#[derive(Debug)]
+pub(in crate::bundle) struct Spool {
+    file: BufWriter<File>,
+    measure: Measure,
+}
+
+impl Spool {
+    pub(in crate::bundle) fn new(file: File) -> Self {
+        Self { file: BufWriter::with_capacity(1 << 16, file), measure: Measure::default() }
+    }
+
+    pub(in crate::bundle) fn write(&mut self, bytes: &[u8]) -> Result<(), BagWriteError> {
+        self.measure.update(bytes);
         self.file.write_all(bytes).map_err(BagWriteError::Scratch)
     }
+}
 
-    pub(in crate::bundle) const fn is_empty(&self) -> bool {
-        self.size == 0
+/// Several files in the making, one after the other.
+#[derive(Debug)]
+pub(in crate::bundle) struct Files {
+    spool: BufWriter<File>,
+    measure: Measure,
+    ended: Vec<(String, Measured)>,
+}
+
+impl Files {
+    pub(in crate::bundle) fn new(file: File) -> Self {
+        Self { spool: BufWriter::with_capacity(1 << 16, file), measure: Measure::default(), ended: Vec::new() }
     }
 
-    fn into_file(self) -> Result<File, BagWriteError> {
-        let mut file = self.file.into_inner().map_err(|error| BagWriteError::Scratch(error.into_error()))?;
-        file.rewind().map_err(BagWriteError::Scratch)?;
-        Ok(file)
+    pub(in crate::bundle) fn write(&mut self, bytes: &[u8]) -> Result<(), BagWriteError> {
+        self.measure.update(bytes);
+        self.spool.write_all(bytes).map_err(BagWriteError::Scratch)
+    }
+
+    /// What was written since the last end is the file of this path.
+    pub(in crate::bundle) fn end(&mut self, path: String) {
+        self.ended.push((path, std::mem::take(&mut self.measure).end()));
     }
 }
 
@@ -95,7 +143,8 @@ impl<W: Write> BagWriter<W> {
     }
 
     /// Writes the headers of a file, and names it in the manifest that it belongs to.
-    fn begin(&mut self, path: &str, digest: Digest, crc: u32, size: u64) -> Result<(), BagWriteError> {
+    fn begin(&mut self, path: &str, measured: Measured) -> Result<(), BagWriteError> {
+        let Measured { digest, crc, size } = measured;
         let member = Member { name: format!("{}/{path}", self.folder), crc, size, offset: self.offset };
         if !is_name(&member.name) {
             return Err(BagWriteError::Path(path.to_owned()));
@@ -117,33 +166,44 @@ impl<W: Write> BagWriter<W> {
 
     /// Adds a file.
     pub(in crate::bundle) fn add(&mut self, path: &str, bytes: &[u8]) -> Result<Digest, BagWriteError> {
-        let digest = Digest::of(&[bytes]);
-        self.begin(path, digest, crc32fast::hash(bytes), bytes.len() as u64)?;
+        let measured = Measured::of(bytes);
+        self.begin(path, measured)?;
         self.put(bytes)?;
-        Ok(digest)
+        Ok(measured.digest)
     }
 
     /// Adds a file that waited.
     pub(in crate::bundle) fn add_spool(&mut self, path: &str, spool: Spool) -> Result<Digest, BagWriteError> {
-        let (digest, crc, size) =
-            (Digest(spool.sha.clone().finalize().into()), spool.crc.clone().finalize(), spool.size);
-        self.begin(path, digest, crc, size)?;
-        self.copy(spool)?;
-        Ok(digest)
+        let measured = spool.measure.end();
+        self.begin(path, measured)?;
+        self.copy(&mut from_its_beginning(spool.file)?, measured.size)?;
+        Ok(measured.digest)
     }
 
-    fn copy(&mut self, spool: Spool) -> Result<(), BagWriteError> {
-        let size = spool.size;
-        let mut from = BufReader::with_capacity(1 << 16, spool.into_file()?).take(size);
-        let mut piece = vec![0; 1 << 16];
-        let mut copied = 0_u64;
-        loop {
-            let read = from.read(&mut piece).map_err(BagWriteError::Scratch)?;
-            let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-            self.put(bytes)?;
-            copied = copied.saturating_add(bytes.len() as u64);
+    /// Adds files that waited, in the order in which they were ended.
+    pub(in crate::bundle) fn add_files(&mut self, files: Files) -> Result<(), BagWriteError> {
+        let mut from = from_its_beginning(files.spool)?;
+        for (path, measured) in files.ended {
+            self.begin(&path, measured)?;
+            self.copy(&mut from, measured.size)?;
         }
-        if copied == size { Ok(()) } else { Err(BagWriteError::Scratch(io::ErrorKind::UnexpectedEof.into())) }
+        Ok(())
+    }
+
+    fn copy(&mut self, from: &mut BufReader<File>, size: u64) -> Result<(), BagWriteError> {
+        let mut left = size;
+        while left > 0 {
+            let held = from.fill_buf().map_err(BagWriteError::Scratch)?;
+            let count = held.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let Some(bytes) = held.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                return Err(BagWriteError::Scratch(io::ErrorKind::UnexpectedEof.into()));
+            };
+            self.offset = self.offset.saturating_add(count as u64);
+            self.out.write_all(bytes).map_err(BagWriteError::Output)?;
+            from.consume(count);
+            left -= count as u64;
+        }
+        Ok(())
     }
 
     /// Bytes and number of the files in `data/`.
@@ -164,8 +224,8 @@ impl<W: Write> BagWriter<W> {
         self.add_spool(TAG_MANIFEST, tags)?;
         let (count, offset) = (self.count, self.offset);
         let central = std::mem::replace(&mut self.central, central);
-        let size = central.size;
-        self.copy(central)?;
+        let size = central.measure.size;
+        self.copy(&mut from_its_beginning(central.file)?, size)?;
         self.put(&end(count, size, offset))?;
         self.out.flush().map_err(BagWriteError::Output)?;
         Ok((self.out, self.offset))

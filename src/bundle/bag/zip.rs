@@ -139,6 +139,23 @@ pub(super) fn end(count: u64, size: u64, offset: u64) -> Vec<u8> {
     bytes
 }
 
+/// A zip of files that stand in memory, spelled as a bundle's is. What is no name of a bundle is left out.
+pub(in crate::bundle) fn stored(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let (mut zip, mut central, mut count) = (Vec::new(), Vec::new(), 0);
+    for (name, bytes) in files.iter().filter(|(name, _bytes)| is_name(name)) {
+        let crc = crc32fast::hash(bytes);
+        let member = Member { name: name.clone(), crc, size: bytes.len() as u64, offset: zip.len() as u64 };
+        zip.extend(local_header(&member));
+        zip.extend_from_slice(bytes);
+        central.extend(central_header(&member));
+        count += 1;
+    }
+    let (offset, size) = (zip.len() as u64, central.len() as u64);
+    zip.extend(central);
+    zip.extend(end(count, size, offset));
+    zip
+}
+
 /// A number at a place of a header.
 pub(super) fn number<const N: usize>(bytes: &[u8], at: usize) -> u64 {
     let mut all = [0; 8];

@@ -1,9 +1,8 @@
 //! The last files: renditions, what is said of the bag, the log's statement; and that there are no others.
 
-use super::{Context, Examiner, Hashed};
+use super::{Context, Examiner};
 use crate::bundle::bag::{self, BagError, Wanted};
 use crate::bundle::paths;
-use crate::bundle::renditions::FILES;
 use crate::bundle::report::Check;
 use crate::bundle::statement::{self, Facts};
 use crate::ledger::{open_envelope, read_envelope};
@@ -49,22 +48,14 @@ impl Examiner<'_> {
     }
 
     fn renditions(&mut self, context: Option<&Context>) -> Result<(), BagError> {
-        let made = match (self.renditions.take(), context) {
-            (Some(renditions), Some(context)) => {
-                let Ok(sinks) = renditions.finish(&context.export, self.records.len() as u64);
-                sinks.map(|sink| Some(Hashed::digest(sink)))
-            }
-            _ => [None; 5],
+        let (Some(renditions), Some(context)) = (self.renditions.take(), context) else {
+            self.findings.not_made(Check::Renditions, "what the bundle says of itself cannot be read");
+            return Ok(());
         };
-        for (path, made) in FILES.into_iter().zip(made) {
-            let nothing = made == Some(Digest::of(&[]));
-            if path == paths::PRIVILEGE_LOG && self.bag.next_payload() != Some(path) && (nothing || made.is_none()) {
-                continue;
-            }
-            let found = self.bag.take(path, Wanted::Digest)?.map(|opened| opened.digest);
-            if made.is_none() {
-                self.findings.not_made(Check::Renditions, "what the bundle says of itself cannot be read");
-            } else if found != made || nothing && path == paths::PRIVILEGE_LOG {
+        let Ok(sinks) = renditions.finish(&context.export, self.records.len() as u64);
+        for (path, made) in sinks.into_iter().flat_map(|sink| sink.ended) {
+            let found = self.bag.take(&path, Wanted::Digest)?.map(|opened| opened.digest);
+            if found != Some(made) {
                 let check = if path == paths::PRIVILEGE_LOG { Check::Redactions } else { Check::Renditions };
                 self.findings.fail(check, format!("`{path}` does not follow from the records"));
             }

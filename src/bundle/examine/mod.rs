@@ -30,25 +30,23 @@ mod findings;
 
 pub use report::{BundleReport, RangeReport};
 
-/// A rendition that is digested, and not kept.
-struct Hashed(Sha256);
+/// Renditions that are digested, and not kept.
+#[derive(Default)]
+struct Hashed {
+    open: Sha256,
+    ended: Vec<(String, Digest)>,
+}
 
 impl Sink for Hashed {
     type Error = Infallible;
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        self.0.update(bytes);
+        self.open.update(bytes);
         Ok(())
     }
-}
 
-impl Hashed {
-    fn new() -> Self {
-        Self(Sha256::new())
-    }
-
-    fn digest(self) -> Digest {
-        Digest(self.0.finalize().into())
+    fn end(&mut self, path: String) {
+        self.ended.push((path, Digest(std::mem::take(&mut self.open).finalize().into())));
     }
 }
 
@@ -107,9 +105,8 @@ fn examine(source: &Source, keys: &[VerifyingKey]) -> Result<BundleReport, BagEr
     };
     let context = examiner.begin()?;
     if let Some(context) = &context {
-        let sinks = std::array::from_fn(|_| Hashed::new());
-        let renditions = Renditions::new(sinks, &context.query, &context.export);
-        examiner.renditions = renditions.ok();
+        let Ok(renditions) = Renditions::new::<Infallible>(&context.query, &context.export, || Ok(Hashed::default()));
+        examiner.renditions = Some(renditions);
     }
     let known = |path: &str| paths::parse_record(path).is_some() || paths::is_behind_records(path);
     loop {

@@ -3,41 +3,138 @@
 //! Invariant: they follow from the records that are shown, byte for byte, in the writer and in the verifier: what is in a rendition and not in
 //! the records is found.
 
+mod attachment;
 mod csv;
 mod custody;
+mod eml;
 mod html;
 mod jsonl;
+mod load_file;
+mod message;
+mod mime;
 mod privilege;
+mod rsmf;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::paths;
 use super::query::BundleQuery;
 use super::shown::ShownRecord;
 use crate::ledger::Entry;
+use message::Message;
 
 pub(super) use privilege::{Withholding, line as privilege_line};
 
-/// Takes what is rendered, piece after piece.
+/// What a bundle may hold besides, for the tools of those who review it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rendition {
+    /// A mail for each communication.
+    Eml,
+    /// A volume for review platforms: Concordance DAT, texts, and mails as native files.
+    LoadFile,
+    /// Conversations in Relativity's Short Message Format 2.0.
+    Rsmf,
+}
+
+impl Rendition {
+    const ALL: [Self; 3] = [Self::Eml, Self::LoadFile, Self::Rsmf];
+
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Eml => "eml",
+            Self::LoadFile => "load-file",
+            Self::Rsmf => "rsmf",
+        }
+    }
+}
+
+impl fmt::Display for Rendition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// No rendition of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no such rendition: there are eml, load-file and rsmf")]
+pub struct RenditionError;
+
+impl FromStr for Rendition {
+    type Err = RenditionError;
+
+    fn from_str(text: &str) -> Result<Self, RenditionError> {
+        Self::ALL.into_iter().find(|one| one.as_str() == text).ok_or(RenditionError)
+    }
+}
+
+/// Takes what is rendered, piece after piece and file after file.
 pub(super) trait Sink {
     type Error;
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
+
+    /// What was written since the last end is the file of this path.
+    fn end(&mut self, path: String);
+
+    /// A file that is whole.
+    fn file(&mut self, path: String, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.write(bytes)?;
+        self.end(path);
+        Ok(())
+    }
 }
 
-/// The files, in the order of the bundle.
-pub(super) const FILES: [&str; 5] = [paths::PRIVILEGE_LOG, paths::CUSTODY, paths::CSV, paths::JSONL, paths::HTML];
+/// The files that every bundle has, in their order. The first is left out where it says nothing.
+const FILES: [&str; 5] = [paths::PRIVILEGE_LOG, paths::CUSTODY, paths::CSV, paths::JSONL, paths::HTML];
+
+/// A load file in the making.
+struct Volume<S> {
+    table: S,
+    files: S,
+    documents: u64,
+}
 
 /// All renditions in the making.
 pub(super) struct Renditions<S> {
     /// One for each of [`FILES`].
-    sinks: [S; 5],
+    always: [S; 5],
+    eml: Option<S>,
+    volume: Option<Volume<S>>,
+    rsmf: Option<(S, rsmf::Slice)>,
+    query: BundleQuery,
+    says_reasons: bool,
     text: String,
 }
 
 impl<S: Sink> Renditions<S> {
-    /// Begins them.
-    pub(super) fn new(sinks: [S; 5], query: &BundleQuery, export: &Entry) -> Result<Self, S::Error> {
-        let mut renditions = Self { sinks, text: String::new() };
-        renditions.put(|at, text| match at {
+    /// Begins those that a bundle of this query has.
+    pub(super) fn new<E: From<S::Error>>(
+        query: &BundleQuery,
+        export: &Entry,
+        mut sink: impl FnMut() -> Result<S, E>,
+    ) -> Result<Self, E> {
+        let wanted: BTreeSet<_> = query.renditions.iter().copied().collect();
+        let mut optional = |one: Rendition| wanted.contains(&one).then(&mut sink).transpose();
+        let eml = optional(Rendition::Eml)?;
+        let (table, files) = (optional(Rendition::LoadFile)?, optional(Rendition::LoadFile)?);
+        let rsmf = optional(Rendition::Rsmf)?.map(|sink| (sink, rsmf::Slice::default()));
+        let mut volume = table.zip(files).map(|(table, files)| Volume { table, files, documents: 0 });
+        if let Some(volume) = &mut volume {
+            let mut text = String::new();
+            load_file::header(&mut text);
+            volume.table.write(text.as_bytes())?;
+        }
+        let always = [sink()?, sink()?, sink()?, sink()?, sink()?];
+        let (query, text) = (query.clone(), String::new());
+        let mut renditions = Self { always, eml, volume, rsmf, query, says_reasons: false, text };
+        renditions.put(|at, query, text| match at {
             2 => csv::header(text),
             4 => html::header(query, export, text),
             _ => {}
@@ -45,10 +142,11 @@ impl<S: Sink> Renditions<S> {
         Ok(renditions)
     }
 
-    fn put(&mut self, render: impl Fn(usize, &mut String)) -> Result<(), S::Error> {
-        for (at, sink) in self.sinks.iter_mut().enumerate() {
+    fn put(&mut self, render: impl Fn(usize, &BundleQuery, &mut String)) -> Result<(), S::Error> {
+        for (at, sink) in self.always.iter_mut().enumerate() {
             self.text.clear();
-            render(at, &mut self.text);
+            render(at, &self.query, &mut self.text);
+            self.says_reasons |= at == 0 && !self.text.is_empty();
             sink.write(self.text.as_bytes())?;
         }
         Ok(())
@@ -56,22 +154,66 @@ impl<S: Sink> Renditions<S> {
 
     /// Adds a record to each.
     pub(super) fn record(&mut self, record: &ShownRecord) -> Result<(), S::Error> {
-        self.put(|at, text| match at {
+        self.put(|at, _query, text| match at {
             0 => privilege::record(record, text),
             1 => record.entries.iter().for_each(|shown| custody::entry(&shown.entry, text)),
             2 => csv::record(record, text),
             3 => jsonl::record(record, text),
             _ => html::record(record, text),
-        })
+        })?;
+        if self.query.renditions.is_empty() {
+            return Ok(());
+        }
+        for message in Message::all(record) {
+            self.message(&message)?;
+        }
+        Ok(())
     }
 
-    /// Ends them, and hands the sinks back.
-    pub(super) fn finish(mut self, export: &Entry, records: u64) -> Result<[S; 5], S::Error> {
-        self.put(|at, text| match at {
+    fn message(&mut self, message: &Message<'_>) -> Result<(), S::Error> {
+        if let Some(sink) = &mut self.eml {
+            sink.file(eml::path(message), eml::mail(message, &self.query).as_bytes())?;
+        }
+        if let Some(volume) = &mut self.volume {
+            volume.documents += 1;
+            let document = load_file::document(volume.documents, message, &self.query);
+            volume.table.write(document.row.as_bytes())?;
+            volume.files.file(document.text_path, document.text.as_bytes())?;
+            volume.files.file(document.native_path, document.native.as_bytes())?;
+        }
+        if let Some((sink, slice)) = &mut self.rsmf
+            && let Some((path, mail)) = slice.add(message, &self.query)
+        {
+            sink.file(path, mail.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Ends them, and hands the sinks back, in the order of the bundle.
+    pub(super) fn finish(mut self, export: &Entry, records: u64) -> Result<Vec<S>, S::Error> {
+        self.put(|at, _query, text| match at {
             1 => custody::entry(export, text),
             4 => html::footer(records, text),
             _ => {}
         })?;
-        Ok(self.sinks)
+        let mut sinks = Vec::with_capacity(9);
+        for (path, mut sink) in FILES.into_iter().zip(self.always) {
+            if path != paths::PRIVILEGE_LOG || self.says_reasons {
+                sink.end(path.to_owned());
+            }
+            sinks.push(sink);
+        }
+        sinks.extend(self.eml);
+        if let Some(mut volume) = self.volume {
+            volume.table.end(paths::LOAD_FILE.to_owned());
+            sinks.extend([volume.table, volume.files]);
+        }
+        if let Some((mut sink, mut slice)) = self.rsmf {
+            if let Some((path, mail)) = slice.close(&self.query) {
+                sink.file(path, mail.as_bytes())?;
+            }
+            sinks.push(sink);
+        }
+        Ok(sinks)
     }
 }

@@ -39,6 +39,7 @@ fn of(advisors: &[AdvisorId]) -> Asked {
         matter: None,
         purpose: "matter 2026-014".to_owned(),
         withhold: vec![],
+        renditions: Vec::new(),
     }
 }
 

@@ -2,9 +2,10 @@
 
 mod mutation;
 mod outside;
+mod renditions;
 mod sample;
 
-use muniment::bundle::{Check, Verdict};
+use muniment::bundle::{Check, Rendition, Verdict};
 
 use self::sample::{Asked, day, files, sample, unpack, verify, verify_at, wanted, write};
 use super::ledger::{advisor, record, time};
@@ -77,14 +78,17 @@ fn a_range_may_begin_with_the_first_entry_and_end_with_the_export() {
 fn nothing_withheld_is_in_any_byte_of_a_bundle() {
     use base64::Engine as _;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-    let (ledger, zip) = sample();
+    let mut ledger = day(16);
+    let renditions = vec![Rendition::Eml, Rendition::LoadFile, Rendition::Rsmf];
+    let zip = write(&mut ledger, &Asked { renditions, ..Asked::default() });
     let directory = tempfile::tempdir().unwrap();
     let root = unpack(&zip, directory.path());
     let mut all = vec![zip.clone()];
     all.extend(files(&root).iter().map(|path| std::fs::read(root.join(path)).unwrap()));
     let capture = |n| ledger.entries.iter().find(|entry| entry.record() == Some(record(n))).unwrap().id();
     let salt = |n, name: &str| super::ledger::record_key(n).salt(capture(n), &name.parse().unwrap());
-    let mut secrets: Vec<Vec<u8>> = vec![b"@advisor.example".to_vec(), b"createRecord".to_vec(), b"part 6 ".to_vec()];
+    let mut secrets: Vec<Vec<u8>> =
+        vec![b"@advisor.example".to_vec(), b"createRecord".to_vec(), "part 6 \u{2014} ask me".as_bytes().to_vec()];
     for (n, name) in [(3, "0.author"), (6, "0.text"), (6, "request.body"), (3, "request.head")] {
         secrets.push(salt(n, name).as_bytes().to_vec());
         secrets.push(URL_SAFE_NO_PAD.encode(salt(n, name).as_bytes()).into_bytes());

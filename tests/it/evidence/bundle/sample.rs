@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use muniment::bundle::{
-    BundleHead, BundleQuery, BundleReport, BundleWriter, Disclosed, EarlierCheckpoint, Reasons, ShownField, Source,
-    verify_bundle,
+    BundleHead, BundleQuery, BundleReport, BundleWriter, Disclosed, EarlierCheckpoint, Reasons, Rendition, ShownField,
+    Source, verify_bundle,
 };
 use muniment::ledger::{Actor, Committed, Entry, EntryType, Proof};
 use muniment::record::{AdvisorId, Commitment, FieldName, OfficerId, RecordId, RecordKey, Timestamp};
@@ -31,23 +31,33 @@ pub(super) struct Asked {
     pub(super) withheld: &'static [&'static str],
     /// The record of which nothing is shown.
     pub(super) hidden: Option<RecordId>,
+    pub(super) renditions: Vec<Rendition>,
+    /// What post `n` says.
+    pub(super) said: Said,
 }
+
+pub(super) type Said = fn(u64) -> Vec<(FieldName, Vec<u8>)>;
 
 impl Default for Asked {
     fn default() -> Self {
         let (from, until) = (Some(time(4, 0)), Some(time(22, 0)));
         let withheld = &["0.author", "request.head"];
-        Self { advisors: vec![advisor(1)], from, until, withheld, hidden: Some(record(6)) }
+        let (hidden, renditions) = (Some(record(6)), Vec::new());
+        Self { advisors: vec![advisor(1)], from, until, withheld, hidden, renditions, said: post }
     }
 }
 
 /// A ledger of posts by three advisors, some of them messages that two share, with checkpoints on the way.
 pub(super) fn day(posts: u64) -> Ledger {
+    day_of(posts, post)
+}
+
+pub(super) fn day_of(posts: u64, said: Said) -> Ledger {
     let mut ledger = Ledger::new();
     for n in 0..posts {
         let both = [advisor(1 + n % 3), advisor(9)];
         let who = if n % 4 == 3 { &both[..] } else { &both[..1] };
-        let capture = ledger.capture(n, who, &post(n));
+        let capture = ledger.capture(n, who, &said(n));
         ledger.outcome(n, capture, who);
         if n % 5 == 0 {
             ledger.access(n);
@@ -64,9 +74,9 @@ fn key_of(record: RecordId) -> RecordKey {
 }
 
 /// What post `n` says in an entry of a type.
-fn values(entry: &Entry, n: u64) -> Vec<(FieldName, Vec<u8>)> {
+fn values(entry: &Entry, n: u64, said: Said) -> Vec<(FieldName, Vec<u8>)> {
     match entry.entry_type() {
-        EntryType::Capture => post(n),
+        EntryType::Capture => said(n),
         _ => vec![("0.item".parse().unwrap(), format!("at://did:plc:x/app.bsky.feed.post/{n}").into_bytes())],
     }
 }
@@ -77,7 +87,7 @@ fn disclosed(ledger: &Ledger, entry: &Entry, asked: &Asked) -> (Disclosed, Reaso
     let hidden = asked.hidden == Some(id);
     let is_shown = |name: &FieldName| !hidden && !asked.withheld.contains(&name.as_str());
     let salt = |name: &FieldName| key_of(id).salt(entry.id(), name);
-    let shown = values(entry, n).into_iter().filter(|(name, _value)| is_shown(name));
+    let shown = values(entry, n, asked.said).into_iter().filter(|(name, _value)| is_shown(name));
     let shown = shown.map(|(name, value)| ShownField { salt: salt(&name), name, value }).collect();
     let Committed::Listed(all) = entry.committed() else { panic!("few fields") };
     let reasons = all.iter().filter(|(name, _)| !is_shown(name)).map(|(name, _)| (name.clone(), WHY.to_owned()));
@@ -89,6 +99,7 @@ fn disclosed(ledger: &Ledger, entry: &Entry, asked: &Asked) -> (Disclosed, Reaso
 fn export(ledger: &mut Ledger, asked: &Asked, records: u64) -> (BundleQuery, Disclosed) {
     let mut query = BundleQuery::new(bundle_id(), ledger.entries.len() as u64);
     query.advisors.clone_from(&asked.advisors);
+    query.renditions.clone_from(&asked.renditions);
     (query.from, query.until) = (asked.from, asked.until);
     query.filter.insert("advisor".into(), "1".into());
     let mut draft = ledger.draft(
