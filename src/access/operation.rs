@@ -120,6 +120,10 @@ operations! {
     HoldsCreate = "holds.create", ManageHolds, false;
     /// A hold is released.
     HoldsRelease = "holds.release", ManageHolds, false;
+    /// What may be disposed of today, counted. Asked for by the command, and by nobody else.
+    RecordsDue = "records.due", ReadHolds, false;
+    /// What may go goes. Asked for by the command, and by nobody else.
+    RecordsDispose = "records.dispose", ManageHolds, false;
     /// The settings in force, and before.
     SettingsList = "settings.list", ReadIntegrity, false;
     /// Who looked at what, and why.

@@ -10,6 +10,7 @@ use super::moment::Moment;
 use crate::bundle::Rendition;
 use crate::export::Withhold;
 use crate::record::{AdvisorId, RecordId, SourceId};
+use crate::retain::schedule::Length;
 use crate::settings::Span;
 
 mod people;
@@ -106,6 +107,19 @@ pub enum Command {
     /// What may not be disposed of
     #[command(subcommand)]
     Hold(Hold),
+    /// Let go what its retention has ended for: without --confirm, show what that would be
+    ///
+    /// A record may go when every class of the retention schedule that it is in has ended, the archive's own floor has, and no hold covers it.
+    /// Its keys, sealed content and files are destroyed; its entries stay, and a disposal entry says which rule ended and when the last backup
+    /// that still holds it expires. May be killed at any moment and run again. `serve` goes on meanwhile.
+    #[command(
+        after_help = "Examples:\n  muniment dispose                                        # what may go, and why the rest stays\n  \
+        muniment dispose --confirm --reason \"yearly disposal 2026\""
+    )]
+    Dispose(Dispose),
+    /// How long records are kept
+    #[command(subcommand)]
+    Retention(Retention),
     /// The proxies that append to this archive
     #[command(subcommand)]
     Source(Source),
@@ -179,6 +193,36 @@ pub struct Export {
     /// File to write; nothing is overwritten
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+/// `dispose`
+#[derive(Debug, Args)]
+pub struct Dispose {
+    /// Do it
+    #[arg(long, requires = "reason")]
+    pub confirm: bool,
+    /// Why: goes on record before anything goes
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `retention`
+#[derive(Debug, Subcommand)]
+pub enum Retention {
+    /// Show, or as the owner of the database set, how long the archive keeps everything at least, whatever the schedule says
+    ///
+    /// Each change is on record, and kept with the entry at which it began, so that older disposals are held against the floor of their time.
+    #[command(
+        after_help = "Examples:\n  muniment retention floor\n  muniment retention floor \"3 years\" --reason \"counsel's advice of 2026-11-02\""
+    )]
+    Floor {
+        /// How long, such as "6 years"
+        #[arg(value_name = "LENGTH", requires = "reason")]
+        length: Option<Length>,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
 }
 
 /// `recognize-worker`

@@ -39,6 +39,12 @@ pub enum AppError {
     /// An export could not be made.
     #[error(transparent)]
     Export(#[from] crate::export::ExportError),
+    /// The retention schedule cannot be meant.
+    #[error("the retention schedule is wrong: {0}")]
+    Schedule(#[from] crate::retain::schedule::ScheduleError),
+    /// Records could not be disposed of, or holds not looked at.
+    #[error(transparent)]
+    Retain(#[from] crate::retain::RetainError),
     /// Nobody said why.
     #[error("--reason: {0}")]
     Reason(#[source] crate::access::PurposeError),
@@ -200,6 +206,7 @@ impl AppError {
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Settings(_) => Some("config/muniment.toml shows every key; `muniment check-config` tries a file"),
+            Self::Schedule(_) => Some("config/retention.toml explains every key; `muniment check-config` tries a file"),
             Self::NoSuchAdvisor(_) => Some("`muniment advisor list` shows who there is"),
             Self::NoSuchDevice(_) => Some("`muniment device list` shows what there is"),
             Self::NoSuchOfficer(_) => Some("`muniment officer list` shows who there is"),
@@ -217,6 +224,7 @@ impl AppError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_)
+            | Self::Schedule(_)
             | Self::Name
             | Self::NoSuchAdvisor(_)
             | Self::NoSuchDevice(_)

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::AppError;
 use super::context::Context;
+use super::{AppError, schedule};
 use crate::archive::{Append as _, Archive};
 use crate::capture::Blobs;
 use crate::ledger::{Actor, Draft, EntryType};
 use crate::record::{Digest, FieldName, Word, canonical};
+use crate::retain::schedule::Schedule;
 
 /// What the last entry said, beside the archive. Only spares an entry that would say the same; losing it costs one more.
 const LAST: &str = "settings.last";
@@ -22,8 +23,9 @@ pub(super) async fn note(
     archive: &Archive,
     blobs: Arc<dyn Blobs>,
     rules: Digest,
+    schedule: &Schedule,
 ) -> Result<(), AppError> {
-    let in_force = canonical(context.settings.in_force())?;
+    let in_force = canonical(&schedule::in_force(&context.settings, schedule))?;
     let software = concat!("muniment-", env!("CARGO_PKG_VERSION"));
     let state = Digest::of(&[&in_force, rules.as_bytes(), software.as_bytes()]).to_string();
     let last = context.home.path(LAST);

@@ -19,6 +19,7 @@ mod moment;
 mod output;
 mod recognition;
 mod runtime;
+mod schedule;
 mod service;
 mod system;
 mod tasks;
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{Account, Advisor, Ca, Device, Hold, Matter, Officer, Source, Webhook};
+use arguments::{Account, Advisor, Ca, Device, Hold, Matter, Officer, Retention, Source, Webhook};
 pub use arguments::{Arguments, Command};
 pub use error::AppError;
 pub use home::{Home, HomeError};
@@ -105,6 +106,10 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         Command::Officer(Officer::Revoke { officer }) => command::officer::revoke(settings()?, *officer, output),
         Command::Source(Source::Close { source, silent_for }) => {
             command::source::close(settings()?, *source, *silent_for, output)
+        }
+        Command::Dispose(dispose) => command::dispose::run(settings()?, dispose, output),
+        Command::Retention(Retention::Floor { length, reason }) => {
+            command::retention::floor(settings()?, *length, reason.as_deref(), output)
         }
         Command::Export(export) => command::export::run(settings()?, export, output),
         Command::Checkpoint => command::checkpoint::run(settings()?, output),

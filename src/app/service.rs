@@ -19,7 +19,7 @@ use super::context::Context;
 use super::database::Database;
 use super::join::{ArchiveBlobs, ArchiveDevices, ArchiveRecall};
 use super::lifecycle::Alarm;
-use super::{AppError, descriptors, in_force, recognition, tasks, tls};
+use super::{AppError, descriptors, in_force, recognition, schedule, tasks, tls};
 use crate::access::Desk;
 use crate::api::{self, Api, Installed, Listening, Patience, RateLimits, StreamBounds, Streams, Webhooks};
 use crate::archive::{Append, Archive, Background, Schedule};
@@ -101,6 +101,7 @@ impl Service {
         api_tls: Option<Arc<rustls::ServerConfig>>,
     ) -> Result<Joined, AppError> {
         let settings = &context.settings;
+        let retention = schedule::load(settings)?;
         let (rules, sources) = recognition::load(settings)?;
         let listed = recognition::listed(settings)?;
         let hosts = recognition::hosts(&rules, &listed, settings);
@@ -110,7 +111,7 @@ impl Service {
             tracing::warn!(error = %error, "the issuing certificate in use goes on until it ends");
         }
         let blobs: Arc<dyn Blobs> = Arc::new(ArchiveBlobs(archive.blobs().clone()));
-        in_force::note(context, archive, Arc::clone(&blobs), rules.digest()).await?;
+        in_force::note(context, archive, Arc::clone(&blobs), rules.digest(), &retention).await?;
         let installed = Installed {
             authority: Some(Arc::clone(&authority)),
             rules: recognition::installed(&rules),
@@ -148,7 +149,7 @@ impl Service {
         background.tasks.spawn(tasks::watch(archive.clone(), alarm.clone(), stop()));
         background.tasks.spawn(Arc::clone(&devices).watch(stop()));
 
-        let retain = Retain::new(archive.clone(), Arc::clone(&context.ids));
+        let retain = Retain::new(archive.clone(), Arc::clone(&context.ids)).with_schedule(retention);
         background.tasks.spawn(retain.clone().keep(stop()));
 
         let draining = CancellationToken::new();

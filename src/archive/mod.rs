@@ -21,6 +21,7 @@ mod pool;
 mod project;
 mod publish;
 mod read;
+mod retention;
 mod roles;
 mod row;
 mod source;
@@ -51,6 +52,7 @@ pub use read::{
     OfficerRow, OpenCapture, OwnedAccount, RecentCapture, RecordFilter, RecordRow, RulesRow, SettingsRow, Slice,
     SourceRow, VerificationRow, Versions, WholeRecord, Within,
 };
+pub use retention::{Floor, KeptRecord, set_floor};
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
 pub use verify::{Finding, Progress, Scope, Verification, Verifier};
 pub use webhook::{

@@ -36,6 +36,12 @@ pub enum RetainError {
     /// The hold was released.
     #[error("the hold was released")]
     Released,
+    /// Nobody knows what may go.
+    #[error("there is no retention schedule")]
+    NoSchedule,
+    /// Nobody knows what holds select.
+    #[error("another process is looking for what holds select and does not end; try again")]
+    HoldsBusy,
     /// The archive.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

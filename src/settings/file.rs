@@ -37,6 +37,8 @@ pub struct File {
     pub archive: Archive,
     /// The firm's keys.
     pub keys: Keys,
+    /// How long records are kept.
+    pub retention: Retention,
     /// Backups of the archive.
     pub backup: Backup,
     /// Background verification.
@@ -351,6 +353,15 @@ pub struct Keys {
     /// File with the master key (64 hex digits), readable by its owner only. MUNIMENT_MASTER_KEY wins over it. Default:
     /// `master.key` in `data_dir`, made at first start. Without this key nothing that was kept can be read again: back it up.
     pub master_key_file: Option<PathBuf>,
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// The retention schedule: classes of records, and how long each is kept by which rule. Default: the one that the program was built
+    /// with, `config/retention.toml`.
+    pub schedule: Option<PathBuf>,
 }
 
 /// `[backup]`

@@ -38,6 +38,8 @@ pub struct Settings {
     pub master_key: MasterKey,
     /// Seals the key of the root certificate, where it is not the master key that does.
     pub ca_passphrase: Option<SecretString>,
+    /// The retention schedule; none means the one built in.
+    pub schedule: Option<PathBuf>,
     /// How long backups of the archive are kept.
     pub backup_retention: Duration,
     /// In what time everything is verified again.

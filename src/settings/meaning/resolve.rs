@@ -88,6 +88,7 @@ impl Settings {
             archive,
             master_key,
             ca_passphrase: environment.get("MUNIMENT_CA_PASSPHRASE").map(Into::into),
+            schedule: file.retention.schedule.clone(),
             backup_retention: file.backup.retention.0,
             verify_every: file.verification.every.0,
             log: Log { filter: file.log.filter.clone(), format: file.log.format },

@@ -152,3 +152,24 @@ async fn what_cannot_be_read_any_more_is_shown_as_unreadable_and_never_guessed()
         assert_eq!(world.get(&format!("/v1/entries/{index}")).officer(&officer).send().await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_record_says_until_when_it_is_kept_by_which_rule_and_which_holds_keep_it_beyond() {
+    let world = World::new().await;
+    let kept = keep(&world.test, &[advisor(1)], &[], &[("0.text", b"kept")]).await;
+    let officer = world.officer(&["compliance"]).await;
+    let path = format!("/v1/records/{}", kept.id());
+    let shown = world.get(&path).officer(&officer).send().await.json(200);
+    let retention = &shown["retention"];
+    let last = shown["entries"].as_array().unwrap().last().unwrap()["at"].as_str().unwrap();
+    assert_eq!((&retention["rule"], &retention["keep"]), (&json!("finra_2210"), &json!("6 years")));
+    assert_eq!((&retention["runs_from"], &retention["from"]), (&json!("last_entry"), &json!(last)));
+    assert!(retention["cites"].as_str().unwrap().contains("FINRA"));
+    let year: u32 = last[..4].parse().unwrap();
+    assert_eq!(retention["earliest"], format!("{}{}", year + 6, &last[4..]));
+    assert_eq!(retention["held_by"], json!([]));
+    dispose(&world.test, &[kept.id()]).await;
+    world.project().await;
+    let gone = world.get(&path).officer(&officer).send().await.json(200);
+    assert_eq!(gone["retention"], json!(null));
+}

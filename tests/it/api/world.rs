@@ -197,7 +197,8 @@ impl Instance {
         let follower = setting.follow.then(|| Follower::start(&archive));
         let followed = follower.as_ref().map_or_else(|| watch::channel(Followed::default()).1, Follower::followed);
         let streaming = TaskTracker::new();
-        let retain = Retain::new(archive.clone(), Arc::clone(&test.ids) as Arc<_>);
+        let retain = Retain::new(archive.clone(), Arc::clone(&test.ids) as Arc<_>)
+            .with_schedule(Arc::new(muniment::retain::schedule::Schedule::built_in().unwrap()));
         let api = Api {
             spool: Arc::clone(&spool),
             desk: desk(test, Arc::new(archive.clone())),

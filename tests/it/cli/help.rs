@@ -39,6 +39,8 @@ fn every_command_the_brief_of_the_program_names_is_there() {
         "matter list",
         "hold list",
         "hold evaluate",
+        "dispose",
+        "retention floor",
         "source close",
         "verify",
         "checkpoint",

@@ -1,5 +1,8 @@
 //! Matters and holds: what holds select, whatever comes later, is killed or cannot be read; and what becomes of a matter.
 
+mod command;
+mod dispose;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 

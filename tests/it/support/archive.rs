@@ -70,6 +70,19 @@ impl TestArchive {
         Self { archive, clock, ids, dir, database }
     }
 
+    /// One whose clock is so far behind: what it appends is old. Step the clock forward to come back to the present.
+    pub(crate) async fn ago(by: Duration) -> Self {
+        Self::ago_on(Database::fresh().await, by).await
+    }
+
+    /// The same on this database.
+    pub(crate) async fn ago_on(database: Database, by: Duration) -> Self {
+        let (clock, ids, dir) = (SteppingClock::new(), TestIds::new(), tempfile::tempdir().unwrap());
+        clock.step_back(by);
+        let archive = Archive::open(options(database.service(), dir.path(), &clock, &ids)).await.unwrap();
+        Self { archive, clock, ids, dir, database }
+    }
+
     /// Appends as those do who do not know whether the archive took it: they ask again for the same entry, which is there once. On a machine
     /// that has too much to do, an append may take longer than its time.
     pub(crate) async fn append(&self, submission: Submission) -> Appended {

@@ -55,6 +55,15 @@ impl Server {
         Alone(server)
     }
 
+    /// A server that keeps what it acknowledges, for commands that insist on that, with a migrated database on it.
+    pub(crate) async fn durable(dir: &Path) -> (Alone, Database) {
+        let server = Self::within(dir.to_owned());
+        server.start("-c listen_addresses=");
+        server.make_template().await;
+        let database = Database::copy_on(server.clone(), TEMPLATE).await;
+        (Alone(server), database)
+    }
+
     fn within(dir: PathBuf) -> Self {
         fs::create_dir_all(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
@@ -187,7 +196,10 @@ impl Database {
 
     /// A copy of another database, which nobody may be connected to.
     pub(crate) async fn copy_of(template: &str) -> Self {
-        let server = Server::shared().await;
+        Self::copy_on(Server::shared().await, template).await
+    }
+
+    async fn copy_on(server: Server, template: &str) -> Self {
         let name = format!("t_{}", uuid::Uuid::from_u128(fresh_number()).simple());
         let mut admin = server.connect("postgres").await;
         let deadline = Instant::now() + Duration::from_secs(60);

@@ -21,6 +21,7 @@ use crate::api::state::Api;
 use crate::archive::{Content, RecordRow};
 use crate::ledger::{Committed, Entry, EntryType};
 use crate::record::{RecordId, Timestamp};
+use crate::retain::Retention;
 
 /// Checkpoints are published every second while there is something new.
 const NEXT_CHECKPOINT: u64 = 2;
@@ -44,6 +45,9 @@ pub(in crate::api) struct Record {
     proof: Option<String>,
     /// The holds in force now that keep it from disposal.
     holds: Vec<HoldOn>,
+    /// Until when it is kept, and by which rule, as the retention schedule in force now says. None once it was disposed of, and where its entries
+    /// cannot be read: then it stays.
+    retention: Option<RetentionOf>,
     /// The size of the ledger that was asked about; none where it is how things stand now.
     #[serde(skip_serializing_if = "Option::is_none")]
     as_of: Option<u64>,
@@ -58,6 +62,39 @@ pub(in crate::api) struct HoldOn {
     /// asked about this record yet).
     #[schema(example = "custodian")]
     why: String,
+}
+
+/// Until when a record is kept.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct RetentionOf {
+    /// The class of the schedule that keeps it the longest, as a disposal entry will name it.
+    #[schema(example = "finra_4511")]
+    rule: String,
+    /// The rule of law that the class cites.
+    #[schema(example = "FINRA Rule 4511(b)")]
+    cites: String,
+    /// How long that is.
+    #[schema(example = "6 years")]
+    keep: String,
+    /// From what it is reckoned: `last_entry` or `fiscal_year_end`.
+    #[schema(example = "last_entry")]
+    runs_from: &'static str,
+    /// When that was.
+    #[schema(value_type = String, format = DateTime, example = "2026-11-21T20:00:00.000000Z")]
+    from: Timestamp,
+    /// The first moment at which it may be disposed of, where no hold keeps it: its classes have ended then, and the archive's own floor.
+    #[schema(value_type = String, format = DateTime, example = "2032-11-21T20:00:00.000000Z")]
+    earliest: Timestamp,
+    /// The holds in force that keep it beyond.
+    held_by: Vec<Uuid>,
+}
+
+impl From<Retention> for RetentionOf {
+    fn from(retention: Retention) -> Self {
+        let Retention { rule, cites, keep, runs_from, from, earliest, held_by, .. } = retention;
+        let held_by = held_by.into_iter().map(|hold| hold.uuid()).collect();
+        Self { rule, cites, keep, runs_from, from, earliest, held_by }
+    }
 }
 
 /// The exchange, with credentials taken out.
@@ -191,6 +228,7 @@ async fn find(api: &Api, id: RecordId, query: &RecordQuery) -> Result<Record, Pr
     if record.summary.is_there() {
         let holds = api.archive.holds_on(id).await?.into_iter();
         record.holds = holds.map(|on| HoldOn { hold: on.hold.uuid(), why: on.why }).collect();
+        record.retention = api.retain.retention(id).await?.map(RetentionOf::from);
     }
     if query.proof {
         prove(api, &mut record, as_of).await?;
@@ -269,6 +307,7 @@ fn assemble(row: RecordRow, entries: &[(Entry, Option<Content>)]) -> Result<Reco
         entries,
         proof: None,
         holds: Vec::new(),
+        retention: None,
         as_of: None,
     })
 }
