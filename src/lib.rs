@@ -19,7 +19,7 @@
 //!
 //! Dependencies point one way, and `tests/it/architecture.rs` proves it:
 //!
-//! `main, bin > app > api > export, retain, access > proxy > capture > archive > bundle > recognize > exchange > ledger > record`,
+//! `main, bin > app > api > export, retain, access > witness > proxy > capture > archive > bundle > recognize > exchange > ledger > record`,
 //! with `settings` and `telemetry` as leaves.
 //!
 //! [`record`], [`ledger`] and [`bundle`] build without the feature `service`: no runtime, no socket, no database, no TLS.
@@ -56,3 +56,5 @@ pub mod retain;
 pub mod settings;
 #[cfg(feature = "service")]
 pub mod telemetry;
+#[cfg(feature = "service")]
+pub mod witness;

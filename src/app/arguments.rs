@@ -14,8 +14,10 @@ use crate::retain::schedule::Length;
 use crate::settings::Span;
 
 mod people;
+mod witness;
 
 pub(super) use people::{Account, Advisor, Device, Officer};
+pub(super) use witness::Witness;
 
 /// A compliance archiving proxy: every post and reply is recorded, chained and provable before it is sent.
 #[derive(Debug, Parser)]
@@ -123,6 +125,9 @@ pub enum Command {
     /// The proxies that append to this archive
     #[command(subcommand)]
     Source(Source),
+    /// Watch logs for somebody else: an auditor's or a regulator's witness, which needs no archive
+    #[command(subcommand)]
+    Witness(Witness),
     /// Check the whole archive: chain, tree, checkpoints, every content against its commitment, projections against the ledger
     ///
     /// Names every bad index. Reads only. Exit code 3 when anything is wrong.

@@ -45,6 +45,9 @@ pub enum AppError {
     /// Records could not be disposed of, or holds not looked at.
     #[error(transparent)]
     Retain(#[from] crate::retain::RetainError),
+    /// A witness cannot work.
+    #[error(transparent)]
+    Witness(#[from] crate::witness::WitnessError),
     /// Nobody said why.
     #[error("--reason: {0}")]
     Reason(#[source] crate::access::PurposeError),
@@ -225,6 +228,7 @@ impl AppError {
         match self {
             Self::Settings(_)
             | Self::Schedule(_)
+            | Self::Witness(crate::witness::WitnessError::Settings { .. })
             | Self::Name
             | Self::NoSuchAdvisor(_)
             | Self::NoSuchDevice(_)

@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["app"],
     &["api", "console"],
     &["export", "supervise", "retain", "access"],
+    &["witness"],
     &["proxy"],
     &["capture"],
     &["archive"],

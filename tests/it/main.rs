@@ -25,3 +25,4 @@ mod retain;
 mod service;
 mod settings;
 mod support;
+mod witness;

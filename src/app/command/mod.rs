@@ -22,6 +22,7 @@ mod table;
 pub(super) mod verify;
 mod visit;
 pub(super) mod webhook;
+pub(super) mod witness;
 
 use crate::app::AppError;
 use crate::archive::Slice;
