@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::moment::Moment;
 use crate::bundle::Rendition;
 use crate::export::Withhold;
-use crate::record::{AdvisorId, RecordId, SourceId};
+use crate::record::{AdvisorId, MatterId, RecordId, SourceId};
 use crate::retain::schedule::Length;
 use crate::settings::Span;
 
@@ -182,9 +182,9 @@ pub struct Export {
     /// Until before this time
     #[arg(long, value_name = "TIME")]
     pub until: Option<Moment>,
-    /// The matter it is for
+    /// The matter it is for; alone, all records of its custodians
     #[arg(long, value_name = "ID")]
-    pub matter: Option<uuid::Uuid>,
+    pub matter: Option<MatterId>,
     /// Show no such field (0.text, or text for every communication), or nothing of a record, and say why; may be given more than once
     #[arg(long = "withhold", value_name = "FIELD=REASON|RECORD=REASON")]
     pub withhold: Vec<Withhold>,

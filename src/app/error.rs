@@ -49,7 +49,7 @@ pub enum AppError {
     #[error(transparent)]
     Witness(#[from] crate::witness::WitnessError),
     /// Nobody said why.
-    #[error("--reason: {0}")]
+    #[error("--reason says too little or too much")]
     Reason(#[source] crate::access::PurposeError),
     /// A search for words that cannot be made.
     #[error("--query {0}")]

@@ -6,6 +6,7 @@
 
 mod bag;
 mod cell;
+mod circumstance;
 mod disclosure;
 mod dump;
 mod examine;
@@ -25,6 +26,7 @@ mod write;
 
 pub use bag::{BagError, BagWriteError, Source};
 pub use cell::csv_cell;
+pub use circumstance::Circumstance;
 pub use disclosure::{
     DISCLOSURE_MAX, Disclosed, Disclosure, DisclosureError, DisclosureReport, EntryReport, ShownField, Withheld,
     verify_disclosure,

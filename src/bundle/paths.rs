@@ -3,6 +3,7 @@
 //! Invariant: the order is fixed and every name follows from what came before it, so a reader knows which file must come next, and one that
 //! is too many, missing or elsewhere has nowhere to hide.
 
+use super::circumstance::Circumstance;
 use crate::record::{AdvisorId, FieldName, RecordId};
 
 pub(super) const README: &str = "README.txt";
@@ -18,6 +19,10 @@ pub(super) const JSONL: &str = "data/jsonl/records.jsonl";
 pub(super) const HTML: &str = "data/html/index.html";
 pub(super) const STATEMENT: &str = "proofs/bundle.intoto.jsonl";
 
+/// What was covered of the people in the bundle.
+pub(super) const COVERAGE: &str = "data/gaps/coverage.json";
+pub(super) const AROUND: &str = "data/html/circumstances.html";
+pub(super) const CERTIFICATE: &str = "data/certificate/certificate.html";
 /// A mail for each communication.
 pub(super) const EML: &str = "data/eml/";
 /// Conversations, day by day.
@@ -82,6 +87,15 @@ pub(super) fn range(stream: AdvisorId) -> String {
     format!("{RANGES}{stream}.jsonl")
 }
 
+/// The entries that tell one thing about the records.
+pub(super) fn circumstance(of: Circumstance) -> String {
+    format!("data/circumstances/{}.jsonl", of.as_str())
+}
+
+fn is_circumstance(path: &str) -> bool {
+    Circumstance::ALL.iter().any(|of| circumstance(*of) == path)
+}
+
 pub(super) fn parse_range(path: &str) -> Option<AdvisorId> {
     let id: AdvisorId = path.strip_prefix(RANGES)?.strip_suffix(".jsonl")?.parse().ok()?;
     (range(id) == path).then_some(id)
@@ -89,12 +103,13 @@ pub(super) fn parse_range(path: &str) -> Option<AdvisorId> {
 
 /// Is it read beside the others?
 pub(super) fn is_beside(path: &str) -> bool {
-    path == PRIVILEGE_LOG || parse_range(path).is_some()
+    path == PRIVILEGE_LOG || parse_range(path).is_some() || is_circumstance(path)
 }
 
 /// Does it come after all records?
 pub(super) fn is_behind_records(path: &str) -> bool {
     parse_range(path).is_some()
-        || matches!(path, PRIVILEGE_LOG | CUSTODY | CSV | JSONL | HTML)
+        || is_circumstance(path)
+        || matches!(path, PRIVILEGE_LOG | CUSTODY | CSV | JSONL | HTML | COVERAGE | AROUND | CERTIFICATE)
         || [EML, RSMF, VOLUME].iter().any(|folder| path.starts_with(folder))
 }

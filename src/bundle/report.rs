@@ -77,6 +77,8 @@ words! {
         Timestamps = "timestamps",
         /// All records of a range are there, and no other.
         Range = "range",
+        /// Each entry about people, gaps, looks, matter and checks is in the ledger and commits to what is shown of it.
+        Circumstances = "circumstances",
         /// Each withheld field has a reason, and each reason a field.
         Redactions = "redactions",
         /// What is made of the records for reading says what they say.

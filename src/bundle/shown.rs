@@ -41,14 +41,7 @@ impl ShownRecord {
 impl ShownEntry {
     /// What it says in the clear, as text.
     pub(super) fn detail(&self, key: &str) -> String {
-        match self.entry.detail().get(key) {
-            Some(serde_json::Value::String(text)) => text.clone(),
-            Some(serde_json::Value::Array(list)) => {
-                list.iter().filter_map(|word| word.as_str()).collect::<Vec<_>>().join(" ")
-            }
-            Some(value) => value.to_string(),
-            None => String::new(),
-        }
+        detail_of(&self.entry, key)
     }
 
     fn field(&self, field: &str) -> Option<&(FieldName, Vec<u8>)> {
@@ -79,6 +72,18 @@ impl ShownEntry {
     /// Does it put the record into a range?
     pub(super) fn advisors(&self) -> String {
         self.entry.streams().iter().map(|stream| stream.id.to_string()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What an entry says in the clear, as text.
+pub(super) fn detail_of(entry: &Entry, key: &str) -> String {
+    match entry.detail().get(key) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(serde_json::Value::Array(list)) => {
+            list.iter().filter_map(|word| word.as_str()).collect::<Vec<_>>().join(" ")
+        }
+        Some(value) => value.to_string(),
+        None => String::new(),
     }
 }
 

@@ -9,7 +9,8 @@ use std::fs::File;
 use std::io::{self, Write};
 
 use super::bag::{self, BagWriteError, BagWriter, Files, Spool};
-use super::disclosure::{Disclosed, Disclosure, DisclosureError};
+use super::circumstance::{Circumstance, Told};
+use super::disclosure::{Disclosed, Disclosure, DisclosureError, ShownField};
 use super::query::BundleQuery;
 use super::renditions::{Renditions, Sink};
 use super::shown::{REASON_MAX, Reasons, ShownEntry, ShownRecord};
@@ -46,6 +47,12 @@ pub enum BundleWriteError {
     #[error("entry {index} is proved under another checkpoint than the bundle's")]
     OtherCheckpoint {
         /// Which entry.
+        index: u64,
+    },
+    /// An entry about the records is of another kind, out of its order, or does not commit to what is to be shown of it.
+    #[error("entry {index} cannot stand among the circumstances there")]
+    Circumstance {
+        /// Which.
         index: u64,
     },
     /// The export's entry has no record, or the checkpoint cannot be read.
@@ -115,6 +122,7 @@ pub struct BundleWriter<W> {
     written: HashSet<uuid::Uuid>,
     records: u64,
     range: Option<(AdvisorId, Spool)>,
+    told: Option<(Circumstance, u64, Spool)>,
 }
 
 fn spool(scratch: &mut Scratch) -> Result<Spool, BagWriteError> {
@@ -130,7 +138,7 @@ impl<W: Write> BundleWriter<W> {
         let BundleHead { query, export, earlier } = head;
         let (entry, proof) = (export.entry.clone(), export.proof.clone());
         let record = entry.record().ok_or(BundleWriteError::Export)?;
-        let (size, _root) = read_checkpoint(&proof.checkpoint)?;
+        let checkpoint = read_checkpoint(&proof.checkpoint)?;
         let mut bag = BagWriter::new(out, &format!("bundle-{}", query.bundle), &mut *scratch)?;
         bag.add(bag::BAGIT, bag::DECLARATION)?;
         let readme = bag.add(paths::README, README_TEXT.as_bytes())?;
@@ -142,12 +150,12 @@ impl<W: Write> BundleWriter<W> {
         bag.add(paths::EXPORT_ENTRY, entry.bytes())?;
         bag.add(paths::EXPORT_PROOF, proof.to_string().as_bytes())?;
         if let Some(EarlierCheckpoint { note, hashes }) = earlier {
-            let (old, _root) = read_checkpoint(&note)?;
+            let old = read_checkpoint(&note)?.size;
             bag.add(&paths::earlier_checkpoint(old), note.as_bytes())?;
-            bag.add(&paths::consistency(old, size), consistency_text(&hashes).as_bytes())?;
+            bag.add(&paths::consistency(old, checkpoint.size), consistency_text(&hashes).as_bytes())?;
         }
         let sink = || scratch().map(Files::new).map_err(BagWriteError::Scratch);
-        let renditions = Renditions::new(&query, &entry, sink)?;
+        let renditions = Renditions::new(&query, &entry, &checkpoint, sink)?;
         Ok(Self {
             bag,
             scratch,
@@ -159,6 +167,7 @@ impl<W: Write> BundleWriter<W> {
             written: HashSet::new(),
             records: 0,
             range: None,
+            told: None,
         })
     }
 
@@ -202,7 +211,7 @@ impl<W: Write> BundleWriter<W> {
         }
         let disclosure = Disclosure::new(id, disclosed);
         let disclosure = disclosure.map_err(|source| BundleWriteError::Disclosure { record: id, source })?;
-        self.bag.add(&paths::record(id), disclosure.to_json().as_bytes())?;
+        let digest = self.bag.add(&paths::record(id), disclosure.to_json().as_bytes())?;
         for shown in &record.entries {
             for (name, value) in shown.shown.iter().filter(|(name, _value)| paths::is_native(name)) {
                 self.bag.add(&paths::native(id, shown.entry.index(), name), value)?;
@@ -212,7 +221,7 @@ impl<W: Write> BundleWriter<W> {
             self.bag.add(&paths::entry(id, shown.entry.index()), shown.entry.bytes())?;
             self.bag.add(&paths::proof(id, shown.entry.index()), proof.as_bytes())?;
         }
-        self.renditions.record(&record)?;
+        self.renditions.record(&record, digest)?;
         self.records += 1;
         Ok(())
     }
@@ -240,12 +249,50 @@ impl<W: Write> BundleWriter<W> {
         Ok(())
     }
 
+    /// Adds an entry about the records, with what of it is shown, which must be text. All of one kind come together, in the order of the
+    /// ledger, and kinds in theirs, after the last range.
+    ///
+    /// # Errors
+    /// See [`BundleWriteError`].
+    pub fn circumstance(
+        &mut self,
+        of: Circumstance,
+        entry: Entry,
+        hashes: Vec<Digest>,
+        mut shown: Vec<ShownField>,
+    ) -> Result<(), BundleWriteError> {
+        self.end_range()?;
+        let index = entry.index();
+        let is_next = self.told.as_ref().is_none_or(|(before, last, _spool)| (*before, *last) < (of, index));
+        shown.sort_by(|a, b| a.name.cmp(&b.name));
+        let told = Told { entry, hashes, shown };
+        let line = told.line().filter(|_line| is_next && of.has(told.entry.entry_type()) && told.commits());
+        let line = line.ok_or(BundleWriteError::Circumstance { index })?;
+        if self.told.as_ref().is_none_or(|(before, ..)| *before != of) {
+            self.end_told()?;
+            self.told = Some((of, index, spool(&mut self.scratch)?));
+        }
+        if let Some((_of, last, spool)) = &mut self.told {
+            *last = index;
+            spool.write(&line)?;
+        }
+        Ok(self.renditions.circumstance(of, &told)?)
+    }
+
+    fn end_told(&mut self) -> Result<(), BundleWriteError> {
+        if let Some((of, _last, spool)) = self.told.take() {
+            self.bag.add_spool(&paths::circumstance(of), spool)?;
+        }
+        Ok(())
+    }
+
     /// Ends the bundle, signs it, and hands back what it was written to.
     ///
     /// # Errors
     /// See [`BundleWriteError`].
     pub fn finish(mut self, signing: &SigningKey) -> Result<(W, Written), BundleWriteError> {
         self.end_range()?;
+        self.end_told()?;
         let Self { mut bag, mut scratch, query, export, checkpoint, readme, renditions, records, .. } = self;
         for files in renditions.finish(&export, records)? {
             bag.add_files(files)?;
@@ -254,11 +301,12 @@ impl<W: Write> BundleWriter<W> {
         let info = bag.add(bag::INFO, info.as_bytes())?;
         let mut empty = || scratch().map_err(BagWriteError::Scratch);
         let manifest = bag.add_manifest(empty()?)?;
+        let checkpoint = read_checkpoint(&checkpoint)?;
         let facts = Facts {
             bundle: query.bundle,
             as_of: query.as_of,
             export: &export,
-            checkpoint: read_checkpoint(&checkpoint)?,
+            checkpoint: (checkpoint.size, checkpoint.root),
             records,
             readme,
             info,
@@ -272,10 +320,9 @@ impl<W: Write> BundleWriter<W> {
 }
 
 /// What a signed checkpoint says, whoever signed it.
-fn read_checkpoint(note: &str) -> Result<(u64, Digest), BundleWriteError> {
+fn read_checkpoint(note: &str) -> Result<Checkpoint, BundleWriteError> {
     let note = Note::parse(note.as_bytes()).map_err(CheckpointError::from)?;
-    let checkpoint = Checkpoint::parse(note.text())?;
-    Ok((checkpoint.size, checkpoint.root))
+    Ok(Checkpoint::parse(note.text())?)
 }
 
 /// A consistency proof, a hash a line.

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use uuid::Uuid;
-
 use super::ExportError;
-use crate::archive::{RecordFilter, WordQuery};
+use crate::archive::{Archive, RecordFilter, WordQuery};
 use crate::bundle::{REASON_MAX, Rendition};
-use crate::record::{AdvisorId, FieldName, RecordId, Timestamp};
+use crate::record::{AdvisorId, FieldName, MatterId, RecordId, Timestamp};
 
 /// Advisors whose streams an entry may stand in.
 const ADVISORS_MAX: usize = 128;
@@ -26,8 +24,8 @@ pub struct Asked {
     pub from: Option<Timestamp>,
     /// Until before.
     pub until: Option<Timestamp>,
-    /// For this matter.
-    pub matter: Option<Uuid>,
+    /// For this matter; where no advisor, record or word is asked for, all records of its custodians.
+    pub matter: Option<MatterId>,
     /// Why.
     pub purpose: String,
     /// What is not shown.
@@ -91,6 +89,24 @@ impl Withhold {
 }
 
 impl Asked {
+    /// Looks up the matter; where nothing else is asked for, its custodians are whom is asked for, also those who no longer are.
+    ///
+    /// # Errors
+    /// [`ExportError::NoSuchMatter`], [`ExportError::NoCustodians`], and what the archive says.
+    pub async fn resolve(&mut self, archive: &Archive) -> Result<(), ExportError> {
+        let Some(matter) = self.matter else { return Ok(()) };
+        archive.catch_up().await?;
+        archive.matter(matter).await?.ok_or(ExportError::NoSuchMatter(matter))?;
+        if self.is_of_custodians() {
+            let custodians = archive.matter_custodians(matter).await?;
+            self.advisors = custodians.into_iter().map(|custodian| custodian.advisor).collect();
+            if self.advisors.is_empty() {
+                return Err(ExportError::NoCustodians(matter));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts it in order, and refuses what cannot be meant.
     pub(super) fn check(&mut self) -> Result<(), ExportError> {
         self.advisors.sort_unstable();
@@ -110,6 +126,11 @@ impl Asked {
             return Err(ExportError::Backwards);
         }
         Ok(())
+    }
+
+    /// Is a matter all that was said?
+    const fn is_of_custodians(&self) -> bool {
+        self.matter.is_some() && self.advisors.is_empty() && self.records.is_empty() && self.words.is_none()
     }
 
     /// Is it all of somebody's, so that it can be proved complete?
@@ -135,6 +156,7 @@ impl Asked {
         let said = [
             ("advisor", list(self.advisors.iter().map(ToString::to_string).collect())),
             ("record", list(self.records.iter().map(ToString::to_string).collect())),
+            ("matter", self.matter.map(|matter| matter.to_string())),
             ("query", self.words.as_ref().map(|(typed, _query)| typed.clone())),
             ("from", self.from.map(|time| time.to_string())),
             ("until", self.until.map(|time| time.to_string())),

@@ -7,7 +7,7 @@ use crate::archive::{AppendError, ArchiveError};
 use crate::bundle::{BagError, BundleWriteError};
 use crate::capture::SealingError;
 use crate::ledger::TlogProofError;
-use crate::record::RecordId;
+use crate::record::{MatterId, RecordId};
 
 /// An export could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum ExportError {
     #[error(transparent)]
     Proof(#[from] TlogProofError),
     /// Nothing to say what is wanted.
-    #[error("say what is wanted: --advisor, --record or --query")]
+    #[error("say what is wanted: --advisor, --record, --query or --matter")]
     NothingAsked,
     /// Ids and a search.
     #[error("--record names each record itself, and goes with no other filter")]
@@ -48,6 +48,12 @@ pub enum ExportError {
     /// A record that is not there.
     #[error("there is no record {0}")]
     NoSuchRecord(RecordId),
+    /// A matter that is not there.
+    #[error("there is no matter {0}; `muniment matter list` shows all")]
+    NoSuchMatter(MatterId),
+    /// All records of nobody.
+    #[error("matter {0} has no custodians: add them, or name advisors with --advisor")]
+    NoCustodians(MatterId),
     /// A disposed record whose commitments are gone with its content.
     #[error(
         "record {0} was disposed of and has too many fields to say which: it cannot stand in a bundle; ask for a shorter time"

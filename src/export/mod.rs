@@ -5,6 +5,7 @@
 //! ([`crate::bundle::verify_bundle`]), and a bundle that does not is never handed out.
 
 mod ask;
+mod circumstances;
 mod error;
 mod record;
 mod run;

@@ -1,5 +1,6 @@
 //! The way of an export: on record, under a checkpoint, written, checked, and only then where it was wanted.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::ExportError;
 use super::ask::Asked;
+use super::circumstances;
 use super::record::{Proofs, take};
 use super::select::{Selected, begin, select, walk};
 use crate::archive::{Append as _, Archive};
@@ -20,7 +22,7 @@ use crate::bundle::{
 };
 use crate::capture::{Blobs, Entropy, Sealer};
 use crate::ledger::{Actor, Draft, Entry, EntryType, SigningKey};
-use crate::record::{Clock, FieldName, Ids, MasterKey, RecordId};
+use crate::record::{AdvisorId, Clock, FieldName, Ids, MasterKey, RecordId};
 
 /// Bytes of sealed content, and records, that are opened at once.
 const GROUP_BYTES: u64 = 16 << 20;
@@ -47,7 +49,7 @@ pub struct Exported {
     pub report: BundleReport,
 }
 
-type Writer = BundleWriter<BufWriter<File>>;
+pub(super) type Writer = BundleWriter<BufWriter<File>>;
 
 impl<'a> Exporter<'a> {
     /// An exporter of this archive, under the log's key.
@@ -100,10 +102,11 @@ impl Exporter<'_> {
         let part = Part::beside(to);
         let head = BundleHead { query, export, earlier };
         let mut writer = part.begin(head)?;
-        self.records(&mut writer, &asked, &selected, as_of, &proofs, &mut progress).await?;
+        let advisors = self.records(&mut writer, &asked, &selected, as_of, &proofs, &mut progress).await?;
         if asked.is_of_streams() {
             self.ranges(&mut writer, &asked, as_of, index, &proofs).await?;
         }
+        circumstances::tell(self.archive, &mut writer, &asked, &selected, &advisors, as_of, &proofs).await?;
         let (out, written) = writer.finish(&self.signing)?;
         let file = out.into_inner().map_err(|error| part.failed(error.into_error()))?;
         file.sync_all().map_err(|error| part.failed(error))?;
@@ -170,6 +173,7 @@ impl Exporter<'_> {
         Ok(consistency.map(|proof| EarlierCheckpoint { note: earlier.note, hashes: proof.hashes }))
     }
 
+    /// Writes the records; answers with those in whose streams they stand, or of whom was asked.
     async fn records(
         &self,
         writer: &mut Writer,
@@ -178,7 +182,8 @@ impl Exporter<'_> {
         as_of: u64,
         proofs: &Proofs,
         progress: &mut impl FnMut(u64, u64),
-    ) -> Result<(), ExportError> {
+    ) -> Result<BTreeSet<AdvisorId>, ExportError> {
+        let mut advisors: BTreeSet<_> = asked.advisors.iter().copied().collect();
         let (mut done, of) = (0, selected.records.len() as u64);
         for page in selected.records.chunks(GROUP) {
             let weights = self.archive.record_weights(page).await?;
@@ -201,6 +206,11 @@ impl Exporter<'_> {
                 let mut hashes = self.archive.inclusion_hashes(&indices, proofs.size).await?.into_iter();
                 for record in whole {
                     let id = record.id;
+                    // Of whom was asked, where somebody was; a message that two share brings the other's devices along otherwise.
+                    if asked.advisors.is_empty() {
+                        let streams = record.entries.iter().flat_map(|(entry, _content)| entry.streams());
+                        advisors.extend(streams.map(|stream| stream.id));
+                    }
                     let taken = take(self.archive, record, &mut hashes, proofs, &asked.withhold).await?;
                     writer.record(id, taken)?;
                     done += 1;
@@ -208,7 +218,7 @@ impl Exporter<'_> {
                 progress(done, of);
             }
         }
-        Ok(())
+        Ok(advisors)
     }
 
     async fn ranges(

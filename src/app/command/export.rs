@@ -69,8 +69,9 @@ fn asked(export: &Export, purpose: &Purpose) -> Result<Asked, AppError> {
 
 pub(in crate::app) fn run(settings: Settings, export: &Export, output: Output) -> Result<Verdict, AppError> {
     let purpose = Purpose::new(&export.reason).map_err(AppError::Reason)?;
-    let asked = asked(export, &purpose)?;
+    let mut asked = asked(export, &purpose)?;
     let answer = visit(settings, async |context, archive| {
+        asked.resolve(archive).await?;
         for advisor in &asked.advisors {
             archive.check_advisor(*advisor).await?;
         }

@@ -2,6 +2,7 @@
 
 mod as_of;
 mod begin;
+mod circumstances;
 mod content;
 mod coverage;
 mod entries;

@@ -4,6 +4,7 @@
 //! and the ids of all.
 
 mod begin;
+mod circumstances;
 mod end;
 mod ranges;
 mod reasons;
@@ -105,7 +106,8 @@ fn examine(source: &Source, keys: &[VerifyingKey]) -> Result<BundleReport, BagEr
     };
     let context = examiner.begin()?;
     if let Some(context) = &context {
-        let Ok(renditions) = Renditions::new::<Infallible>(&context.query, &context.export, || Ok(Hashed::default()));
+        let Context { query, export, checkpoint, .. } = context;
+        let Ok(renditions) = Renditions::new::<Infallible>(query, export, checkpoint, || Ok(Hashed::default()));
         examiner.renditions = Some(renditions);
     }
     let known = |path: &str| paths::parse_record(path).is_some() || paths::is_behind_records(path);
@@ -115,6 +117,7 @@ fn examine(source: &Source, keys: &[VerifyingKey]) -> Result<BundleReport, BagEr
         examiner.record(id, context.as_ref())?;
     }
     examiner.ranges(context.as_ref())?;
+    examiner.circumstances(context.as_ref())?;
     examiner.end(context.as_ref())?;
     Ok(report::made(examiner, context))
 }

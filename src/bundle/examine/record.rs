@@ -2,7 +2,7 @@
 
 use super::begin::ends_with_note;
 use super::{Context, Examiner};
-use crate::bundle::bag::BagError;
+use crate::bundle::bag::{BagError, Wanted};
 use crate::bundle::disclosure::{self, DISCLOSURE_MAX};
 use crate::bundle::paths;
 use crate::bundle::report::{Check, Verdict};
@@ -14,10 +14,11 @@ impl Examiner<'_> {
         if !self.records.insert(id) {
             self.findings.fail_record(Check::Records, id, "stands in the bundle twice");
         }
-        let Some(json) = self.take(&paths::record(id), DISCLOSURE_MAX as u64)? else {
+        let Some(opened) = self.bag.take(&paths::record(id), Wanted::Bytes(DISCLOSURE_MAX as u64))? else {
             self.findings.fail_record(Check::Records, id, "cannot be read");
             return Ok(());
         };
+        let (json, digest) = (opened.bytes, opened.digest);
         let (report, read) = disclosure::examine(&json, self.keys, &mut self.last);
         drop(json);
         if matches!(report.verdict, Verdict::Failed { .. }) {
@@ -52,7 +53,7 @@ impl Examiner<'_> {
         }
         self.files(&record, &proofs)?;
         if let Some(renditions) = &mut self.renditions {
-            let Ok(()) = renditions.record(&record);
+            let Ok(()) = renditions.record(&record, digest);
         }
         Ok(())
     }

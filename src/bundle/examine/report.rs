@@ -9,7 +9,7 @@ use crate::bundle::report::{Check, Verdict, sum};
 use crate::record::{AdvisorId, Digest, RecordId};
 
 /// The checks of a bundle, in their order.
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     Check::Bag,
     Check::Export,
     Check::Records,
@@ -18,6 +18,7 @@ const CHECKS: [Check; 10] = [
     Check::Quorum,
     Check::Timestamps,
     Check::Range,
+    Check::Circumstances,
     Check::Redactions,
     Check::Renditions,
 ];

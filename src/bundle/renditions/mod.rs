@@ -3,7 +3,10 @@
 //! Invariant: they follow from the records that are shown, byte for byte, in the writer and in the verifier: what is in a rendition and not in
 //! the records is found.
 
+mod around;
 mod attachment;
+mod certificate;
+mod coverage;
 mod csv;
 mod custody;
 mod eml;
@@ -12,6 +15,7 @@ mod jsonl;
 mod load_file;
 mod message;
 mod mime;
+mod page;
 mod privilege;
 mod rsmf;
 
@@ -21,10 +25,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::circumstance::{Circumstance, Told};
 use super::paths;
 use super::query::BundleQuery;
 use super::shown::ShownRecord;
-use crate::ledger::Entry;
+use crate::ledger::{Checkpoint, Entry};
+use crate::record::Digest;
+use coverage::Coverage;
 use message::Message;
 
 pub(super) use privilege::{Withholding, line as privilege_line};
@@ -92,7 +99,29 @@ pub(super) trait Sink {
 }
 
 /// The files that every bundle has, in their order. The first is left out where it says nothing.
-const FILES: [&str; 5] = [paths::PRIVILEGE_LOG, paths::CUSTODY, paths::CSV, paths::JSONL, paths::HTML];
+const FILES: [&str; 8] = [
+    paths::PRIVILEGE_LOG,
+    paths::CUSTODY,
+    paths::CSV,
+    paths::JSONL,
+    paths::HTML,
+    paths::COVERAGE,
+    paths::AROUND,
+    paths::CERTIFICATE,
+];
+/// Their places in it.
+mod at {
+    pub(super) const PRIVILEGE_LOG: usize = 0;
+    pub(super) const CUSTODY: usize = 1;
+    pub(super) const CSV: usize = 2;
+    pub(super) const JSONL: usize = 3;
+    pub(super) const HTML: usize = 4;
+    pub(super) const COVERAGE: usize = 5;
+    pub(super) const AROUND: usize = 6;
+    pub(super) const CERTIFICATE: usize = 7;
+}
+/// Checks of the archive that the certificate lists.
+const CHECKS_MAX: usize = 100;
 
 /// A load file in the making.
 struct Volume<S> {
@@ -104,11 +133,14 @@ struct Volume<S> {
 /// All renditions in the making.
 pub(super) struct Renditions<S> {
     /// One for each of [`FILES`].
-    always: [S; 5],
+    always: [S; 8],
     eml: Option<S>,
     volume: Option<Volume<S>>,
     rsmf: Option<(S, rsmf::Slice)>,
     query: BundleQuery,
+    coverage: Coverage,
+    last_told: Option<Circumstance>,
+    checks: Vec<String>,
     says_reasons: bool,
     text: String,
 }
@@ -118,6 +150,7 @@ impl<S: Sink> Renditions<S> {
     pub(super) fn new<E: From<S::Error>>(
         query: &BundleQuery,
         export: &Entry,
+        checkpoint: &Checkpoint,
         mut sink: impl FnMut() -> Result<S, E>,
     ) -> Result<Self, E> {
         let wanted: BTreeSet<_> = query.renditions.iter().copied().collect();
@@ -131,35 +164,49 @@ impl<S: Sink> Renditions<S> {
             load_file::header(&mut text);
             volume.table.write(text.as_bytes())?;
         }
-        let always = [sink()?, sink()?, sink()?, sink()?, sink()?];
-        let (query, text) = (query.clone(), String::new());
-        let mut renditions = Self { always, eml, volume, rsmf, query, says_reasons: false, text };
-        renditions.put(|at, query, text| match at {
-            2 => csv::header(text),
-            4 => html::header(query, export, text),
+        let always = [sink()?, sink()?, sink()?, sink()?, sink()?, sink()?, sink()?, sink()?];
+        let mut renditions = Self {
+            always,
+            eml,
+            volume,
+            rsmf,
+            query: query.clone(),
+            coverage: Coverage::default(),
+            last_told: None,
+            checks: Vec::new(),
+            says_reasons: false,
+            text: String::new(),
+        };
+        renditions.put(|file, text| match file {
+            at::CSV => csv::header(text),
+            at::HTML => html::header(query, export, text),
+            at::AROUND => around::header(query, text),
+            at::CERTIFICATE => certificate::header(query, export, checkpoint, text),
             _ => {}
         })?;
         Ok(renditions)
     }
 
-    fn put(&mut self, render: impl Fn(usize, &BundleQuery, &mut String)) -> Result<(), S::Error> {
-        for (at, sink) in self.always.iter_mut().enumerate() {
+    fn put(&mut self, render: impl Fn(usize, &mut String)) -> Result<(), S::Error> {
+        for (file, sink) in self.always.iter_mut().enumerate() {
             self.text.clear();
-            render(at, &self.query, &mut self.text);
-            self.says_reasons |= at == 0 && !self.text.is_empty();
+            render(file, &mut self.text);
+            self.says_reasons |= file == at::PRIVILEGE_LOG && !self.text.is_empty();
             sink.write(self.text.as_bytes())?;
         }
         Ok(())
     }
 
-    /// Adds a record to each.
-    pub(super) fn record(&mut self, record: &ShownRecord) -> Result<(), S::Error> {
-        self.put(|at, _query, text| match at {
-            0 => privilege::record(record, text),
-            1 => record.entries.iter().for_each(|shown| custody::entry(&shown.entry, text)),
-            2 => csv::record(record, text),
-            3 => jsonl::record(record, text),
-            _ => html::record(record, text),
+    /// Adds a record to each; its own file has this digest.
+    pub(super) fn record(&mut self, record: &ShownRecord, digest: Digest) -> Result<(), S::Error> {
+        self.put(|file, text| match file {
+            at::PRIVILEGE_LOG => privilege::record(record, text),
+            at::CUSTODY => record.entries.iter().for_each(|shown| custody::entry(&shown.entry, text)),
+            at::CSV => csv::record(record, text),
+            at::JSONL => jsonl::record(record, text),
+            at::HTML => html::record(record, text),
+            at::CERTIFICATE => certificate::record(record, digest, text),
+            _ => {}
         })?;
         if self.query.renditions.is_empty() {
             return Ok(());
@@ -168,6 +215,23 @@ impl<S: Sink> Renditions<S> {
             self.message(&message)?;
         }
         Ok(())
+    }
+
+    /// Adds what stands around the records; all of it comes after them, in its order.
+    pub(super) fn circumstance(&mut self, of: Circumstance, told: &Told) -> Result<(), S::Error> {
+        self.coverage.add(of, told);
+        let is_first = self.last_told.replace(of) != Some(of);
+        if of == Circumstance::Integrity && self.checks.len() < CHECKS_MAX {
+            self.checks.push(certificate::check(told));
+        }
+        let coverage = std::mem::take(&mut self.coverage);
+        let put = self.put(|file, text| {
+            if file == at::AROUND {
+                around::entry(of, is_first, told, &coverage, text);
+            }
+        });
+        self.coverage = coverage;
+        put
     }
 
     fn message(&mut self, message: &Message<'_>) -> Result<(), S::Error> {
@@ -191,12 +255,17 @@ impl<S: Sink> Renditions<S> {
 
     /// Ends them, and hands the sinks back, in the order of the bundle.
     pub(super) fn finish(mut self, export: &Entry, records: u64) -> Result<Vec<S>, S::Error> {
-        self.put(|at, _query, text| match at {
-            1 => custody::entry(export, text),
-            4 => html::footer(records, text),
+        let (coverage, checks) =
+            (std::mem::take(&mut self.coverage).json(&self.query), std::mem::take(&mut self.checks));
+        self.put(|file, text| match file {
+            at::CUSTODY => custody::entry(export, text),
+            at::HTML => html::footer(records, text),
+            at::COVERAGE => text.push_str(&coverage),
+            at::AROUND => around::footer(text),
+            at::CERTIFICATE => certificate::footer(records, &checks, text),
             _ => {}
         })?;
-        let mut sinks = Vec::with_capacity(9);
+        let mut sinks = Vec::with_capacity(12);
         for (path, mut sink) in FILES.into_iter().zip(self.always) {
             if path != paths::PRIVILEGE_LOG || self.says_reasons {
                 sink.end(path.to_owned());

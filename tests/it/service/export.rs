@@ -68,6 +68,67 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 }
 
 #[test]
+fn a_matters_records_leave_with_names_gaps_looks_holds_and_a_draft_certificate() {
+    let origin = Origin::start();
+    let (posted, service) = Posted::new(&origin);
+    let legal = posted.firm.add_officer("Lena", "legal");
+    let legal = posted.firm.officer(&legal).header("muniment-purpose", "SECRET-WHY");
+    let post =
+        |path: &str, status, body: &Value| legal.clone().json(body).send(&posted.firm.api(path)).unwrap().json(status);
+    let matter = text(&post("/v1/matters", 201, &json!({"name": "Smith ./. Example"})), "id");
+    let none = posted
+        .firm
+        .command(&["export", "--matter", &matter, "--reason", "a test", "--out", "none.zip"])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&none.stderr).contains("has no custodians"), "{none:?}");
+    post(&format!("/v1/matters/{matter}/custodians"), 200, &json!({"advisor": posted.ada}));
+    post("/v1/holds", 201, &json!({"matter": matter, "reason": "subpoena", "custodians": [posted.ada]}));
+    legal.clone().get(&posted.firm.api(&format!("/v1/records/{}", posted.record))).unwrap().json(200);
+
+    let answer = posted.export(&["--matter", &matter], "matter.zip");
+    assert_eq!((&answer["complete"], &answer["records"]), (&json!([posted.ada]), &json!(2)), "{answer}");
+    let (code, report) = posted.verify("matter.zip", &vkey_in(&answer));
+    assert_eq!((code, &report["verdict"]), (0, &json!("verified")), "{report:#}");
+    let read = |file: &str| {
+        let path = format!("bundle-{}/data/{file}", text(&answer, "bundle"));
+        let done = Command::new("python3")
+            .args([
+                "-c",
+                "import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))",
+            ])
+            .arg(posted.firm.dir().join("matter.zip"))
+            .arg(path)
+            .output()
+            .unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let page = read("html/circumstances.html");
+    for said in ["Ada", "laptop", "records.get", "custodian_added", "hold", &matter] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let coverage: Value = serde_json::from_str(&read("gaps/coverage.json")).unwrap();
+    assert_eq!(
+        (&coverage["advisors"][0]["advisor"], &coverage["advisors"][0]["name"]),
+        (&json!(posted.ada), &json!("Ada"))
+    );
+    assert_eq!(coverage["advisors"][0]["devices"][0]["name"], "laptop", "{coverage}");
+    assert!(read("certificate/certificate.html").contains("took 2 records out of the archive"));
+    let bytes = fs::read(posted.firm.dir().join("matter.zip")).unwrap();
+    for closed in ["SECRET-WHY", "subpoena", "Smith ./.", &posted.bea] {
+        assert!(!holds(&bytes, closed), "{closed}");
+    }
+    let missing = "0198c0de-0000-7000-8000-000000000009";
+    let none = posted
+        .firm
+        .command(&["export", "--matter", missing, "--reason", "a test", "--out", "none.zip"])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no matter"), "{none:?}");
+    assert_eq!(service.stop(), 0);
+}
+
+#[test]
 fn all_of_an_advisors_records_leave_as_a_bundle_that_says_so_and_is_on_record() {
     let origin = Origin::start();
     let (posted, service) = Posted::new(&origin);

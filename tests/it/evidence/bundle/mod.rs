@@ -19,7 +19,7 @@ fn p2_a_bundle_verifies_zipped_and_unpacked() {
     for check in [Check::Bag, Check::Export, Check::Records, Check::Checkpoint, Check::Statement, Check::Range] {
         assert_eq!(of(check), &Verdict::Verified, "{check}");
     }
-    for check in [Check::Redactions, Check::Renditions] {
+    for check in [Check::Redactions, Check::Renditions, Check::Circumstances] {
         assert_eq!(of(check), &Verdict::Verified, "{check}");
     }
     for check in [Check::Quorum, Check::Timestamps] {
@@ -60,6 +60,34 @@ fn a_bundle_that_says_it_is_complete_for_nobody_is_not_called_complete() {
     assert_eq!((&report.verdict, report.records), (&Verdict::Verified, 0), "{:?}", report.failures);
     assert!(matches!(report.verdict_of(Check::Range), Some(Verdict::NotChecked { .. })));
     assert_eq!(report.provided, None);
+}
+
+#[test]
+fn what_stands_around_the_records_is_told_with_names_and_nothing_that_is_closed() {
+    let (_ledger, zip) = sample();
+    let directory = tempfile::tempdir().unwrap();
+    let root = unpack(&zip, directory.path());
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let coverage: serde_json::Value = serde_json::from_str(&read("data/gaps/coverage.json")).unwrap();
+    let ada = &coverage["advisors"][0];
+    assert_eq!((&ada["name"], &ada["devices"][0]["name"]), (&"Ada <A>".into(), &"Ada's laptop".into()), "{coverage}");
+    assert_eq!(ada["devices"][0]["gaps"][0]["cause"], "outage", "{coverage}");
+    let page = read("data/html/circumstances.html");
+    for said in ["Ada &lt;A&gt;", "Ada&#39;s laptop", "records.get", "outage", "verified"] {
+        assert!(page.contains(said), "{said}");
+    }
+    let certificate = read("data/certificate/certificate.html");
+    for said in ["902(13)", "902(14)", "under penalty of perjury", "all of entries 0 up to 9: verified, 0 failures"] {
+        assert!(certificate.contains(said), "{said}");
+    }
+    let digest =
+        muniment::record::Digest::of(&[
+            &std::fs::read(root.join(format!("data/records/{}/record.json", record(3)))).unwrap()
+        ]);
+    assert!(certificate.contains(&digest.to_string()), "the digest of each record's file is in the schedule");
+    for closed in ["quarterly review", "private.example"] {
+        assert!(!zip.windows(closed.len()).any(|window| window == closed.as_bytes()), "{closed}");
+    }
 }
 
 #[test]

@@ -63,8 +63,8 @@ fn p2_no_flipped_byte_of_a_bundle_passes() {
     assert_eq!(verify(&ledger, &zip).verdict, Verdict::Verified);
     let (places, directory) = places(&zip);
     let everything = std::env::var_os("MUNIMENT_EVERY_BYTE").is_some();
-    let proofs: Vec<_> =
-        places.iter().filter(|(path, _)| path.starts_with("proofs/")).flat_map(|(_, range)| range.clone()).collect();
+    let bears = |path: &str| path.starts_with("proofs/") || path.starts_with("data/circumstances/");
+    let proofs: Vec<_> = places.iter().filter(|(path, _)| bears(path)).flat_map(|(_, range)| range.clone()).collect();
     let every = |step: usize| (0..zip.len()).step_by(if everything { 1 } else { step });
     let at: Vec<_> = proofs
         .iter()
@@ -252,6 +252,37 @@ fn what_a_forger_does_fails_the_check_it_concerns() {
         (
             "lines that say something else",
             Box::new(|root| replace(root, "data/jsonl/records.jsonl", "part 3", "part 4")),
+            vec![Check::Renditions],
+        ),
+        (
+            "a name that nobody had",
+            Box::new(|root| replace(root, "data/circumstances/identity.jsonl", "Ada <A>", "Eve <A>")),
+            vec![Check::Circumstances, Check::Renditions],
+        ),
+        (
+            "a gap taken away",
+            Box::new(|root| drop_line(root, "data/circumstances/gaps.jsonl", 0)),
+            vec![Check::Circumstances, Check::Renditions],
+        ),
+        (
+            "looks in another order",
+            Box::new(|root| {
+                let path = root.join("data/circumstances/access.jsonl");
+                let mut lines: Vec<_> =
+                    fs::read_to_string(&path).unwrap().split_inclusive('\n').map(ToOwned::to_owned).collect();
+                lines.swap(0, 1);
+                fs::write(path, lines.concat()).unwrap();
+            }),
+            vec![Check::Circumstances],
+        ),
+        (
+            "a coverage that has no gap",
+            Box::new(|root| replace(root, "data/gaps/coverage.json", "\"cause\":\"outage\"", "\"cause\":\"nothing\"")),
+            vec![Check::Renditions],
+        ),
+        (
+            "a certificate with another digest",
+            Box::new(|root| replace(root, "data/certificate/certificate.html", "</dt><dd>", "</dt><dd>0")),
             vec![Check::Renditions],
         ),
         (

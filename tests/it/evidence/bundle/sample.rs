@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use muniment::bundle::{
-    BundleHead, BundleQuery, BundleReport, BundleWriter, Disclosed, EarlierCheckpoint, Reasons, Rendition, ShownField,
-    Source, verify_bundle,
+    BundleHead, BundleQuery, BundleReport, BundleWriter, Circumstance, Disclosed, EarlierCheckpoint, Reasons,
+    Rendition, ShownField, Source, verify_bundle,
 };
 use muniment::ledger::{Actor, Committed, Entry, EntryType, Proof};
 use muniment::record::{AdvisorId, Commitment, FieldName, OfficerId, RecordId, RecordKey, Timestamp};
@@ -66,7 +66,56 @@ pub(super) fn day_of(posts: u64, said: Said) -> Ledger {
             ledger.publish();
         }
     }
+    for entry in around() {
+        let mut draft = ledger.draft(entry.of, entry.detail);
+        draft.record = Some(record(entry.record));
+        let salt = |name: &FieldName| record_key(entry.record).salt(draft.id, name);
+        draft.commitments =
+            entry.said.iter().map(|(name, value)| (name.clone(), Commitment::to(&salt(name), value))).collect();
+        ledger.append(draft);
+    }
     ledger
+}
+
+/// An entry about the records.
+struct Around {
+    of: EntryType,
+    record: u64,
+    detail: serde_json::Value,
+    said: Vec<(FieldName, Vec<u8>)>,
+}
+
+fn around() -> Vec<Around> {
+    let (ada, device) = (advisor(1).to_string(), uuid_v7(0x00de_0000_0001).to_string());
+    let name = |name: &str| vec![(FieldName::NAME, name.as_bytes().to_vec())];
+    let (from, until) = (time(5, 0).to_string(), time(6, 0).to_string());
+    let of = |of, record, detail, said| Around { of, record, detail, said };
+    vec![
+        of(
+            EntryType::Identity,
+            3_000_000,
+            json!({"change": "added", "id": ada, "subject": "advisor"}),
+            name("Ada <A>"),
+        ),
+        of(
+            EntryType::Identity,
+            3_000_001,
+            json!({"advisor": ada, "change": "added", "id": device, "subject": "device"}),
+            name("Ada's laptop"),
+        ),
+        of(
+            EntryType::Gap,
+            3_000_002,
+            json!({"cause": "outage", "count": 2, "device": device, "from": from, "until": until}),
+            vec![("host".parse().unwrap(), b"private.example".to_vec())],
+        ),
+        of(
+            EntryType::Verification,
+            3_000_003,
+            json!({"failures": 0, "from": 0, "result": "verified", "scope": "all", "until": 9}),
+            vec![],
+        ),
+    ]
 }
 
 fn key_of(record: RecordId) -> RecordKey {
@@ -148,6 +197,16 @@ pub(super) fn write(ledger: &mut Ledger, asked: &Asked) -> Vec<u8> {
     for stream in &asked.advisors {
         for entry in run(ledger, asked, *stream, export_index) {
             writer.range_entry(*stream, &entry, &ledger.proof(entry.index()).hashes).unwrap();
+        }
+    }
+    for of in Circumstance::ALL {
+        for entry in before.iter().filter(|entry| of.has(entry.entry_type())) {
+            let names = around().into_iter().find(|around| Some(record(around.record)) == entry.record());
+            let names = names.filter(|_| of == Circumstance::Identity).map(|around| around.said).unwrap_or_default();
+            let salt = |name: &FieldName| key_of(entry.record().unwrap()).salt(entry.id(), name);
+            let shown = names.into_iter().map(|(name, value)| ShownField { salt: salt(&name), name, value });
+            let hashes = ledger.proof(entry.index()).hashes;
+            writer.circumstance(of, entry.clone(), hashes, shown.collect()).unwrap();
         }
     }
     writer.finish(&ledger.key).unwrap().0
