@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::page::{END, begin, note, paragraph, row};
+use super::page::{END, begin, note, paragraph};
 use crate::bundle::circumstance::Told;
 use crate::bundle::query::BundleQuery;
 use crate::bundle::shown::{ShownRecord, detail_of};
@@ -24,7 +24,7 @@ pub(super) fn header(query: &BundleQuery, export: &Entry, checkpoint: &Checkpoin
         format!("1. I, {BLANK}, am employed by {BLANK} (the firm) as {BLANK}. My duties include {BLANK}. I know the system described here from {BLANK}."),
         format!("2. The system. The firm's advisors reach social networks through a proxy named muniment. Of each message, post or other communication that it sees on the networks it is set up for, it keeps the bytes as they were sent or received and what a published rule reads out of them. What an advisor sends is kept before it leaves. Each is put down as an entry of an append-only ledger named {}: an entry states the time, who caused it, and a SHA-256 commitment to each value kept, and names the SHA-256 hash of the entry before. Credentials are removed before anything is kept, and it is said where.", checkpoint.origin),
         "3. The records were made at or near the time of what they record, by that process and without anybody's hand, and are kept in the course of a regularly conducted activity, as a regular practice of that activity (rules 803(6)(A) to (C), 902(11), 902(13)).".to_owned(),
-        format!("4. The export. On {}, {} took {records} records out of the archive. The request is in data/query/query.json; it is entry {} of the ledger, and looked at the first {} entries.", export.at(), export.actor(), export.index(), query.as_of),
+        format!("4. The export. On {}, {} took out of the archive what was asked for, as many records as {records}. The request is in data/query/query.json; it is entry {} of the ledger, and looked at the first {} entries.", export.at(), export.actor(), export.index(), query.as_of),
         format!("5. Digital identification (rule 902(14)). Each record was copied into a file of its own. The SHA-256 digests of these files are in Schedule A and in manifest-sha256.txt. Whoever computes the digest of a file and finds the same has the same file. Each file shows, with what README.txt describes, that its entries are in the ledger of {} entries whose root hash is {}, which is signed in proofs/checkpoint.", checkpoint.size, checkpoint.root),
         "6. What the system could not keep or read is itself in the ledger; what of it concerns these people and times is in data/gaps/coverage.json. What is withheld from this copy is listed, with the reason, in data/privilege-log.jsonl.".to_owned(),
     ];
@@ -43,22 +43,23 @@ pub(super) fn header(query: &BundleQuery, export: &Entry, checkpoint: &Checkpoin
             );
         }
     }
-    into.push_str("<h2>Schedule A: the records</h2>\n<dl>\n");
+    into.push_str("<h2>Schedule A: the records</h2>\n");
+    note("Each record, and the SHA-256 digest of its file data/records/<record>/record.json:", into);
 }
 
 /// A record's line.
 pub(super) fn record(record: &ShownRecord, digest: Digest, into: &mut String) {
-    row(&format!("data/records/{}/record.json", record.id), &digest.to_string(), into);
+    note(&format!("{} {digest}", record.id), into);
 }
 
 /// All behind the list; the newest checks of the archive that are in the bundle.
 pub(super) fn footer(records: u64, checks: &[String], into: &mut String) {
-    let _written = writeln!(into, "</dl>\n<h2>Schedule B: checks of the archive</h2>");
+    let _written = writeln!(into, "<h2>Schedule B: checks of the archive</h2>");
     if checks.is_empty() {
         paragraph("None is in this bundle.", into);
     }
     checks.iter().for_each(|check| paragraph(check, into));
-    note(&format!("{records} records in Schedule A."), into);
+    note(&format!("Schedule A: {records}."), into);
     into.push_str("<h2>Declaration</h2>\n");
     paragraph(
         "I declare (or certify, verify, or state) under penalty of perjury under the laws of the United States of America that the foregoing is true and correct.",

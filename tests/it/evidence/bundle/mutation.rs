@@ -282,7 +282,9 @@ fn what_a_forger_does_fails_the_check_it_concerns() {
         ),
         (
             "a certificate with another digest",
-            Box::new(|root| replace(root, "data/certificate/certificate.html", "</dt><dd>", "</dt><dd>0")),
+            Box::new(|root| {
+                replace(root, "data/certificate/certificate.html", "<p class=\"note\">0198", "<p class=\"note\">1198")
+            }),
             vec![Check::Renditions],
         ),
         (

@@ -165,3 +165,17 @@ fn the_short_message_format_keeps_to_its_schema_and_to_what_the_schema_cannot_sa
     let count = |what: &str| slices.iter().map(|slice| slice[what].as_u64().unwrap()).sum::<u64>();
     assert!(count("threaded") > 0 && count("attachments") > 0, "{slices:?}");
 }
+
+/// The lines are spelled without a tree of values; another library's canonical form of what they say is the same.
+#[test]
+fn lines_of_json_are_in_canonical_form() {
+    let (_ledger, zip) = talked();
+    let directory = tempfile::tempdir().unwrap();
+    let root = unpack(&zip, directory.path());
+    let lines = std::fs::read_to_string(root.join("data/jsonl/records.jsonl")).unwrap();
+    assert!(lines.lines().count() > 4 && lines.contains("\\u0014"), "with something to escape");
+    for line in lines.lines() {
+        let read: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json_canonicalizer::to_string(&read).unwrap(), line);
+    }
+}
