@@ -57,7 +57,7 @@ pub(super) fn commands(test: &TestArchive, more: &str) -> Cli {
 
 const CONFIG: [&str; 2] = ["--config", "muniment.toml"];
 
-fn with<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn with<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     [&CONFIG, arguments].concat()
 }
 

@@ -2,6 +2,7 @@
 
 mod command;
 mod dispose;
+mod run;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
