@@ -122,6 +122,9 @@ pub enum Command {
     /// How long records are kept
     #[command(subcommand)]
     Retention(Retention),
+    /// The master key, which wraps the key of every record
+    #[command(subcommand)]
+    Keys(Keys),
     /// The proxies that append to this archive
     #[command(subcommand)]
     Source(Source),
@@ -209,6 +212,33 @@ pub struct Dispose {
     /// Why: goes on record before anything goes
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+/// `keys`
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// List the master keys by name, and how many record keys each wraps
+    List,
+    /// Put another master key in place of this one, and wrap every record's key again under it
+    ///
+    /// Content is not touched. The old key goes on opening what it has wrapped until `keys retire`; `serve` takes the new one up by itself. May be
+    /// killed at any moment and run again: it goes on where it was. Exit code 3 while keys are left under another. As the owner of the database.
+    #[command(after_help = "Example:\n  muniment keys rotate-master --reason \"yearly rotation\"")]
+    RotateMaster {
+        /// Why: goes on record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Forget former master keys, once nothing is left under them
+    ///
+    /// After this, and once every copy of them is destroyed, no backup from before the rotation can be read any more: what was disposed of is gone
+    /// from those too.
+    #[command(after_help = "Example:\n  muniment keys retire --reason \"the rotation of 2026 is through\"")]
+    Retire {
+        /// Why: goes on record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
 }
 
 /// `retention`

@@ -80,7 +80,7 @@ impl Context {
     /// Digests credentials, so that the same one is recognised without being kept. Another key than anything else's.
     pub(super) fn scrub_key(&self) -> Result<ScrubKey, AppError> {
         let mut key = Zeroizing::new([0; 32]);
-        let derived = Hkdf::<Sha256>::new(None, self.master.as_bytes());
+        let derived = Hkdf::<Sha256>::new(None, self.master.as_bytes().as_slice());
         derived.expand(b"muniment redaction v1", key.as_mut_slice()).map_err(|_length| AppError::Derive)?;
         Ok(ScrubKey::new(*key))
     }

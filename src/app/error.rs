@@ -173,6 +173,15 @@ pub enum AppError {
     /// The firm CA cannot be used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The master key is not kept here.
+    #[error("the master key is kept elsewhere, and replaced there")]
+    KeysElsewhere,
+    /// A former master key cannot be forgotten yet.
+    #[error("a former master key is still needed: {what}")]
+    KeyNeeded {
+        /// For what.
+        what: String,
+    },
     /// No key could be derived from the master key.
     #[error("a key cannot be derived from the master key")]
     Derive,
@@ -210,6 +219,10 @@ impl AppError {
         match self {
             Self::Settings(_) => Some("config/muniment.toml shows every key; `muniment check-config` tries a file"),
             Self::Schedule(_) => Some("config/retention.toml explains every key; `muniment check-config` tries a file"),
+            Self::KeysElsewhere => Some(
+                "make the new key the first one that is given and the old one a former one (MUNIMENT_FORMER_MASTER_KEYS, or the next line of the program in keys.master_key_command), start every `serve` again, and run `muniment keys rotate-master`",
+            ),
+            Self::KeyNeeded { .. } => Some("run `muniment keys rotate-master` again, and let `serve` empty its spool"),
             Self::NoSuchAdvisor(_) => Some("`muniment advisor list` shows who there is"),
             Self::NoSuchDevice(_) => Some("`muniment device list` shows what there is"),
             Self::NoSuchOfficer(_) => Some("`muniment officer list` shows who there is"),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <data_dir>/master.key     64 hex digits; without it nothing that was kept can be read again
+//! <data_dir>/master.key.former  what it was before, while a rotation is not through
 //! <data_dir>/log.key        signs checkpoints; a verifier knows the log by its public half
 //! <data_dir>/…              what the parts keep: postgres/, blobs/, spool/, ca/, source, checkpoint
 //! ```
@@ -12,10 +13,11 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
+use super::master;
 use crate::capture::{Entropy, EntropyError};
 use crate::ledger::{NoteKeyError, SigningKey};
 use crate::record::MasterKey;
@@ -43,6 +45,12 @@ pub enum HomeError {
     NotAKey {
         /// Which.
         path: PathBuf,
+    },
+    /// The program that settings name gave no master key.
+    #[error("the program in keys.master_key_command {why}")]
+    KeyCommand {
+        /// What it did.
+        why: &'static str,
     },
     /// The log key file does not hold a signing key.
     #[error("{} does not hold a log key; restore it from a backup", .path.display())]
@@ -106,27 +114,23 @@ impl Home {
         Ok(dir)
     }
 
-    /// Reads the master key, or makes it where that is allowed.
+    /// Reads the master key, or makes it where that is allowed. What it returns reads it again when it meets a key that it does not know.
     ///
     /// # Errors
     /// When it is missing, exposed, or no key.
     pub fn master_key(&self, from: &settings::MasterKey, entropy: &dyn Entropy) -> Result<MasterKey, HomeError> {
-        match from {
-            settings::MasterKey::Given(text) => {
-                let wrong = || HomeError::NotAKey { path: PathBuf::from("MUNIMENT_MASTER_KEY") };
-                parse_key(text.expose_secret()).ok_or_else(wrong)
-            }
-            settings::MasterKey::File { path, may_make } => {
-                if *may_make {
-                    let mut bytes = Zeroizing::new([0; 32]);
-                    entropy.fill(bytes.as_mut_slice())?;
-                    let text = Zeroizing::new(format!("{}\n", hex::encode(bytes.as_slice())));
-                    self.make_once(path, text.as_bytes())?;
-                }
-                let text = read_secret(path)?;
-                parse_key(text.trim()).ok_or_else(|| HomeError::NotAKey { path: path.clone() })
-            }
+        if let settings::MasterKey::File { path, may_make: true } = from {
+            self.make_once(path, master::line(&*master::fresh(entropy)?).as_bytes())?;
         }
+        let (secrets, again) = (master::read(from)?, from.clone());
+        let source = move || match master::read(&again) {
+            Ok(secrets) => Some(secrets),
+            Err(error) => {
+                tracing::warn!(%error, "the master key cannot be read again; what was read before goes on");
+                None
+            }
+        };
+        Ok(MasterKey::of(&secrets).with_source(Arc::new(source)))
     }
 
     /// The key that signs checkpoints, made at first start under the log's name.
@@ -169,14 +173,8 @@ impl Home {
     }
 }
 
-fn parse_key(text: &str) -> Option<MasterKey> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    hex::decode_to_slice(text, bytes.as_mut_slice()).ok()?;
-    Some(MasterKey::new(*bytes))
-}
-
 /// Reads a small file that must be its owner's alone.
-fn read_secret(path: &Path) -> Result<Zeroizing<String>, HomeError> {
+pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<String>, HomeError> {
     let file = File::open(path).map_err(HomeError::io(path))?;
     let found = file.metadata().map_err(HomeError::io(path))?;
     if found.mode() & 0o077 != 0 {

@@ -15,6 +15,7 @@ mod home;
 mod in_force;
 mod join;
 mod lifecycle;
+mod master;
 mod moment;
 mod output;
 mod recognition;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{Account, Advisor, Ca, Device, Hold, Matter, Officer, Retention, Source, Webhook};
+use arguments::{Account, Advisor, Ca, Device, Hold, Keys, Matter, Officer, Retention, Source, Webhook};
 pub use arguments::{Arguments, Command};
 pub use error::AppError;
 pub use home::{Home, HomeError};
@@ -108,6 +109,9 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         Command::Source(Source::Close { source, silent_for }) => {
             command::source::close(settings()?, *source, *silent_for, output)
         }
+        Command::Keys(Keys::List) => command::keys::list(settings()?, output),
+        Command::Keys(Keys::RotateMaster { reason }) => command::keys::rotate_master(settings()?, reason, output),
+        Command::Keys(Keys::Retire { reason }) => command::keys::retire(settings()?, reason, output),
         Command::Dispose(dispose) => command::dispose::run(settings()?, dispose, output),
         Command::Retention(Retention::Floor { length, reason }) => {
             command::retention::floor(settings()?, *length, reason.as_deref(), output)

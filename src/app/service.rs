@@ -19,7 +19,7 @@ use super::context::Context;
 use super::database::Database;
 use super::join::{ArchiveBlobs, ArchiveDevices, ArchiveRecall};
 use super::lifecycle::Alarm;
-use super::{AppError, descriptors, in_force, recognition, schedule, tasks, tls};
+use super::{AppError, descriptors, in_force, master, recognition, schedule, tasks, tls};
 use crate::access::Desk;
 use crate::api::{self, Api, Installed, Listening, Patience, RateLimits, StreamBounds, Streams, Webhooks};
 use crate::archive::{Append, Archive, Background, Schedule};
@@ -148,6 +148,9 @@ impl Service {
         background.tasks.spawn(beside.run(stop()));
         background.tasks.spawn(tasks::watch(archive.clone(), alarm.clone(), stop()));
         background.tasks.spawn(Arc::clone(&devices).watch(stop()));
+        if master::is_kept_here(&settings.master_key) {
+            background.tasks.spawn(tasks::follow_master(context.master.clone(), stop()));
+        }
 
         let retain = Retain::new(archive.clone(), Arc::clone(&context.ids)).with_schedule(retention);
         background.tasks.spawn(retain.clone().keep(stop()));
@@ -271,7 +274,7 @@ fn spool(context: &Context, archive: &Archive) -> Result<Spool, AppError> {
     let dir = context.home.path("spool");
     let directory = Directory::open(&dir).map_err(|source| AppError::Spool { dir, source })?;
     let bounds = Bounds { total: settings.spool, ..Bounds::default() };
-    let key = SpoolKey::derive(context.master.as_bytes());
+    let key = SpoolKey::following(context.master.clone());
     let (clock, entropy) = (Arc::clone(&context.clock), Arc::clone(&context.entropy));
     let journal = Journal::open(Arc::new(directory), key, bounds, clock, entropy)?;
     Ok(Spool::new(SpoolParts {

@@ -7,6 +7,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::ArchiveError;
 use super::connect::{self, CONNECT, Role};
+use super::rewrap::{WrappedUnder, wrapped_under};
 use super::row::count;
 use crate::record::Timestamp;
 
@@ -44,6 +45,8 @@ pub struct Examined {
     pub entries: u64,
     /// Whether the server keeps what it acknowledges.
     pub durable: Result<(), ArchiveError>,
+    /// How many keys each master key wraps.
+    pub wrapped: Vec<WrappedUnder>,
     /// What the service may do and should not: `muniment_append may update ledger.entries`.
     pub excess: Vec<String>,
 }
@@ -82,6 +85,7 @@ async fn look(login: &PgConnectOptions) -> Result<Examined, ArchiveError> {
     .bind(APPEND_ONLY)
     .fetch_all(&mut connection)
     .await?;
+    let wrapped = wrapped_under(&mut connection).await?;
     // Last, so that the time is as fresh as it can be.
     let now: time::OffsetDateTime = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut connection).await?;
     let examined = Examined {
@@ -90,6 +94,7 @@ async fn look(login: &PgConnectOptions) -> Result<Examined, ArchiveError> {
         now: Timestamp::new(now),
         entries: count(about.try_get("entries")?),
         durable,
+        wrapped,
         excess: rights.iter().map(|row| row.try_get("may")).collect::<Result<_, sqlx::Error>>()?,
     };
     // It answered; how it takes the farewell does not matter.

@@ -22,6 +22,7 @@ mod project;
 mod publish;
 mod read;
 mod retention;
+mod rewrap;
 mod roles;
 mod row;
 mod source;
@@ -53,6 +54,7 @@ pub use read::{
     SourceRow, VerificationRow, Versions, WholeRecord, Within,
 };
 pub use retention::{Floor, KeptRecord, set_floor};
+pub use rewrap::{Rewrapped, WrappedUnder, rewrap};
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
 pub use verify::{Finding, Progress, Scope, Verification, Verifier};
 pub use webhook::{

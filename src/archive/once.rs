@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::ArchiveError;
 use super::open::Archive;
 use super::row::count;
-use crate::record::{EntryId, FieldName, MasterKey, OfficerId, RecordKey, seal, unseal};
+use crate::record::{EntryId, FieldName, OfficerId, RecordKey, SealError, seal, unseal};
 
 /// How long an answer is kept.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -52,15 +52,15 @@ pub struct Claim {
 }
 
 /// A key of its own for each purpose, from the master key.
-fn derived(master: &MasterKey, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+fn derived(master: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     // Fails only for more than 255 × 32 bytes.
-    let made = Hkdf::<Sha256>::new(None, master.as_bytes()).expand(purpose, key.as_mut_slice()).is_ok();
+    let made = Hkdf::<Sha256>::new(None, master).expand(purpose, key.as_mut_slice()).is_ok();
     debug_assert!(made);
     key
 }
 
-fn digest(master: &MasterKey, parts: &[&[u8]]) -> Result<Vec<u8>, ArchiveError> {
+fn digest(master: &[u8; 32], parts: &[&[u8]]) -> Result<Vec<u8>, ArchiveError> {
     let key = derived(master, b"muniment idempotency keys v1");
     let broken = |_source| ArchiveError::Row { table: "delivery.answers", problem: "no digest can be made" };
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_slice()).map_err(broken)?;
@@ -84,9 +84,9 @@ impl Archive {
         key: &[u8],
         request: &[&[u8]],
     ) -> Result<Claimed, ArchiveError> {
-        let (master, ids) = (&self.parts.options.master, &self.parts.options.ids);
-        let (key, fingerprint) = (digest(master, &[key])?, digest(master, request)?);
+        let ids = &self.parts.options.ids;
         let reader = &self.parts.reader;
+        let (key, fingerprint) = self.request_digests(officer, operation, key, request).await?;
         sqlx::query(
             "delete from delivery.answers
               where officer = $1 and operation = $2 and key = $3 and made_at < now() - make_interval(secs => $4)",
@@ -138,6 +138,31 @@ impl Archive {
         self.take_over(claim).await
     }
 
+    /// Digests of a key and its request: under the master key of now, or the former one under which the key is known.
+    async fn request_digests(
+        &self,
+        officer: OfficerId,
+        operation: &'static str,
+        key: &[u8],
+        request: &[&[u8]],
+    ) -> Result<(Vec<u8>, Vec<u8>), ArchiveError> {
+        let masters = self.parts.options.master.every();
+        let (current, former) = masters.split_first().ok_or(Self::NO_MASTER)?;
+        for master in former {
+            let former = digest(master, &[key])?;
+            let known = sqlx::query_scalar(
+                "select exists (select from delivery.answers where officer = $1 and operation = $2 and key = $3)",
+            );
+            let known = known.bind(officer.uuid()).bind(operation).bind(&former);
+            if known.fetch_one(&self.parts.reader).await? {
+                return Ok((former, digest(master, request)?));
+            }
+        }
+        Ok((digest(current, &[key])?, digest(current, request)?))
+    }
+
+    const NO_MASTER: ArchiveError = ArchiveError::Row { table: "delivery.answers", problem: "there is no master key" };
+
     /// Of several who see that somebody was killed, one goes on.
     async fn take_over(&self, claim: Claim) -> Result<Claimed, ArchiveError> {
         // What is not in the ledger by now never will be; another attempt seals other bytes, and so is another entry.
@@ -161,7 +186,8 @@ impl Archive {
     /// # Errors
     /// See [`ArchiveError`].
     pub async fn settle_claim(&self, claim: &Claim, answer: &[u8]) -> Result<(), ArchiveError> {
-        let (key, field) = self.answer_key()?;
+        let (keys, field) = self.answer_keys()?;
+        let key = keys.first().ok_or(Self::NO_MASTER)?;
         if answer.len() > MOST {
             return Err(ArchiveError::Row { table: "delivery.answers", problem: "an answer is too large to be kept" });
         }
@@ -203,19 +229,24 @@ impl Archive {
     }
 
     fn open_answer(&self, stored: &[u8]) -> Result<Vec<u8>, ArchiveError> {
-        let (key, field) = self.answer_key()?;
+        let (keys, field) = self.answer_keys()?;
         let short = ArchiveError::Row { table: "delivery.answers", problem: "an answer is cut off" };
         let (id, sealed) = stored.split_first_chunk::<16>().ok_or(short)?;
-        let opened = unseal(&key.sealing_key(EntryId::new(Uuid::from_bytes(*id)), &field), sealed);
+        let entry = EntryId::new(Uuid::from_bytes(*id));
+        let mut opened = Err(SealError::Refused);
+        for key in keys {
+            opened = opened.or_else(|_other| unseal(&key.sealing_key(entry, &field), sealed));
+        }
         opened.map_err(|source| ArchiveError::Sealed { index: 0, field: field.to_string(), source })
     }
 
-    /// What answers are sealed under, each under an id of its own.
-    fn answer_key(&self) -> Result<(RecordKey, FieldName), ArchiveError> {
-        let key = derived(&self.parts.options.master, b"muniment answers v1");
+    /// What answers are sealed under, each under an id of its own: now, and before a rotation.
+    fn answer_keys(&self) -> Result<(Vec<RecordKey>, FieldName), ArchiveError> {
+        let every = self.parts.options.master.every();
+        let keys = every.iter().map(|master| RecordKey::new(*derived(master, b"muniment answers v1"))).collect();
         let field = "answer".parse();
         let field =
             field.map_err(|_source| ArchiveError::Row { table: "delivery.answers", problem: "no such field" })?;
-        Ok((RecordKey::new(*key), field))
+        Ok((keys, field))
     }
 }

@@ -9,21 +9,19 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{EntryId, FieldName, RecordId};
+use super::{EntryId, FieldName};
 
 /// What salts and sealing keys are derived for.
 const SALT: &[u8] = b"salt";
 const KEY: &[u8] = b"key";
-const WRAP: &[u8] = b"wrap";
-const MASTER_KEY_ID: &[u8] = b"id";
 
 /// The first half of HKDF, the same for everything that is derived from a secret.
-fn extract(secret: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+pub(super) fn extract(secret: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     Zeroizing::new(Hkdf::<Sha256>::extract(None, secret).0.into())
 }
 
 /// The second half.
-fn expand<const N: usize>(extracted: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; N]> {
+pub(super) fn expand<const N: usize>(extracted: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; N]> {
     let mut out = Zeroizing::new([0; N]);
     // Fails only where fewer than 32 bytes were extracted, or more than 255 × 32 are wanted: every N here is at most 32.
     let made =
@@ -71,11 +69,6 @@ secret!(
     /// What makes a commitment unguessable: one per entry and field. Shown together with the value, and only then.
     Salt
 );
-secret!(
-    /// The firm's master key: wraps record keys. Rotation wraps them again under a new one.
-    MasterKey, extracted
-);
-
 impl RecordKey {
     /// The salt of one field of one entry.
     #[must_use]
@@ -88,20 +81,6 @@ impl RecordKey {
     pub fn sealing_key(&self, entry: EntryId, field: &FieldName) -> SealingKey {
         let key = expand(&self.extracted, &[KEY, entry.uuid().as_bytes(), field.as_str().as_bytes()]);
         SealingKey { key, entry, field: field.clone() }
-    }
-}
-
-impl MasterKey {
-    /// Names this key without showing it; stored with every key it wraps.
-    #[must_use]
-    pub fn id(&self) -> MasterKeyId {
-        MasterKeyId(*expand(&self.extracted, &[MASTER_KEY_ID]))
-    }
-
-    /// The key that wraps one record's key. One per record, so that the number of records never wears out a nonce space.
-    #[cfg_attr(not(feature = "service"), expect(dead_code, reason = "wrapping needs the feature `service`"))]
-    pub(super) fn wrapping_key(&self, record: RecordId) -> Zeroizing<[u8; 32]> {
-        expand(&self.extracted, &[WRAP, record.uuid().as_bytes()])
     }
 }
 
@@ -129,7 +108,7 @@ impl fmt::Debug for SealingKey {
 
 /// Which master key wrapped a record key: 8 bytes derived from it; text form is 16 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MasterKeyId([u8; 8]);
+pub struct MasterKeyId(pub(super) [u8; 8]);
 
 impl MasterKeyId {
     /// The 8 bytes.

@@ -12,6 +12,7 @@ mod field;
 mod id;
 mod key;
 mod kind;
+mod master;
 #[cfg(feature = "service")]
 mod seal;
 mod time;
@@ -28,9 +29,10 @@ pub use id::{
     AccountId, AdvisorId, DeviceId, EntryId, ExchangeId, HoldId, IdError, MatterId, NoticeId, OfficerId, RecordId,
     SourceId, WebhookId,
 };
-pub use key::{MasterKey, MasterKeyId, RecordKey, Salt, SealingKey, WrappedKey, WrappedKeyError};
+pub use key::{MasterKeyId, RecordKey, Salt, SealingKey, WrappedKey, WrappedKeyError};
 pub(crate) use kind::words;
 pub use kind::{Direction, Kind, UnknownWord};
+pub use master::{MasterKey, MasterSecrets, MasterSource};
 #[cfg(feature = "service")]
 pub use seal::{CHUNK, SealError, TAG, seal, seal_stream, sealed_size, unseal, unseal_stream};
 pub use time::{Timestamp, TimestampError};

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use proptest::prelude::*;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::*;
 
@@ -123,6 +124,43 @@ fn keys_are_wrapped_again_when_the_master_key_is_rotated() {
     let rotated = new.wrap_key(record, &old.unwrap_key(record, &wrapped).unwrap(), [6; 12]).unwrap();
     assert_eq!(rotated.master_key(), new.id());
     assert_eq!(new.unwrap_key(record, &rotated).unwrap().as_bytes(), &[3; 32]);
+}
+
+#[test]
+fn a_former_master_key_opens_what_it_wrapped_and_wraps_nothing_more() {
+    let record = RecordId::new(Uuid::from_u128(1));
+    let old = MasterKey::new([9; 32]);
+    let wrapped = old.wrap_key(record, &RecordKey::new([3; 32]), [5; 12]).unwrap();
+    let secrets = |former: &[u8]| MasterSecrets {
+        current: Zeroizing::new([8; 32]),
+        former: former.iter().map(|byte| Zeroizing::new([*byte; 32])).collect(),
+    };
+    let both = MasterKey::of(&secrets(&[9, 8, 9]));
+    assert_eq!((both.id(), both.former()), (MasterKey::new([8; 32]).id(), vec![old.id()]), "each once");
+    assert_eq!(both.unwrap_key(record, &wrapped).unwrap().as_bytes(), &[3; 32]);
+    let fresh = both.wrap_key(record, &RecordKey::new([3; 32]), [6; 12]).unwrap();
+    assert_eq!(fresh.master_key(), both.id());
+    assert_eq!(old.unwrap_key(record, &fresh).err(), Some(WrapError::OtherMasterKey(both.id())));
+}
+
+#[test]
+fn a_key_that_is_not_known_is_looked_for_where_keys_come_from_and_all_clones_have_it_then() {
+    let record = RecordId::new(Uuid::from_u128(1));
+    let fresh = MasterKey::new([8; 32]).wrap_key(record, &RecordKey::new([3; 32]), [5; 12]).unwrap();
+    let source = || {
+        let former = vec![Zeroizing::new([9; 32])];
+        Some(MasterSecrets { current: Zeroizing::new([8; 32]), former })
+    };
+    let master = MasterKey::new([9; 32]).with_source(std::sync::Arc::new(source));
+    let clone = master.clone();
+    assert_eq!(master.id(), MasterKey::new([9; 32]).id(), "not before it is met");
+    assert_eq!(clone.unwrap_key(record, &fresh).unwrap().as_bytes(), &[3; 32]);
+    assert_eq!((master.id(), master.every().len()), (MasterKey::new([8; 32]).id(), 2));
+    let gone = MasterKey::new([9; 32]).with_source(std::sync::Arc::new(|| None));
+    assert!(
+        gone.unwrap_key(record, &fresh).is_err() && gone.id() == MasterKey::new([9; 32]).id(),
+        "what was read goes on"
+    );
 }
 
 #[test]

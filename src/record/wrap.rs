@@ -6,6 +6,7 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
+use super::master::One;
 use super::{MasterKey, MasterKeyId, RecordId, RecordKey, WrappedKey};
 
 /// A record key could not be wrapped or unwrapped.
@@ -19,7 +20,7 @@ pub enum WrapError {
     Refused,
 }
 
-fn cipher(master: &MasterKey, record: RecordId) -> Result<LessSafeKey, WrapError> {
+fn cipher(master: &One, record: RecordId) -> Result<LessSafeKey, WrapError> {
     let key = master.wrapping_key(record);
     Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_slice()).map_err(|_source| WrapError::Refused)?))
 }
@@ -33,11 +34,12 @@ impl MasterKey {
         let mut sealed = Zeroizing::new([0; 48]);
         let (body, end) = sealed.split_at_mut(32);
         body.copy_from_slice(key.as_bytes());
-        let tag = cipher(self, record)?
+        let master = self.current();
+        let tag = cipher(&master, record)?
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(record.uuid().as_bytes()), body)
             .map_err(|_source| WrapError::Refused)?;
         end.copy_from_slice(tag.as_ref());
-        Ok(WrappedKey::from_parts(self.id(), &nonce, &sealed))
+        Ok(WrappedKey::from_parts(master.id(), &nonce, &sealed))
     }
 
     /// Unwraps a record's key.
@@ -45,12 +47,11 @@ impl MasterKey {
     /// # Errors
     /// See [`WrapError`].
     pub fn unwrap_key(&self, record: RecordId, wrapped: &WrappedKey) -> Result<RecordKey, WrapError> {
-        if wrapped.master_key() != self.id() {
-            return Err(WrapError::OtherMasterKey(wrapped.master_key()));
-        }
+        let id = wrapped.master_key();
+        let master = self.named(id).ok_or(WrapError::OtherMasterKey(id))?;
         let (_version, _id, nonce, sealed) = wrapped.split();
         let mut sealed = Zeroizing::new(sealed);
-        let key = cipher(self, record)?
+        let key = cipher(&master, record)?
             .open_in_place(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(record.uuid().as_bytes()),

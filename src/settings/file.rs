@@ -353,6 +353,10 @@ pub struct Keys {
     /// File with the master key (64 hex digits), readable by its owner only. MUNIMENT_MASTER_KEY wins over it. Default:
     /// `master.key` in `data_dir`, made at first start. Without this key nothing that was kept can be read again: back it up.
     pub master_key_file: Option<PathBuf>,
+    /// Program, with its arguments, that prints the master key (64 hex digits), and each former one still needed on a line of its own: how a key
+    /// service or a hardware module is asked, which keeps the master key sealed. Run at each start, and when a key is met that is not known. It
+    /// wins over the file.
+    pub master_key_command: Option<Vec<String>>,
 }
 
 /// `[retention]`

@@ -209,8 +209,10 @@ pub enum MasterKey {
         /// It is the default file, so the first start makes it; a file that was named must be there.
         may_make: bool,
     },
-    /// From the environment: 64 hex digits.
-    Given(SecretString),
+    /// From the environment: 64 hex digits, and former ones, parted by spaces.
+    Given(SecretString, SecretString),
+    /// What this program prints.
+    Command(Vec<String>),
 }
 
 /// See [`file::Log`].

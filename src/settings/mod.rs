@@ -35,6 +35,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "how `migrate`, `rebuild` and `verify` reach Postgres as the owner; DATABASE_URL where not set",
     ),
     ("MUNIMENT_MASTER_KEY", "the master key, 64 hex digits, instead of the key file"),
+    (
+        "MUNIMENT_FORMER_MASTER_KEYS",
+        "beside it: what it was before, parted by spaces, until `muniment keys rotate-master` is through",
+    ),
     ("MUNIMENT_CA_PASSPHRASE", "seals the key of the root certificate, instead of the master key"),
     ("MUNIMENT_PARENT_PROXY_LOGIN", "user:password for upstream.proxy"),
     ("PG_BINDIR", "where the Postgres programs are, for the embedded archive"),

@@ -9,6 +9,7 @@ pub(super) mod device;
 pub(super) mod dispose;
 pub(super) mod export;
 pub(super) mod hold;
+pub(super) mod keys;
 pub(super) mod matter;
 pub(super) mod migrate;
 pub(super) mod officer;

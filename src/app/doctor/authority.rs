@@ -35,7 +35,7 @@ fn look(settings: &Settings) -> Result<Option<(Standing, Vec<String>)>, crate::a
     let home = Home::open(&settings.data_dir)?;
     let key = match &settings.master_key {
         MasterKey::File { path, .. } => MasterKey::File { path: path.clone(), may_make: false },
-        given @ MasterKey::Given(_) => given.clone(),
+        other => other.clone(),
     };
     let setup = Setup {
         dir: home.path("ca"),

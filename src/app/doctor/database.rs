@@ -6,10 +6,10 @@ use secrecy::ExposeSecret as _;
 use sqlx::postgres::PgConnectOptions;
 
 use super::Check;
-use crate::app::SystemClock;
+use crate::app::{SystemClock, master};
 use crate::archive::embedded::{Embedded, LEAST};
-use crate::archive::{Examined, examine};
-use crate::record::{Clock as _, Timestamp};
+use crate::archive::{Examined, WrappedUnder, examine};
+use crate::record::{Clock as _, MasterKey, Timestamp};
 use crate::settings::{Postgres, Settings};
 
 /// What the archive refuses: entries further ahead of the database's clock.
@@ -39,7 +39,11 @@ pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
         },
     };
     match examine(&login).await {
-        Ok(examined) => told(&examined, SystemClock.now()),
+        Ok(examined) => {
+            let mut checks = told(&examined, SystemClock.now());
+            checks.extend(master_keys(settings, &examined.wrapped));
+            checks
+        }
         Err(error) => {
             let mut saw = error.to_string();
             if let Some(source) = std::error::Error::source(&error) {
@@ -63,6 +67,38 @@ fn told(examined: &Examined, now: Timestamp) -> Vec<Check> {
     }
     checks.push(clock(now, examined.now));
     checks
+}
+
+/// Whether every key can be opened by the master keys that are given, and whether former ones are needed still.
+fn master_keys(settings: &Settings, wrapped: &[WrappedUnder]) -> Option<Check> {
+    const NAME: &str = "master keys";
+    // Said by the check of the file, where it cannot be read.
+    let given = MasterKey::of(&master::read(&settings.master_key).ok()?);
+    let (current, former) = (given.id().to_string(), given.former());
+    let former: Vec<String> = former.iter().map(ToString::to_string).collect();
+    let count = |is: &dyn Fn(&str) -> bool| -> u64 {
+        wrapped.iter().filter(|of| is(&of.master)).map(|of| of.records + of.secrets).sum()
+    };
+    let (under_former, all) = (count(&|name| former.iter().any(|known| known == name)), count(&|_name| true));
+    let missing = all.saturating_sub(under_former).saturating_sub(count(&|name| name == current));
+    Some(match (missing, under_former, former.is_empty()) {
+        (0, 0, true) => Check::ok(NAME, format!("all {all} keys are wrapped by {current}")),
+        (0, 0, false) => Check::warning(
+            NAME,
+            format!("all {all} keys are wrapped by {current}; none is left under {}", former.join(", ")),
+            "once every proxy has the new key and its spool is empty: `muniment keys retire`",
+        ),
+        (0, left, _) => Check::warning(
+            NAME,
+            format!("{left} of {all} keys are still under a former master key"),
+            "run `muniment keys rotate-master` until none is left",
+        ),
+        (missing, _, _) => Check::wrong(
+            NAME,
+            format!("{missing} of {all} keys are under a master key that is not given: what they open cannot be read"),
+            "give it again: `muniment keys list` names it",
+        ),
+    })
 }
 
 fn version(examined: &Examined) -> Check {
@@ -113,7 +149,15 @@ mod tests {
 
     fn examined() -> Examined {
         let now = at(1_000);
-        Examined { version: "15.1".to_owned(), major: 15, now, entries: 3, durable: Ok(()), excess: Vec::new() }
+        Examined {
+            version: "15.1".to_owned(),
+            major: 15,
+            now,
+            entries: 3,
+            durable: Ok(()),
+            excess: Vec::new(),
+            wrapped: Vec::new(),
+        }
     }
 
     fn states(examined: &Examined, now: i64) -> Vec<State> {

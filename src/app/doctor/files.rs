@@ -55,8 +55,15 @@ fn data_dir(dir: &Path) -> Check {
 
 fn master_key(key: &MasterKey) -> Check {
     const NAME: &str = "master key";
-    let MasterKey::File { path, may_make } = key else {
-        return Check::ok(NAME, "from MUNIMENT_MASTER_KEY");
+    let (path, may_make) = match key {
+        MasterKey::File { path, may_make } => (path, may_make),
+        MasterKey::Given(..) => return Check::ok(NAME, "from MUNIMENT_MASTER_KEY"),
+        MasterKey::Command(_) => {
+            return match crate::app::master::read(key) {
+                Ok(_secrets) => Check::ok(NAME, "from keys.master_key_command"),
+                Err(error) => Check::wrong(NAME, error.to_string(), "run it by hand; nothing starts without a key"),
+            };
+        }
     };
     let shown = path.display();
     match std::fs::metadata(path) {

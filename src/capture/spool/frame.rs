@@ -13,10 +13,10 @@
 //! once from its start, and is never opened again for writing. Pure: no file, no clock, no randomness.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 
 use super::disk::SegmentNumber;
-use crate::record::{Digest, Timestamp};
+use crate::record::{Digest, MasterKey, Timestamp};
 
 /// Bytes of one header; a segment begins with two of them.
 pub(crate) const HEADER: usize = 64;
@@ -43,23 +43,39 @@ pub enum FrameError {
     Cipher,
 }
 
-/// The key of all spool segments of this service, derived from the master key.
-pub struct SpoolKey(Prk);
+/// The key of all spool segments of this service, derived from the master key that wraps when a segment is begun.
+pub struct SpoolKey(MasterKey);
 
 impl SpoolKey {
-    /// Derives it; the master key itself is not kept.
+    /// From a master key that never changes.
     #[must_use]
     pub fn derive(master: &[u8; 32]) -> Self {
-        Self(Salt::new(HKDF_SHA256, b"muniment spool v1").extract(master))
+        Self(MasterKey::new(*master))
+    }
+
+    /// From the firm's, whichever that is at the time: what was sealed under a former one opens as long as that one is given.
+    #[must_use]
+    pub const fn following(master: MasterKey) -> Self {
+        Self(master)
     }
 
     /// The number is part of the key: a segment under another name does not open, so that their order cannot be changed.
     pub(crate) fn segment(&self, number: SegmentNumber, salt: &[u8; 32]) -> Result<SegmentKey, FrameError> {
-        let number = number.0.to_be_bytes();
-        let info: [&[u8]; 3] = [b"segment", &number, salt];
-        let okm = self.0.expand(&info, &AES_256_GCM).map_err(|_source| FrameError::Cipher)?;
-        Ok(SegmentKey(LessSafeKey::new(UnboundKey::from(okm))))
+        segment_key(&self.0.as_bytes(), number, salt)
     }
+
+    /// The key for each master key that it may have been sealed under, the newest first.
+    pub(crate) fn segments(&self, number: SegmentNumber, salt: &[u8; 32]) -> Result<Vec<SegmentKey>, FrameError> {
+        self.0.every().iter().map(|master| segment_key(master, number, salt)).collect()
+    }
+}
+
+fn segment_key(master: &[u8; 32], number: SegmentNumber, salt: &[u8; 32]) -> Result<SegmentKey, FrameError> {
+    let number = number.0.to_be_bytes();
+    let info: [&[u8]; 3] = [b"segment", &number, salt];
+    let derived = Salt::new(HKDF_SHA256, b"muniment spool v1").extract(master);
+    let okm = derived.expand(&info, &AES_256_GCM).map_err(|_source| FrameError::Cipher)?;
+    Ok(SegmentKey(LessSafeKey::new(UnboundKey::from(okm))))
 }
 
 impl std::fmt::Debug for SpoolKey {

@@ -64,14 +64,14 @@ pub(crate) fn read(number: SegmentNumber, segment: &[u8], key: &SpoolKey) -> Res
         }
         Err(error) => return Err(error),
     };
-    let key = key.segment(number, &header.salt)?;
+    let keys = key.segments(number, &header.salt)?;
     let mut reading =
         Reading { opened_at: header.opened_at, payloads: Vec::new(), missing: 0, skipped: 0, tail: Tail::Whole };
     let mut rest = segment.get(HEADER * 2..).unwrap_or_default();
     let mut expected = 0;
     let open = |bytes: &[u8], expected: u64| {
         let header = FrameHeader::decode(bytes).filter(|header| header.number >= expected)?;
-        key.open(&header, bytes).ok().map(|payload| (header, payload))
+        keys.iter().find_map(|key| key.open(&header, bytes).ok()).map(|payload| (header, payload))
     };
     while !rest.is_empty() {
         let Some((skipped, (header, payload))) =
@@ -154,6 +154,15 @@ mod tests {
         let (_, bytes) = segment(&[b"words".to_vec()]);
         let reading = read(NUMBER, &bytes, &SpoolKey::derive(&[8; 32])).unwrap();
         assert_eq!((reading.payloads.len(), reading.tail), (0, Tail::Damaged));
+    }
+
+    #[test]
+    fn what_was_sealed_before_a_rotation_opens_as_long_as_the_former_key_is_given() {
+        let (_, bytes) = segment(&[b"words".to_vec()]);
+        let secret = |byte| zeroize::Zeroizing::new([byte; 32]);
+        let secrets = crate::record::MasterSecrets { current: secret(8), former: vec![secret(6), secret(7)] };
+        let reading = read(NUMBER, &bytes, &SpoolKey::following(crate::record::MasterKey::of(&secrets))).unwrap();
+        assert_eq!((reading.payloads, reading.tail), (vec![b"words".to_vec()], Tail::Whole));
     }
 
     #[test]

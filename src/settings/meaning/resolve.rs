@@ -140,12 +140,24 @@ fn proxy_login(typed: &Typed, environment: &dyn Environment) -> Result<Option<Se
 
 fn master_key(typed: &Typed, data_dir: &Path, environment: &dyn Environment) -> Result<MasterKey, SettingsError> {
     const NAME: &str = "MUNIMENT_MASTER_KEY";
+    const FORMER: &str = "MUNIMENT_FORMER_MASTER_KEYS";
     if let Some(key) = environment.get(NAME) {
         if key.len() != 64 || !key.bytes().all(|b| b.is_ascii_hexdigit()) {
             let wrong = "write 64 hex digits, such as `openssl rand -hex 32` prints".to_owned();
             return Err(SettingsError::Variable { name: NAME, wrong });
         }
-        return Ok(MasterKey::Given(key.into()));
+        let former = environment.get(FORMER).unwrap_or_default();
+        if !former.split_ascii_whitespace().all(|key| key.len() == 64 && key.bytes().all(|b| b.is_ascii_hexdigit())) {
+            let wrong = "write former master keys, 64 hex digits each, parted by spaces".to_owned();
+            return Err(SettingsError::Variable { name: FORMER, wrong });
+        }
+        return Ok(MasterKey::Given(key.into(), former.into()));
+    }
+    if let Some(command) = &typed.file.keys.master_key_command {
+        if command.first().is_none_or(String::is_empty) {
+            return Err(typed.wrong(&["keys", "master_key_command"], "write a program and its arguments"));
+        }
+        return Ok(MasterKey::Command(command.clone()));
     }
     Ok(match &typed.file.keys.master_key_file {
         Some(path) => MasterKey::File { path: path.clone(), may_make: false },
@@ -208,7 +220,7 @@ fn in_force(file: &file::File, data_dir: &Path, archive: &Archive, master_key: &
     };
     file.keys.master_key_file = match master_key {
         MasterKey::File { path, .. } => Some(path.clone()),
-        MasterKey::Given(_) => None,
+        MasterKey::Given(..) | MasterKey::Command(_) => None,
     };
     serde_json::to_value(&file).unwrap_or_default()
 }

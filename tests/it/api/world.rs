@@ -245,7 +245,7 @@ pub(super) fn desk(test: &TestArchive, append: Arc<dyn Append>) -> Desk {
 }
 
 fn spool(test: &TestArchive, archive: &Archive, dir: &Path, metrics: &Arc<Metrics>) -> Arc<Spool> {
-    let (disk, key) = (Arc::new(Directory::open(dir).unwrap()), SpoolKey::derive(master().as_bytes()));
+    let (disk, key) = (Arc::new(Directory::open(dir).unwrap()), SpoolKey::derive(&master().as_bytes()));
     let clock = Arc::clone(&test.clock) as Arc<dyn muniment::record::Clock>;
     let journal = Journal::open(disk, key, Bounds::default(), Arc::clone(&clock), Arc::new(SystemEntropy)).unwrap();
     Arc::new(Spool::new(SpoolParts {

@@ -22,6 +22,7 @@ mod people;
 mod projections;
 mod publish;
 mod recent;
+mod rewrap;
 mod roles;
 mod silence;
 mod stolen;

@@ -89,7 +89,7 @@ async fn behind_a_relay() -> (TestArchive, Relay) {
 async fn start(test: &TestArchive, spool: &Path) -> (Capture, Arc<Spool>) {
     let (clock, ids, metrics) = (Arc::clone(&test.clock), Arc::clone(&test.ids), Arc::new(Metrics::new()));
     let disk = Arc::new(Directory::open(spool).unwrap());
-    let key = SpoolKey::derive(master().as_bytes());
+    let key = SpoolKey::derive(&master().as_bytes());
     let journal = Journal::open(disk, key, Bounds::default(), Arc::clone(&clock) as Arc<_>, Arc::new(SystemEntropy));
     let spool = Arc::new(Spool::new(SpoolParts {
         archive: Arc::new(test.archive.clone()) as Arc<dyn Append>,

@@ -4,6 +4,7 @@ mod curl;
 mod doctor;
 mod export;
 mod guide;
+mod keys;
 mod origin;
 mod people;
 mod phone;

@@ -124,7 +124,7 @@ impl Authority {
         }
         let root = Root::new(vec![anchor]).ok_or(ImportError::Unreadable)?;
         let held = self.store.hold()?;
-        let sealed = Lock::Master(&self.setup.master).seal(PURPOSE, key.der())?;
+        let sealed = Lock::Master(&self.setup.master.as_bytes()).seal(PURPOSE, key.der())?;
         let text = [BY_FIRM, &pem::write(&chain), &sealed].concat();
         self.read_issuer(&text, &root, 0)?.prove(root.anchor(), names.iter(), now)?;
         let kept = self.keep_replaced(&root)?;

@@ -196,6 +196,25 @@ impl Authority {
         self.issuer()
     }
 
+    /// Seals keys again that a former master key seals; whether there were any. What a passphrase seals stays as it is.
+    ///
+    /// # Errors
+    /// See [`AuthorityError`].
+    pub fn reseal(&self) -> Result<bool, AuthorityError> {
+        let held = self.store.hold()?;
+        let mut any = false;
+        for (file, purpose) in [(ISSUING, PURPOSE), (store::ROOT_KEY, root::PURPOSE)] {
+            let Some(text) = self.store.read(file)? else { continue };
+            if let Some(text) = sealed::reseal(&text, purpose, &self.setup.master)? {
+                self.store.write(file, &text)?;
+                any = true;
+            }
+        }
+        self.reload()?;
+        drop(held);
+        Ok(any)
+    }
+
     fn now(&self) -> Timestamp {
         self.setup.clock.now()
     }
@@ -238,7 +257,7 @@ impl Authority {
         let certificate = certificate::issuing(&signer, &subject, key.public(), validity, names)?;
         let mut chain = vec![certificate];
         chain.extend(root.between().iter().cloned());
-        let sealed = Lock::Master(&self.setup.master).seal(PURPOSE, key.der())?;
+        let sealed = Lock::Master(&self.setup.master.as_bytes()).seal(PURPOSE, key.der())?;
         let text = Zeroizing::new([BY_US, &pem::write(&chain), &sealed].concat());
         let issuer = self.read_issuer(&text, root, 0)?;
         issuer.prove(root.anchor(), names.iter(), now)?;

@@ -14,7 +14,7 @@ use super::{Setup, pem};
 use crate::record::Timestamp;
 
 const LIFE: Duration = Duration::days(3653);
-const PURPOSE: &str = "root";
+pub(super) const PURPOSE: &str = "root";
 
 /// The certificates of `root.pem`: first the one whose key signs issuing certificates, last the one that devices trust. One and
 /// the same, unless the firm brought an intermediate.
@@ -59,7 +59,8 @@ impl Root {
     /// Writes certificate and key. The key file comes first and is enough to make the other one: a certificate that devices trust
     /// is never without its key.
     pub(super) fn keep(&self, store: &Store, setup: &Setup, key: &CaKey) -> Result<(), AuthorityError> {
-        let lock = setup.passphrase.as_ref().map_or(Lock::Master(&setup.master), Lock::Passphrase);
+        let master = setup.master.as_bytes();
+        let lock = setup.passphrase.as_ref().map_or(Lock::Master(&master), Lock::Passphrase);
         let certificates = pem::write(&self.chain);
         store.write(ROOT_KEY, &[lock.seal(PURPOSE, key.der())?, certificates.clone()].concat())?;
         store.write(ROOT, &certificates)

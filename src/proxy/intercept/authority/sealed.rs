@@ -33,7 +33,7 @@ const PASSES: u32 = 3;
 
 /// What locks a key.
 pub(super) enum Lock<'a> {
-    Master(&'a MasterKey),
+    Master(&'a [u8; 32]),
     Passphrase(&'a SecretString),
 }
 
@@ -59,7 +59,7 @@ impl Lock<'_> {
     fn cipher(&self, salt: &[u8], purpose: &str) -> Option<LessSafeKey> {
         let mut secret = Zeroizing::new([0; 32]);
         match self {
-            Self::Master(key) => secret.copy_from_slice(key.as_bytes()),
+            Self::Master(key) => secret.copy_from_slice(key.as_slice()),
             Self::Passphrase(text) => {
                 let params = argon2::Params::new(MEMORY_KIB, PASSES, 1, Some(secret.len())).ok()?;
                 let argon = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
@@ -104,21 +104,40 @@ pub(super) fn unseal(
     let (head, rest) = bytes.split_at_checked(2).ok_or(Unsealed::Damaged)?;
     let (salt, rest) = rest.split_at_checked(SALT).ok_or(Unsealed::Damaged)?;
     let (nonce, sealed) = rest.split_at_checked(NONCE).ok_or(Unsealed::Damaged)?;
-    let lock = match head {
-        [VERSION, MASTER] => Lock::Master(master),
-        [VERSION, PASSPHRASE] => Lock::Passphrase(passphrase.ok_or(Unsealed::PassphraseWanted)?),
+    let nonce = <[u8; NONCE]>::try_from(nonce).map_err(|_source| Unsealed::Damaged)?;
+    let open = |lock: &Lock<'_>| {
+        let cipher = lock.cipher(salt, purpose)?;
+        let mut opened = Zeroizing::new(sealed.to_vec());
+        let aad = [head, purpose.as_bytes()].concat();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let size = cipher.open_in_place(nonce, Aad::from(aad), opened.as_mut_slice()).ok()?.len();
+        opened.truncate(size);
+        Some(opened)
+    };
+    let opened = match head {
+        // It does not say which master key: the one of now, or one from before a rotation.
+        [VERSION, MASTER] => master.every().iter().find_map(|key| open(&Lock::Master(key))),
+        [VERSION, PASSPHRASE] => open(&Lock::Passphrase(passphrase.ok_or(Unsealed::PassphraseWanted)?)),
         _ => return Err(Unsealed::Damaged),
     };
-    let cipher = lock.cipher(salt, purpose).ok_or(Unsealed::Refused)?;
-    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_unspecified| Unsealed::Damaged)?;
-    let mut opened = Zeroizing::new(sealed.to_vec());
-    let aad = [head, purpose.as_bytes()].concat();
-    let size = cipher
-        .open_in_place(nonce, Aad::from(aad), opened.as_mut_slice())
-        .map_err(|_unspecified| Unsealed::Refused)?
-        .len();
-    opened.truncate(size);
-    Ok(opened)
+    opened.ok_or(Unsealed::Refused)
+}
+
+/// The text with its first sealed key locked by the master key of now; none where it is already, or a passphrase locks it.
+pub(super) fn reseal(
+    text: &str,
+    purpose: &str,
+    master: &MasterKey,
+) -> Result<Option<Zeroizing<String>>, AuthorityError> {
+    let current = master.as_bytes();
+    if unseal(text, purpose, &MasterKey::new(*current), None).is_ok() {
+        return Ok(None);
+    }
+    let Ok(der) = unseal(text, purpose, master, None) else { return Ok(None) };
+    let Some((before, rest)) = text.split_once(BEGIN) else { return Ok(None) };
+    let Some((_sealed, after)) = rest.split_once(END) else { return Ok(None) };
+    let sealed = Lock::Master(&current).seal(purpose, &der)?;
+    Ok(Some(Zeroizing::new([before, sealed.trim_end(), after].concat())))
 }
 
 /// Base64 in lines of 64, as PEM has it.
@@ -143,12 +162,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_key_is_sealed_again_after_a_rotation_and_only_then() {
+        let secret = |byte| Zeroizing::new([byte; 32]);
+        let both = MasterKey::of(&crate::record::MasterSecrets { current: secret(8), former: vec![secret(7)] });
+        let text = format!("# ours\n{}chain\n", Lock::Master(&[7; 32]).seal("root", b"secret key").unwrap());
+        assert_eq!(*unseal(&text, "root", &both, None).unwrap(), b"secret key");
+        let again = reseal(&text, "root", &both).unwrap().unwrap();
+        assert!(again.starts_with("# ours\n") && again.ends_with("\nchain\n"), "what stands around it stays");
+        assert_eq!(*unseal(&again, "root", &MasterKey::new([8; 32]), None).unwrap(), b"secret key");
+        assert_eq!(unseal(&again, "root", &MasterKey::new([7; 32]), None).unwrap_err(), Unsealed::Refused);
+        assert!(reseal(&again, "root", &both).unwrap().is_none(), "once is enough");
+        let locked = Lock::Passphrase(&"p".to_owned().into()).seal("root", b"secret key").unwrap();
+        assert!(reseal(&locked, "root", &both).unwrap().is_none(), "a passphrase is the operator's");
+    }
+
+    #[test]
     fn a_sealed_key_opens_for_its_purpose_with_its_secret_only() {
         let master = MasterKey::new([7; 32]);
         let other = MasterKey::new([8; 32]);
         let right: SecretString = "correct horse".into();
         let wrong: SecretString = "battery staple".into();
-        let text = Lock::Master(&master).seal("root", b"secret key").unwrap();
+        let text = Lock::Master(&master.as_bytes()).seal("root", b"secret key").unwrap();
         assert_eq!(*unseal(&text, "root", &master, None).unwrap(), b"secret key");
         assert_eq!(unseal(&text, "issuing", &master, None).unwrap_err(), Unsealed::Refused);
         assert_eq!(unseal(&text, "root", &other, None).unwrap_err(), Unsealed::Refused);
@@ -175,7 +209,7 @@ mod tests {
     #[test]
     fn no_changed_sealed_key_opens() {
         let master = MasterKey::new([7; 32]);
-        let text = Lock::Master(&master).seal("root", b"secret key").unwrap();
+        let text = Lock::Master(&master.as_bytes()).seal("root", b"secret key").unwrap();
         let body = text.replace(BEGIN, "").replace(END, "").replace('\n', "");
         let bytes = STANDARD.decode(body).unwrap();
         for at in 0..bytes.len() {

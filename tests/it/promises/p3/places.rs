@@ -73,7 +73,7 @@ pub(super) fn opened(data: &Path) -> Vec<Found> {
 /// Every frame of a spool, opened. What it carries is sealed once more, like everything else; `opened` has it after replay.
 pub(super) async fn frames(data: &Path, spool: &Path) -> Vec<Found> {
     let disk = Arc::new(Directory::open(spool).unwrap());
-    let key = SpoolKey::derive(master(data).as_bytes());
+    let key = SpoolKey::derive(&master(data).as_bytes());
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let journal = Journal::open(disk, key, Bounds::default(), clock, entropy).unwrap();
     let mut found = Vec::new();
