@@ -138,6 +138,38 @@ fn nothing_withheld_is_in_any_byte_of_a_bundle() {
     assert!(zip.windows(shown.len()).any(|window| window == shown), "what is shown is there");
 }
 
+/// What two readers were shown of the same records, put together, is of one and the same entries: nobody can be told two stories.
+#[test]
+fn overlapping_redactions_of_a_record_in_two_bundles_stay_consistent() {
+    let shown = |withheld: &'static [&'static str]| {
+        let mut ledger = day(16);
+        let zip = write(&mut ledger, &Asked { withheld, hidden: None, ..Asked::default() });
+        let report = verify(&ledger, &zip);
+        assert_eq!(report.verdict, Verdict::Verified, "{:#?}", report.failures);
+        let directory = tempfile::tempdir().unwrap();
+        let root = unpack(&zip, directory.path());
+        let path = format!("data/records/{}/record.json", record(3));
+        serde_json::from_slice::<serde_json::Value>(&std::fs::read(root.join(path)).unwrap()).unwrap()
+    };
+    let (ours, theirs) = (shown(&["0.author", "request.head"]), shown(&["0.author", "0.text"]));
+    let mut seen_in_both = 0;
+    for (ours, theirs) in ours["entries"].as_array().unwrap().iter().zip(theirs["entries"].as_array().unwrap()) {
+        assert_eq!(ours["entry"], theirs["entry"], "the same bytes, with the same commitments");
+        for field in ours["shown"].as_array().unwrap() {
+            let other = theirs["shown"].as_array().unwrap().iter().find(|other| other["name"] == field["name"]);
+            // Salt and value are the same, or it is withheld there.
+            match other {
+                Some(other) => assert_eq!(other, field),
+                None => assert!(theirs["withheld"].as_array().unwrap().contains(&field["name"])),
+            }
+            seen_in_both += usize::from(other.is_some());
+        }
+    }
+    assert!(seen_in_both > 1);
+    let text = ours.to_string() + &theirs.to_string();
+    assert!(text.contains("part 3") && text.contains("createRecord") && !text.contains("@advisor.example"));
+}
+
 /// One of a few records.
 pub(super) fn small() -> (super::ledger::Ledger, Vec<u8>) {
     let mut ledger = day(5);

@@ -4,8 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::sample::{Asked, day, sample, unpack, verify_at, write};
-use crate::evidence::ledger::{Ledger, advisor, record};
+use muniment::bundle::Verdict;
+use muniment::record::FieldName;
+
+use super::sample::{Asked, day, day_of, sample, unpack, verify_at, write};
+use crate::evidence::ledger::{Ledger, advisor, post, record};
 
 /// The commands of the README, step by step, exactly as they stand there.
 fn steps(root: &Path) -> Vec<String> {
@@ -71,6 +74,36 @@ fn p2_the_readme_reaches_the_verdict_with_sha256sum_openssl_and_python() {
     fs::write(root.join(&range), kept).unwrap();
     fs::remove_dir_all(root.join(format!("data/records/{}", record(3)))).unwrap();
     assert!(!run(&ledger, &root, &steps[3..]).status.success());
+}
+
+/// More fields than an entry lists, so that it has one root over them.
+fn many(n: u64) -> Vec<(FieldName, Vec<u8>)> {
+    let more = (0..300).map(|at| (FieldName::attachment(1, at), vec![at as u8; 3]));
+    post(n).into_iter().chain(more).collect()
+}
+
+#[test]
+fn p2_the_readme_computes_the_root_over_many_fields() {
+    let mut ledger = day_of(4, many);
+    let asked =
+        Asked { said: many, withheld: &["0.author", "1.attachment.7"], hidden: None, from: None, ..Asked::default() };
+    let zip = write(&mut ledger, &asked);
+    let directory = tempfile::tempdir().unwrap();
+    let root = unpack(&zip, directory.path());
+    assert_eq!(verify_at(&ledger, &root).verdict, Verdict::Verified);
+    let step = &steps(&root)[3..];
+    let done = run(&ledger, &root, step);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    // A commitment that is not under the root.
+    let path = root.join(format!("data/records/{}/record.json", record(0)));
+    let kept = fs::read_to_string(&path).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    let listed = value["entries"][0]["commitments"].as_array_mut().unwrap();
+    assert_eq!(listed.len(), 304);
+    let place = listed.iter().position(|one| one["name"] == "1.attachment.7").unwrap();
+    listed[place]["commitment"] = listed[place + 1]["commitment"].clone();
+    fs::write(&path, value.to_string()).unwrap();
+    assert!(!run(&ledger, &root, step).status.success());
 }
 
 #[test]

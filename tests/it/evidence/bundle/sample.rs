@@ -8,7 +8,7 @@ use muniment::bundle::{
     BundleHead, BundleQuery, BundleReport, BundleWriter, Circumstance, Disclosed, EarlierCheckpoint, Reasons,
     Rendition, ShownField, Source, verify_bundle,
 };
-use muniment::ledger::{Actor, Committed, Entry, EntryType, Proof};
+use muniment::ledger::{Actor, Commitments, Committed, Entry, EntryType, Proof};
 use muniment::record::{AdvisorId, Commitment, FieldName, OfficerId, RecordId, RecordKey, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
@@ -138,9 +138,18 @@ fn disclosed(ledger: &Ledger, entry: &Entry, asked: &Asked) -> (Disclosed, Reaso
     let salt = |name: &FieldName| key_of(id).salt(entry.id(), name);
     let shown = values(entry, n, asked.said).into_iter().filter(|(name, _value)| is_shown(name));
     let shown = shown.map(|(name, value)| ShownField { salt: salt(&name), name, value }).collect();
-    let Committed::Listed(all) = entry.committed() else { panic!("few fields") };
+    let (all, commitments) = match entry.committed() {
+        Committed::Listed(all) => (all.clone(), None),
+        Committed::Root(_) => {
+            let all: Commitments = values(entry, n, asked.said)
+                .into_iter()
+                .map(|(name, value)| (name.clone(), Commitment::to(&salt(&name), &value)))
+                .collect();
+            (all.clone(), Some(all))
+        }
+    };
     let reasons = all.iter().filter(|(name, _)| !is_shown(name)).map(|(name, _)| (name.clone(), WHY.to_owned()));
-    let disclosed = Disclosed { entry: entry.clone(), proof: ledger.proof(entry.index()), shown, commitments: None };
+    let disclosed = Disclosed { entry: entry.clone(), proof: ledger.proof(entry.index()), shown, commitments };
     (disclosed, reasons.collect())
 }
 
