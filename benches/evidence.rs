@@ -203,7 +203,7 @@ fn bundle(out: &mut impl Write, records: u64) -> Outcome<()> {
     let path = directory.path().join("bundle.zip");
     let export = Disclosed { proof: tree.proof(records)?, entry: export, shown, commitments: None };
     let file = BufWriter::with_capacity(1 << 18, File::create(&path)?);
-    let head = BundleHead { query, export, earlier: None };
+    let head = BundleHead { query, export, earlier: None, policy: None };
     let mut writer = BundleWriter::new(file, head, Box::new(tempfile::tempfile))?;
     let (mut clock, mut processor, before) = (0.0, 0.0, peak_memory());
     let mut next = 0;
@@ -309,6 +309,7 @@ fn main() -> Outcome<()> {
     let yardstick = hashed * bytes as f64 / (sample.len() * repeat) as f64;
     for threads in [NonZeroUsize::MIN, std::thread::available_parallelism()?] {
         let options = DumpOptions {
+            policy: None,
             keys: vec![key.verifying_key().clone()],
             outside: vec![],
             scratch: directory.path().to_owned(),

@@ -104,6 +104,7 @@ pub(super) const DECISIONS: &[Decision] = &[
     unwritten("/v1/checkpoints", Permission::ReadLedger),
     unwritten("/v1/checkpoints/latest", Permission::ReadLedger),
     unwritten("/v1/checkpoints/wait", Permission::ReadLedger),
+    unwritten("/v1/checkpoints/witnessed", Permission::ReadLedger),
     unwritten("/v1/proofs/inclusion", Permission::ReadLedger),
     unwritten("/v1/proofs/consistency", Permission::ReadLedger),
     unwritten("/v1/integrity", Permission::ReadIntegrity),

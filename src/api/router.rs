@@ -65,6 +65,7 @@ fn routes() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(v1::checkpoints::list::list))
         .routes(routes!(v1::checkpoints::latest::latest))
         .routes(routes!(v1::checkpoints::wait::wait))
+        .routes(routes!(v1::checkpoints::witnessed::witnessed))
         .routes(routes!(v1::proofs::inclusion::inclusion))
         .routes(routes!(v1::proofs::consistency::consistency))
         .routes(routes!(v1::integrity::get::get))

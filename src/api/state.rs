@@ -19,6 +19,7 @@ use crate::record::{Clock, Ids, OfficerId, RecordId};
 use crate::retain::Retain;
 use crate::settings::Cidr;
 use crate::telemetry::Metrics;
+use crate::witness::Quorum;
 
 /// The API's parts, shared by all requests.
 pub struct Api {
@@ -50,6 +51,8 @@ pub struct Api {
     pub webhooks: Webhooks,
     /// Matters and holds.
     pub retain: Retain,
+    /// Whose cosignatures a checkpoint must have; none where nobody is asked.
+    pub quorum: Option<Arc<Quorum>>,
     /// Cancelled once the service takes nothing new.
     pub draining: CancellationToken,
 }

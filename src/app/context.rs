@@ -12,10 +12,12 @@ use crate::archive::{Archive, Options};
 use crate::capture::{Blobs, Entropy, Sealer, SystemEntropy};
 use crate::exchange::ScrubKey;
 use crate::ledger::SigningKey;
+use crate::proxy::ProxyError;
 use crate::proxy::intercept::authority::{Authority, Setup};
 use crate::record::{Clock, Ids, MasterKey};
 use crate::settings::Settings;
 use crate::telemetry::Metrics;
+use crate::witness::{Feed, Quorum};
 
 /// Built once, by the command that runs.
 pub(super) struct Context {
@@ -52,6 +54,16 @@ impl Context {
     /// one order.
     pub(super) async fn archive(&self, database: &Database) -> Result<Archive, AppError> {
         Ok(Archive::open(self.options(database)).await?)
+    }
+
+    /// Those who are asked to cosign checkpoints; none where the settings name none.
+    pub(super) fn feed(&self, archive: &Archive) -> Result<Option<Arc<Feed>>, AppError> {
+        let quorum = Quorum::new(&self.settings.witnessing, self.signing.verifying_key())?;
+        let feed = quorum.map(|quorum| {
+            let (clock, metrics) = (Arc::clone(&self.clock), Arc::clone(&self.metrics));
+            Feed::new(archive.clone(), Arc::new(quorum), &self.settings.upstream, clock, metrics)
+        });
+        Ok(feed.transpose().map_err(ProxyError::Trust)?.map(Arc::new))
     }
 
     /// What the archive is opened, or verified, with.

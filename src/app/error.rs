@@ -45,6 +45,9 @@ pub enum AppError {
     /// Records could not be disposed of, or holds not looked at.
     #[error(transparent)]
     Retain(#[from] crate::retain::RetainError),
+    /// The settings of witnesses cannot be meant.
+    #[error(transparent)]
+    Witnesses(#[from] crate::witness::QuorumSettingsError),
     /// A witness cannot work.
     #[error(transparent)]
     Witness(#[from] crate::witness::WitnessError),
@@ -241,6 +244,7 @@ impl AppError {
         match self {
             Self::Settings(_)
             | Self::Schedule(_)
+            | Self::Witnesses(_)
             | Self::Witness(crate::witness::WitnessError::Settings { .. })
             | Self::Name
             | Self::NoSuchAdvisor(_)

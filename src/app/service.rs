@@ -152,6 +152,10 @@ impl Service {
             background.tasks.spawn(tasks::follow_master(context.master.clone(), stop()));
         }
 
+        let feed = context.feed(archive)?;
+        if let Some(feed) = &feed {
+            background.tasks.spawn(Arc::clone(feed).run(stop()));
+        }
         let retain = Retain::new(archive.clone(), Arc::clone(&context.ids)).with_schedule(retention);
         background.tasks.spawn(retain.clone().keep(stop()));
 
@@ -185,6 +189,7 @@ impl Service {
             streams: Streams::new(StreamBounds::default(), followed, api_task.tasks.clone()),
             webhooks,
             retain,
+            quorum: feed.map(|feed| Arc::clone(feed.quorum())),
             draining: draining.clone(),
         });
 

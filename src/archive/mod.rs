@@ -46,7 +46,7 @@ pub use once::{Claim, Claimed};
 pub use open::{Archive, Options};
 pub use people::{Directory, KnownDevice, Limits, Password, PasswordError, Registered};
 pub use project::{Comparison, Deviation, Difference, Followed, Follower, Rebuilt, rebuild};
-pub use publish::{Consistency, Guard, Inclusion, Published};
+pub use publish::{Consistency, Guard, Inclusion, Published, Witnessed};
 pub use read::{
     AccountRow, AdvisorRow, CommunicationRow, Content, CoverageRow, DeviceRow, EventFilter, EventPage, EventRow,
     FacetCount, Facets, Field, GapOf, GapRow, Happened, IdentityRow, Inventory, ItemPlace, Links, LookFilter, LookRow,
@@ -56,6 +56,7 @@ pub use read::{
 pub use retention::{Floor, KeptRecord, set_floor};
 pub use rewrap::{Rewrapped, WrappedUnder, rewrap};
 pub use submission::{Append, Appended, BlobDigest, INLINE_MAX, INLINE_SUM_MAX, SealedField, Stored, Submission};
+pub use turn::Turn;
 pub use verify::{Finding, Progress, Scope, Verification, Verifier};
 pub use webhook::{
     Delivery, DeliveryState, NewMessage, Outcome, SecretOf, Settled, Sort, Waiting, Webhook, WebhookChange,

@@ -22,11 +22,13 @@ pub(super) enum Duty {
     Sweep = 0x7377_6570,
     /// Looking for what holds select.
     Hold = 0x686f_6c64,
+    /// Asking witnesses to cosign.
+    Witness = 0x7769_746e,
 }
 
 /// The turn; over when it is dropped. The lock is the connection's, for as long as it is open.
 #[derive(Debug)]
-pub(super) struct Turn(PgConnection);
+pub struct Turn(PgConnection);
 
 const STATEMENT: Duration = Duration::from_secs(5);
 /// How often to ask whether the turn is still ours, and how long the answer may take.
@@ -36,7 +38,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 impl Turn {
     /// Returns when the turn is lost, with why. Whoever is cut off without a word learns of nothing else, and another has the turn by then: what
     /// is under way is to be given up.
-    pub(super) async fn lost(&mut self) -> ArchiveError {
+    pub async fn lost(&mut self) -> ArchiveError {
         loop {
             tokio::time::sleep(ASK).await;
             if let Err(error) = in_time(ANSWER, self.0.ping()).await {
@@ -47,6 +49,14 @@ impl Turn {
 }
 
 impl Archive {
+    /// Takes the turn at asking witnesses; none where another process has it.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn witness_turn(&self) -> Result<Option<Turn>, ArchiveError> {
+        self.turn(Duty::Witness).await
+    }
+
     /// Takes the turn; none where another process has it.
     pub(super) async fn turn(&self, duty: Duty) -> Result<Option<Turn>, ArchiveError> {
         let options = connect::options(&self.parts.options.service, Role::Append, STATEMENT);

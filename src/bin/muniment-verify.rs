@@ -11,9 +11,9 @@ use std::{env, fs, thread};
 use clap::{Parser, Subcommand};
 use muniment::bundle::{
     BundleReport, Check, DISCLOSURE_MAX, DisclosureReport, DumpOptions, Failure, HistoryReport, OutsideCheckpoint,
-    Source, Verdict, verify_bundle, verify_disclosure, verify_dump,
+    Source, Trust, Verdict, verify_bundle_with, verify_disclosure, verify_disclosure_under, verify_dump,
 };
-use muniment::ledger::VerifyingKey;
+use muniment::ledger::{NOTE_MAX, POLICY_MAX, Policy, VerifyingKey};
 
 /// Checks what a muniment archive keeps, offline and without its help.
 ///
@@ -65,6 +65,9 @@ enum Command {
     Bundle {
         /// The zip, or the folder that holds bagit.txt
         path: PathBuf,
+        /// What an auditor attests of the whole log, believed of the policy's witnesses and of --vkey; may be given many times
+        #[arg(long = "attestation", value_name = "FILE")]
+        attestations: Vec<PathBuf>,
         #[command(flatten)]
         common: Common,
     },
@@ -76,6 +79,9 @@ struct Common {
     // A key name may hold a comma, but no white space.
     #[arg(long = "vkey", value_name = "KEY", env = "MUNIMENT_VKEY", value_delimiter = ' ')]
     keys: Vec<VerifyingKey>,
+    /// Policy (C2SP tlog-policy) that says which logs are believed and whose cosignatures are enough; yours, not the bundle's
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Report as JSON
     #[arg(long)]
     json: bool,
@@ -99,9 +105,11 @@ fn run(command: Command) -> Result<Verdict, String> {
     let verdict = match command {
         Command::Dump { directory, checkpoints, scratch, threads, common } => {
             let outside = checkpoints.into_iter().map(read_checkpoint).collect::<Result<_, _>>()?;
+            let policy = read_policy(&common)?;
             let available = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
             let options = DumpOptions {
                 keys: common.keys,
+                policy,
                 outside,
                 scratch: scratch.unwrap_or_else(env::temp_dir),
                 threads: threads.unwrap_or(available),
@@ -114,13 +122,19 @@ fn run(command: Command) -> Result<Verdict, String> {
                 return Err(format!("{} is larger than a disclosure can be (1 GiB)", file.display()));
             }
             let json = fs::read(&file).map_err(|error| unreadable(&file, &error))?;
-            let report = verify_disclosure(&json, &common.keys);
+            let report = match read_policy(&common)? {
+                Some(policy) => verify_disclosure_under(&json, &common.keys, &policy),
+                None => verify_disclosure(&json, &common.keys),
+            };
             let printed = if common.json { print_json(&mut out, &report) } else { print_disclosure(&mut out, &report) };
             printed.map_err(|error| format!("cannot write the report: {error}"))?;
             report.verdict
         }
-        Command::Bundle { path, common } => {
-            let report = verify_bundle(&Source::at(&path), &common.keys);
+        Command::Bundle { path, attestations, common } => {
+            let policy = read_policy(&common)?;
+            let attestations = attestations.into_iter().map(read_attestation).collect::<Result<Vec<_>, _>>()?;
+            let trust = Trust { keys: &common.keys, policy: policy.as_ref(), attestations: &attestations };
+            let report = verify_bundle_with(&Source::at(&path), &trust);
             let report = report.map_err(|error| match std::error::Error::source(&error) {
                 Some(source) => format!("cannot read {}: {source}", path.display()),
                 None => format!("cannot read {}: {error}", path.display()),
@@ -136,6 +150,27 @@ fn run(command: Command) -> Result<Verdict, String> {
 
 fn unreadable(file: &std::path::Path, error: &io::Error) -> String {
     format!("cannot read {}: {error}", file.display())
+}
+
+/// A small file; one that is larger is none of what is asked for.
+fn read_small(file: &std::path::Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(file).map_err(|error| unreadable(file, &error))?;
+    let most = POLICY_MAX.max(NOTE_MAX) as u64 + 1;
+    io::Read::read_to_end(&mut io::Read::take(opened, most), &mut bytes).map_err(|error| unreadable(file, &error))?;
+    Ok(bytes)
+}
+
+fn read_policy(common: &Common) -> Result<Option<Policy>, String> {
+    let Some(file) = &common.policy else { return Ok(None) };
+    let policy = Policy::parse(&read_small(file)?);
+    let why = |error: &dyn std::error::Error| error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    policy.map(Some).map_err(|error| format!("cannot read {}: {error}{}", file.display(), why(&error)))
+}
+
+fn read_attestation(file: PathBuf) -> Result<(String, Vec<u8>), String> {
+    let note = read_small(&file)?;
+    Ok((file.display().to_string(), note))
 }
 
 fn read_checkpoint(file: PathBuf) -> Result<OutsideCheckpoint, String> {
@@ -218,6 +253,9 @@ fn print_history(out: &mut impl Write, report: &HistoryReport) -> io::Result<()>
         out,
         "{entries} entries, {checkpoints} checkpoints; signed checkpoints cover the first {covered} entries"
     )?;
+    if let Some(size) = report.witnessed {
+        writeln!(out, "checkpoints that meet the policy cover the first {size} entries")?;
+    }
     if let Some(root) = report.root {
         writeln!(out, "root {root}")?;
     }

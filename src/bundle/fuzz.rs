@@ -26,6 +26,7 @@ pub(crate) fn dump(data: &[u8]) {
         return;
     }
     let options = DumpOptions {
+        policy: None,
         keys: verifier().into_iter().collect(),
         outside: Vec::new(),
         scratch: directory.path().to_owned(),

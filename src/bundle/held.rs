@@ -3,7 +3,7 @@
 //! Invariant: of each place, the first checkpoint that does not agree and the last that agreed before it bound the first change.
 
 use super::report::{Check, Failure, Interval};
-use crate::ledger::{Checkpoint, CheckpointError, Note, VerifyingKey};
+use crate::ledger::{Checkpoint, CheckpointError, Note, Policy, VerifyingKey};
 use crate::record::Digest;
 
 /// One checkpoint of `ledger.checkpoints`, or one held outside, after the checks that need no tree.
@@ -15,6 +15,8 @@ pub struct CheckpointRow {
     opened: Result<Checkpoint, CheckpointError>,
     /// A key vouches for it.
     signed: bool,
+    /// It meets the policy that was given.
+    witnessed: bool,
 }
 
 impl CheckpointRow {
@@ -43,7 +45,14 @@ impl CheckpointRow {
             }
             (_, opened) => (opened.is_ok() && !keys.is_empty(), opened),
         };
-        Self { name, size: size.unwrap_or(said), opened, signed }
+        Self { name, size: size.unwrap_or(said), opened, signed, witnessed: false }
+    }
+
+    /// Holds its note against a policy as well.
+    #[must_use]
+    pub fn under(self, note: &[u8], policy: Option<&Policy>, keys: &[VerifyingKey]) -> Self {
+        let witnessed = self.signed && policy.is_some_and(|policy| policy.open(note, keys).is_ok());
+        Self { witnessed, ..self }
     }
 
     /// Number of entries it speaks of.
@@ -86,6 +95,8 @@ pub(super) struct Held {
     pub(super) count: u64,
     /// Largest size that agrees and that a key vouches for.
     pub(super) covered: u64,
+    /// Largest size that agrees and meets the policy.
+    pub(super) witnessed: u64,
     /// Largest size that agrees, before the first that does not.
     agreed: u64,
     disagreed: Option<u64>,
@@ -114,6 +125,9 @@ impl Held {
             Answer::Agrees => {
                 if row.signed {
                     self.covered = size;
+                }
+                if row.witnessed {
+                    self.witnessed = size;
                 }
                 if self.disagreed.is_none() {
                     self.agreed = size;

@@ -95,6 +95,7 @@ pub struct History<S> {
     outside: Held,
     wants_outside: bool,
     has_keys: bool,
+    has_policy: bool,
 }
 
 impl<S: FnMut(Failure)> History<S> {
@@ -113,7 +114,13 @@ impl<S: FnMut(Failure)> History<S> {
             outside: Held::default(),
             wants_outside,
             has_keys,
+            has_policy: false,
         }
+    }
+
+    /// Asks for a checkpoint that meets a policy, too.
+    pub const fn with_policy(&mut self) {
+        self.has_policy = true;
     }
 
     /// Index of the row that should come next: checkpoints of at most this size are due before it.
@@ -266,6 +273,11 @@ impl<S: FnMut(Failure)> History<S> {
         let why = if self.wants_outside { self.outside.why_not(self.has_keys) } else { Some("none was given") };
         checks.push((Check::Outside, self.verdict(Check::Outside, why)));
         checks.push((Check::Content, Verdict::NotChecked { why: "content is sealed and not part of what was given" }));
+        let witnessed = self.inside.witnessed.max(self.outside.witnessed);
+        if self.has_policy {
+            let met = if witnessed > 0 { Verdict::Verified } else { Verdict::Failed { check: Check::Quorum } };
+            checks.push((Check::Quorum, met));
+        }
         let covered = self.inside.covered.max(self.outside.covered);
         // A signed checkpoint from either place makes the history the log's; without one, it is only consistent with itself.
         let mut verdict = sum(&checks, |_check| false);
@@ -277,6 +289,7 @@ impl<S: FnMut(Failure)> History<S> {
             entries: self.rows,
             root: self.tree.as_ref().map(Frontier::root),
             covered,
+            witnessed: self.has_policy.then_some(witnessed),
             checkpoints: self.inside.count,
             checks,
             changed: self.inside.changed(),

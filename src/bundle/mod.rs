@@ -29,10 +29,10 @@ pub use cell::csv_cell;
 pub use circumstance::Circumstance;
 pub use disclosure::{
     DISCLOSURE_MAX, Disclosed, Disclosure, DisclosureError, DisclosureReport, EntryReport, ShownField, Withheld,
-    verify_disclosure,
+    verify_disclosure, verify_disclosure_under,
 };
 pub use dump::{DumpError, DumpOptions, OutsideCheckpoint, verify_dump};
-pub use examine::{BundleReport, RangeReport, verify_bundle};
+pub use examine::{BundleReport, RangeReport, Trust, verify_bundle, verify_bundle_with};
 pub use held::{CheckpointRow, Place};
 pub use history::{CheckedRow, History, Row};
 pub use query::BundleQuery;

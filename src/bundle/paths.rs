@@ -10,6 +10,8 @@ pub(super) const README: &str = "README.txt";
 pub(super) const QUERY: &str = "data/query/query.json";
 pub(super) const EXPORT: &str = "data/query/export.json";
 pub(super) const CHECKPOINT: &str = "proofs/checkpoint";
+/// Whose cosignatures the firm asks for. For reading: whoever checks brings a policy of their own.
+pub(super) const POLICY: &str = "proofs/policy.txt";
 pub(super) const EXPORT_ENTRY: &str = "proofs/export.entry";
 pub(super) const EXPORT_PROOF: &str = "proofs/export.tlog-proof";
 pub(super) const PRIVILEGE_LOG: &str = "data/privilege-log.jsonl";

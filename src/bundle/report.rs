@@ -165,6 +165,9 @@ pub struct HistoryReport {
     pub root: Option<Digest>,
     /// Entries that a checkpoint signed by the log covers. Later ones are not vouched for by anybody yet.
     pub covered: u64,
+    /// Entries that a checkpoint covers which meets the policy; absent where none was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witnessed: Option<u64>,
     /// Number of checkpoints kept with the entries.
     pub checkpoints: u64,
     /// Verdict of each check.

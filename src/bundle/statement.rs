@@ -24,11 +24,20 @@ pub(super) struct Facts<'a> {
     pub(super) readme: Digest,
     pub(super) info: Digest,
     pub(super) manifest: Digest,
+    /// Of the policy, where there is one.
+    pub(super) policy: Option<Digest>,
 }
 
 /// The statement, in its one spelling.
 pub(super) fn payload(facts: &Facts<'_>) -> Vec<u8> {
     let subject = |name: &str, digest: Digest| json!({"digest": {"sha256": digest}, "name": name});
+    let mut subjects = vec![
+        subject(paths::README, facts.readme),
+        subject(bag::INFO, facts.info),
+        subject(bag::BAGIT, Digest::of(&[bag::DECLARATION])),
+        subject(bag::MANIFEST, facts.manifest),
+    ];
+    subjects.extend(facts.policy.map(|policy| subject(paths::POLICY, policy)));
     let statement: Value = json!({
         "_type": "https://in-toto.io/Statement/v1",
         "predicate": {
@@ -39,10 +48,7 @@ pub(super) fn payload(facts: &Facts<'_>) -> Vec<u8> {
             "records": facts.records,
         },
         "predicateType": "urn:muniment:bundle:1",
-        "subject": [
-            subject(paths::README, facts.readme), subject(bag::INFO, facts.info),
-            subject(bag::BAGIT, Digest::of(&[bag::DECLARATION])), subject(bag::MANIFEST, facts.manifest),
-        ],
+        "subject": subjects,
     });
     canonical(&statement).unwrap_or_default()
 }

@@ -84,6 +84,8 @@ pub struct BundleHead {
     pub export: Disclosed,
     /// The first checkpoint over any of it, where that is another.
     pub earlier: Option<EarlierCheckpoint>,
+    /// Whose cosignatures the firm asks for (C2SP tlog-policy).
+    pub policy: Option<String>,
 }
 
 /// What was written.
@@ -118,6 +120,7 @@ pub struct BundleWriter<W> {
     export: Entry,
     checkpoint: String,
     readme: Digest,
+    policy: Option<Digest>,
     renditions: Renditions<Files>,
     written: HashSet<uuid::Uuid>,
     records: u64,
@@ -135,7 +138,7 @@ impl<W: Write> BundleWriter<W> {
     /// # Errors
     /// See [`BundleWriteError`].
     pub fn new(out: W, head: BundleHead, mut scratch: Scratch) -> Result<Self, BundleWriteError> {
-        let BundleHead { query, export, earlier } = head;
+        let BundleHead { query, export, earlier, policy } = head;
         let (entry, proof) = (export.entry.clone(), export.proof.clone());
         let record = entry.record().ok_or(BundleWriteError::Export)?;
         let checkpoint = read_checkpoint(&proof.checkpoint)?;
@@ -147,6 +150,7 @@ impl<W: Write> BundleWriter<W> {
         let disclosure = disclosure.map_err(|source| BundleWriteError::Disclosure { record, source })?;
         bag.add(paths::EXPORT, disclosure.to_json().as_bytes())?;
         bag.add(paths::CHECKPOINT, proof.checkpoint.as_bytes())?;
+        let policy = policy.map(|policy| bag.add(paths::POLICY, policy.as_bytes())).transpose()?;
         bag.add(paths::EXPORT_ENTRY, entry.bytes())?;
         bag.add(paths::EXPORT_PROOF, proof.to_string().as_bytes())?;
         if let Some(EarlierCheckpoint { note, hashes }) = earlier {
@@ -163,6 +167,7 @@ impl<W: Write> BundleWriter<W> {
             export: entry,
             checkpoint: proof.checkpoint,
             readme,
+            policy,
             renditions,
             written: HashSet::new(),
             records: 0,
@@ -293,7 +298,7 @@ impl<W: Write> BundleWriter<W> {
     pub fn finish(mut self, signing: &SigningKey) -> Result<(W, Written), BundleWriteError> {
         self.end_range()?;
         self.end_told()?;
-        let Self { mut bag, mut scratch, query, export, checkpoint, readme, renditions, records, .. } = self;
+        let Self { mut bag, mut scratch, query, export, checkpoint, readme, policy, renditions, records, .. } = self;
         for files in renditions.finish(&export, records)? {
             bag.add_files(files)?;
         }
@@ -311,6 +316,7 @@ impl<W: Write> BundleWriter<W> {
             readme,
             info,
             manifest,
+            policy,
         };
         let envelope = seal_envelope(signing, statement::PAYLOAD_TYPE, &statement::payload(&facts));
         bag.add(paths::STATEMENT, envelope.as_bytes())?;

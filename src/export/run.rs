@@ -23,6 +23,7 @@ use crate::bundle::{
 use crate::capture::{Blobs, Entropy, Sealer};
 use crate::ledger::{Actor, Draft, Entry, EntryType, SigningKey};
 use crate::record::{AdvisorId, Clock, FieldName, Ids, MasterKey, RecordId};
+use crate::witness::Feed;
 
 /// Bytes of sealed content, and records, that are opened at once.
 const GROUP_BYTES: u64 = 16 << 20;
@@ -34,6 +35,7 @@ pub struct Exporter<'a> {
     clock: Arc<dyn Clock>,
     sealer: Sealer,
     signing: SigningKey,
+    witnesses: Option<Arc<Feed>>,
 }
 
 /// What was handed out.
@@ -47,6 +49,8 @@ pub struct Exported {
     pub bytes: u64,
     /// What the verifier says of it.
     pub report: BundleReport,
+    /// Whether its checkpoint meets the quorum; none where no witness is asked.
+    pub witnessed: Option<bool>,
 }
 
 pub(super) type Writer = BundleWriter<BufWriter<File>>;
@@ -62,7 +66,13 @@ impl<'a> Exporter<'a> {
         blobs: Arc<dyn Blobs>,
         signing: SigningKey,
     ) -> Self {
-        Self { archive, clock, sealer: Sealer { master, entropy, ids, blobs }, signing }
+        Self { archive, clock, sealer: Sealer { master, entropy, ids, blobs }, signing, witnesses: None }
+    }
+
+    /// Asks these witnesses for a checkpoint that meets their quorum, and puts the policy into the bundle.
+    #[must_use]
+    pub fn witnessed_by(self, witnesses: Option<Arc<Feed>>) -> Self {
+        Self { witnesses, ..self }
     }
 }
 
@@ -94,13 +104,14 @@ impl Exporter<'_> {
         (query.from, query.until, query.filter) = (asked.from, asked.until, asked.typed());
         let (entry, shown) = self.put_on_record(actor, &asked, &query, selected.records.len()).await?;
         let index = entry.index();
-        let proofs = self.publish(index).await?;
+        let (proofs, witnessed) = self.publish(index).await?;
         let hashes = self.archive.inclusion_hashes(&[index], proofs.size).await?.pop().unwrap_or_default();
         let proof = proofs.of(&entry, hashes);
         let export = Disclosed { entry, proof, shown, commitments: None };
         let earlier = self.earlier(selected.first, proofs.size).await?;
         let part = Part::beside(to);
-        let head = BundleHead { query, export, earlier };
+        let policy = self.witnesses.as_ref().map(|feed| feed.quorum().text.clone());
+        let head = BundleHead { query, export, earlier, policy };
         let mut writer = part.begin(head)?;
         let advisors = self.records(&mut writer, &asked, &selected, as_of, &proofs, &mut progress).await?;
         if asked.is_of_streams() {
@@ -112,7 +123,7 @@ impl Exporter<'_> {
         file.sync_all().map_err(|error| part.failed(error))?;
         let report = self.check(&part).await?;
         part.keep(to)?;
-        Ok(Exported { bundle, index, bytes: written.bytes, report })
+        Ok(Exported { bundle, index, bytes: written.bytes, report, witnessed })
     }
 
     /// Appends the entry; answers with it and what it commits to.
@@ -156,12 +167,25 @@ impl Exporter<'_> {
         Ok((entry, shown))
     }
 
-    /// A checkpoint over the export's entry.
-    async fn publish(&self, index: u64) -> Result<Proofs, ExportError> {
+    /// A checkpoint over the export's entry: one that enough witnesses cosigned, where they do so in time. Without them the export is made all the
+    /// same, and says so: a witness that is away must not keep anybody from what is theirs.
+    async fn publish(&self, index: u64) -> Result<(Proofs, Option<bool>), ExportError> {
         self.archive.publish(true).await?;
-        let covering = self.archive.checkpoint(Some(index.saturating_add(1))).await?;
-        let published = covering.ok_or(ExportError::NotPublished)?;
-        Ok(Proofs { checkpoint: published.note, size: published.checkpoint.size })
+        let covering = index.saturating_add(1);
+        let witnessed = match &self.witnesses {
+            Some(feed) => feed.vouched(covering).await?,
+            None => None,
+        };
+        let is_witnessed = self.witnesses.as_ref().map(|_feed| witnessed.is_some());
+        let published = match witnessed {
+            Some(witnessed) => witnessed.published,
+            None => {
+                let plain = self.archive.checkpoint(Some(covering)).await?.ok_or(ExportError::NotPublished)?;
+                // What there is of cosignatures is better than none.
+                self.archive.cosigned(&plain).await?
+            }
+        };
+        Ok((Proofs { checkpoint: published.note, size: published.checkpoint.size }, is_witnessed))
     }
 
     /// The first checkpoint that covered any of it, and that the newest continues it.

@@ -35,6 +35,7 @@ pub(super) fn limits(typed: &Typed) -> Result<(), SettingsError> {
         (&["webhooks", "attempts"], file.webhooks.attempts.into(), 1, 30),
         (&["recognition", "workers"], file.recognition.workers.into(), 0, 256),
         (&["recognition", "memory"], file.recognition.memory.0, 64 << 20, 1 << 40),
+        (&["witnesses"], file.witnesses.len() as u64, 0, 32),
         (&["archive", "connections"], file.archive.connections.into(), 2, 1_000),
         (&["archive", "spool"], file.archive.spool.0, 1 << 20, 1 << 50),
     ];
@@ -56,6 +57,7 @@ pub(super) fn limits(typed: &Typed) -> Result<(), SettingsError> {
         (&["recognition", "run_timeout"], file.recognition.run_timeout.0, Duration::from_millis(50)),
         (&["archive", "append_timeout"], file.archive.append_timeout.0, second),
         (&["archive", "checkpoint_every"], file.archive.checkpoint_every.0, Duration::from_millis(100)),
+        (&["witnessing", "every"], file.witnessing.every.0, second),
         (&["verification", "every"], file.verification.every.0, Duration::from_secs(60)),
     ];
     for (key, value, least) in spans {

@@ -43,6 +43,10 @@ pub struct File {
     pub backup: Backup,
     /// Background verification.
     pub verification: Verification,
+    /// How others vouch for checkpoints.
+    pub witnessing: Witnessing,
+    /// Those who are asked to cosign them.
+    pub witnesses: Vec<Witness>,
     /// Logs.
     pub log: Log,
 }
@@ -394,6 +398,43 @@ impl Default for Verification {
     fn default() -> Self {
         Self { every: Span::seconds(86_400) }
     }
+}
+
+/// `[witnessing]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Witnessing {
+    /// How often the newest checkpoint is sent to the witnesses, while there is a newer one than they have cosigned.
+    pub every: Span,
+    /// How many of the witnesses are enough: `all`, `any`, or a number in quotes.
+    pub quorum: String,
+    /// A policy file (C2SP tlog-policy) instead of `quorum`: whom verifiers are told to believe.
+    pub policy: Option<PathBuf>,
+    /// How long an export waits for a checkpoint that meets the quorum; then it goes on without, and says so.
+    pub export_wait: Span,
+}
+
+impl Default for Witnessing {
+    fn default() -> Self {
+        Self { every: Span::seconds(10), quorum: "all".to_owned(), policy: None, export_wait: Span::seconds(20) }
+    }
+}
+
+/// `[[witnesses]]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// Verifier key of the witness, as `muniment witness key` or its operator says it.
+    pub vkey: String,
+    /// What stands before `/add-checkpoint`, such as `https://witness.auditor.example`.
+    pub url: String,
+    /// Time for one answer.
+    #[serde(default = "witness_timeout")]
+    pub timeout: Span,
+}
+
+fn witness_timeout() -> Span {
+    Span::seconds(10)
 }
 
 /// `[log]`

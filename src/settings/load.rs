@@ -74,6 +74,7 @@ fn make_absolute(file: &mut File, settings: &Path) -> std::io::Result<()> {
         &mut file.archive.blobs,
         &mut file.archive.postgres_bindir,
         &mut file.keys.master_key_file,
+        &mut file.witnessing.policy,
         &mut file.retention.schedule,
     ];
     let paths = tls.chain(api).chain(single.into_iter().flatten()).chain(&mut file.upstream.extra_roots);

@@ -44,6 +44,8 @@ pub struct Settings {
     pub backup_retention: Duration,
     /// In what time everything is verified again.
     pub verify_every: Duration,
+    /// How others vouch for checkpoints.
+    pub witnessing: Witnessing,
     /// Logs.
     pub log: Log,
     in_force: serde_json::Value,
@@ -213,6 +215,32 @@ pub enum MasterKey {
     Given(SecretString, SecretString),
     /// What this program prints.
     Command(Vec<String>),
+}
+
+/// See [`file::Witnessing`] and [`file::Witness`].
+#[derive(Debug, Clone)]
+pub struct Witnessing {
+    /// How often the witnesses are asked.
+    pub every: Duration,
+    /// How many are enough, as typed.
+    pub quorum: String,
+    /// The policy's file.
+    pub policy: Option<PathBuf>,
+    /// How long an export waits.
+    pub wait: Duration,
+    /// The witnesses.
+    pub witnesses: Vec<Witness>,
+}
+
+/// See [`file::Witness`].
+#[derive(Debug, Clone)]
+pub struct Witness {
+    /// Its verifier key, as typed.
+    pub vkey: String,
+    /// Where it is, as typed.
+    pub url: String,
+    /// Time for one answer.
+    pub timeout: Duration,
 }
 
 /// See [`file::Log`].

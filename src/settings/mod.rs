@@ -22,7 +22,8 @@ pub use file::WhenUnavailable;
 pub use host::{HostError, HostName, ParentProxy, ParentProxyError};
 pub use load::load;
 pub use meaning::{
-    Api, Archive, Log, MasterKey, Postgres, Proxy, ProxyLimits, Recognition, Settings, Upstream, Webhooks,
+    Api, Archive, Log, MasterKey, Postgres, Proxy, ProxyLimits, Recognition, Settings, Upstream, Webhooks, Witness,
+    Witnessing,
 };
 pub use quantity::{QuantityError, Size, Span};
 

@@ -43,6 +43,11 @@ struct Node {
     version: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Key {
+    key: String,
+}
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// Every metric of the service. One value, shared by all parts; its methods never block and never fail.
@@ -74,6 +79,10 @@ pub struct Metrics {
     api_seconds: Histogram,
     webhook_deliveries: Family<Reason, Counter>,
     webhooks_disabled: Family<Cause, Counter>,
+    witness_asked: Family<Reason, Counter>,
+    witness_alarms: Family<Cause, Counter>,
+    witness_behind: Family<Key, Gauge>,
+    witnessed_size: Gauge,
 }
 
 impl fmt::Debug for Metrics {
@@ -125,6 +134,10 @@ impl Metrics {
             api_seconds: seconds(),
             webhook_deliveries: Family::default(),
             webhooks_disabled: Family::default(),
+            witness_asked: Family::default(),
+            witness_alarms: Family::default(),
+            witness_behind: Family::default(),
+            witnessed_size: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -161,6 +174,10 @@ impl Metrics {
         r.register("api_requests", "API requests, by route and status", self.api_requests.clone());
         r.register("api_request_seconds", "Time to answer an API request", self.api_seconds.clone());
         r.register("webhook_deliveries", "Attempts at webhooks, by what came of them", self.webhook_deliveries.clone());
+        r.register("witness_asked", "Witnesses asked to cosign, by what came of it", self.witness_asked.clone());
+        r.register("witness_alarms", "Witnesses that contradicted this log, by cause", self.witness_alarms.clone());
+        r.register("witness_behind", "Entries not cosigned, by witness key id", self.witness_behind.clone());
+        r.register("witnessed_size", "Entries under a checkpoint that meets the quorum", self.witnessed_size.clone());
         r.register("webhooks_disabled", "Webhooks the service disabled, by cause", self.webhooks_disabled.clone());
     }
 
@@ -168,6 +185,27 @@ impl Metrics {
     pub fn node(&self, source: SourceId) {
         let node = Node { source: source.to_string(), version: env!("CARGO_PKG_VERSION") };
         self.node.get_or_create(&node).set(1);
+    }
+
+    /// A witness was asked.
+    pub fn witness_asked(&self, reason: &'static str) {
+        self.witness_asked.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A witness contradicted this log.
+    pub fn witness_alarm(&self, cause: &'static str) {
+        self.witness_alarms.get_or_create(&Cause { cause }).inc();
+    }
+
+    /// So many entries of the newest checkpoint this witness has not cosigned. By key id: names are others'.
+    pub fn witness_behind(&self, key: &str, entries: u64) {
+        let key = Key { key: key.to_owned() };
+        self.witness_behind.get_or_create(&key).set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    /// The newest checkpoint that meets the quorum has this size.
+    pub fn witnessed(&self, size: u64) {
+        self.witnessed_size.set(i64::try_from(size).unwrap_or(i64::MAX));
     }
 
     /// A gap was noted.

@@ -83,6 +83,9 @@ pub fn read_key(settings: &WitnessSettings) -> Result<CosigningKey, WitnessError
 /// # Errors
 /// When they cannot be written.
 pub fn begin(path: &Path, name: &str) -> Result<(), WitnessError> {
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(WitnessError::io(dir))?;
+    }
     let file = File::options().write(true).create_new(true).open(path);
     match file {
         Ok(mut file) => {

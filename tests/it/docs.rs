@@ -112,7 +112,7 @@ const OTHERS: &[(&str, &str, usize, &str)] = &[
     ("docs/ARCHITECTURE.md", "rust", 5, "signatures, shortened: their names are looked up below"),
     ("docs/RULES.md", "toml", 1, "loaded below"),
     ("docs/RULES.md", "text", 1, "a table of names"),
-    ("docs/FORMAT.md", "", 5, "bytes and a dump, held against the code by `evidence`"),
+    ("docs/FORMAT.md", "", 7, "bytes and a dump, held against the code by `evidence`"),
     ("docs/FORMAT.md", "sh", 2, "run by `evidence`, which makes the archives they speak of"),
     ("docs/FORMAT.md", "sql", 1, "run by `evidence::psql`"),
 ];

@@ -27,6 +27,8 @@ struct Answer {
     entry: u64,
     /// Size of the checkpoint to which all proofs lead.
     checkpoint: Option<u64>,
+    /// Whether enough witnesses cosigned that checkpoint; none where the settings name none.
+    witnessed: Option<bool>,
     /// Those of whom all records of the time are in it.
     complete: Vec<AdvisorId>,
     /// What that rests on.
@@ -93,7 +95,8 @@ pub(in crate::app) fn run(settings: Settings, export: &Export, output: Output) -
         let (clock, ids, entropy) =
             (Arc::clone(&context.clock), Arc::clone(&context.ids), Arc::clone(&context.entropy));
         let (master, signing) = (context.master.clone(), context.signing.clone());
-        let exporter = Exporter::new(archive, clock, ids, entropy, master, blobs, signing);
+        let exporter =
+            Exporter::new(archive, clock, ids, entropy, master, blobs, signing).witnessed_by(context.feed(archive)?);
         let mut shown = None;
         let exported = exporter.run(operator()?, asked, &export.out, |done, of| {
             let tenth = done.saturating_mul(10).checked_div(of);
@@ -103,6 +106,9 @@ pub(in crate::app) fn run(settings: Settings, export: &Export, output: Output) -
             }
         });
         let exported = exported.await?;
+        if exported.witnessed == Some(false) {
+            output.note("not enough witnesses cosigned in time: the bundle's checkpoint does not meet the quorum");
+        }
         let report = exported.report;
         let complete = report.ranges.iter().filter(|range| range.complete).map(|range| range.advisor).collect();
         let vkey = context.signing.verifying_key();
@@ -113,6 +119,7 @@ pub(in crate::app) fn run(settings: Settings, export: &Export, output: Output) -
             records: report.records,
             entry: exported.index,
             checkpoint: report.checkpoint.map(|(size, _root)| size),
+            witnessed: exported.witnessed,
             complete,
             provided: report.provided,
             verify: format!("muniment-verify bundle {} --vkey '{vkey}'", export.out.display()),

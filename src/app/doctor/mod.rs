@@ -8,6 +8,7 @@ mod files;
 mod machine;
 mod ports;
 mod spool;
+mod witnesses;
 mod workers;
 
 use std::fmt;
@@ -94,6 +95,7 @@ pub(super) async fn run(settings: &Settings, output: Output) -> Result<Verdict, 
     checks.extend(database::checks(settings).await);
     checks.extend(authority::checks(settings));
     checks.push(spool::check(settings));
+    checks.push(witnesses::check(settings));
     checks.push(workers::check(settings).await);
     let worst = |checks: &[Check], state| checks.iter().any(|check| check.state == state);
     let state = match () {

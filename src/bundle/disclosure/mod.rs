@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::{Commitments, Committed, Entry, TlogProof};
 use crate::record::{Commitment, FieldName, RecordId, Salt};
 
-pub use verify::{DisclosureReport, EntryReport, verify_disclosure};
+pub use verify::{DisclosureReport, EntryReport, verify_disclosure, verify_disclosure_under};
 pub(super) use verify::{LastCheckpoint, Read, examine};
 
 /// Largest disclosure in bytes.

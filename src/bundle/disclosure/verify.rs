@@ -10,8 +10,8 @@ use super::shape::Object;
 use super::{DISCLOSURE_MAX, DisclosedEntry, DisclosedField, Disclosure, FORMAT};
 use crate::bundle::report::{Check, Verdict, sum};
 use crate::ledger::{
-    Checkpoint, CheckpointError, Commitments, Committed, Entry, EntryType, NoteError, TlogProof, TlogProofError,
-    VerifyingKey,
+    Checkpoint, CheckpointError, Commitments, Committed, Entry, EntryType, NoteError, Policy, TlogProof,
+    TlogProofError, VerifyingKey,
 };
 use crate::record::{Commitment, Digest, EntryId, FieldName, RecordId, Salt};
 
@@ -69,6 +69,28 @@ impl Findings {
 #[must_use]
 pub fn verify_disclosure(json: &[u8], keys: &[VerifyingKey]) -> DisclosureReport {
     examine(json, keys, &mut LastCheckpoint::default()).0
+}
+
+/// The same, asking besides that each proof's checkpoint meets a policy, whose logs are believed besides `keys`.
+#[must_use]
+pub fn verify_disclosure_under(json: &[u8], keys: &[VerifyingKey], policy: &Policy) -> DisclosureReport {
+    let keys: Vec<_> = keys.iter().chain(policy.logs()).cloned().collect();
+    let (mut report, read) = examine(json, &keys, &mut LastCheckpoint::default());
+    let mut verdict = Verdict::NotChecked { why: "no entry can be read" };
+    for (entry, disclosed) in &read {
+        let Ok(proof) = TlogProof::parse(&disclosed.proof) else { continue };
+        match policy.open(proof.checkpoint.as_bytes(), &keys) {
+            Ok(_vouched) if matches!(verdict, Verdict::NotChecked { .. }) => verdict = Verdict::Verified,
+            Ok(_vouched) => {}
+            Err(error) => {
+                report.failures.push(format!("entry {}: {error}", entry.index()));
+                verdict = Verdict::Failed { check: Check::Quorum };
+            }
+        }
+    }
+    report.checks.push((Check::Quorum, verdict));
+    report.verdict = sum(&report.checks, |check| check != Check::Completeness);
+    report
 }
 
 /// The checkpoint that was opened last: the proofs of a bundle lead to one and the same, whose signature costs more than all else.

@@ -19,7 +19,7 @@ use self::copy::{fields, unescape, unescape_bytea};
 use super::held::{CheckpointRow, Place};
 use super::history::{CheckedRow, History, Row};
 use super::report::{Failure, HistoryReport};
-use crate::ledger::{INTEGER_MAX, VerifyingKey, parse_decimal, parse_digest, parse_uuid};
+use crate::ledger::{INTEGER_MAX, Policy, VerifyingKey, parse_decimal, parse_digest, parse_uuid};
 
 /// A dump could not be read. What is wrong inside it is a failure of the report, not this.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,8 @@ pub struct DumpOptions {
     pub keys: Vec<VerifyingKey>,
     /// Checkpoints kept outside.
     pub outside: Vec<OutsideCheckpoint>,
+    /// Whose cosignatures are asked for; its logs are believed besides `keys`.
+    pub policy: Option<Policy>,
     /// Where ids are sorted that do not fit into memory.
     pub scratch: PathBuf,
     /// How many rows are hashed at a time.
@@ -72,17 +74,27 @@ pub fn verify_dump(
         Err(none) if none.kind() == io::ErrorKind::NotFound => None,
         opened => Some(opened.map_err(failed(&checkpoints))?),
     };
-    let keys = options.keys.as_slice();
-    let mut outside: Vec<_> =
-        options.outside.iter().map(|held| CheckpointRow::held(&held.name, &held.note, keys)).collect();
+    let policy = options.policy.as_ref();
+    let keys: Vec<_> = options.keys.iter().chain(policy.map_or(&[][..], Policy::logs)).cloned().collect();
+    let keys = keys.as_slice();
+    let mut outside: Vec<_> = options
+        .outside
+        .iter()
+        .map(|held| CheckpointRow::held(&held.name, &held.note, keys).under(&held.note, policy, keys))
+        .collect();
     outside.sort_by_key(CheckpointRow::size);
     let mut outside = outside.into_iter().map(Ok).peekable();
     let mut history = History::new(&options.scratch, !keys.is_empty(), !options.outside.is_empty(), sink);
+    if policy.is_some() {
+        history.with_policy();
+    }
 
     thread::scope(|scope| {
         let rows = pipeline::lines(scope, entries_file, options.threads, read_entry);
         let mut inside = checkpoints_file
-            .map(|file| pipeline::lines(scope, file, options.threads, |line: &[u8]| read_checkpoint(line, keys)))
+            .map(|file| {
+                pipeline::lines(scope, file, options.threads, |line: &[u8]| read_checkpoint(line, policy, keys))
+            })
             .into_iter()
             .flatten()
             .map(|row| row.map(|row| row.unwrap_or_else(|| CheckpointRow::held("that cannot be read", b"", keys))))
@@ -146,8 +158,9 @@ fn plain_row(line: &[u8]) -> Option<Row<'_>> {
 }
 
 /// One line of `checkpoints.tsv`: size and note.
-fn read_checkpoint(line: &[u8], keys: &[VerifyingKey]) -> Option<CheckpointRow> {
+fn read_checkpoint(line: &[u8], policy: Option<&Policy>, keys: &[VerifyingKey]) -> Option<CheckpointRow> {
     let [size, note] = fields(line)?;
     let size = std::str::from_utf8(size).ok().and_then(parse_decimal)?;
-    Some(CheckpointRow::of(size, &unescape(note)?, keys))
+    let note = unescape(note)?;
+    Some(CheckpointRow::of(size, &note, keys).under(&note, policy, keys))
 }

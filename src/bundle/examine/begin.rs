@@ -8,7 +8,8 @@ use crate::bundle::query::BundleQuery;
 use crate::bundle::report::{Check, Verdict};
 use crate::bundle::write::consistency_text;
 use crate::ledger::{
-    Checkpoint, CheckpointError, Entry, EntryType, NOTE_MAX, Note, parse_base64_digest, verify_consistency,
+    Checkpoint, CheckpointError, Entry, EntryType, NOTE_MAX, Note, POLICY_MAX, Policy, parse_base64_digest,
+    verify_consistency,
 };
 use crate::record::{Digest, FieldName};
 
@@ -39,6 +40,10 @@ impl Examiner<'_> {
         let export = self.take(paths::EXPORT, EXPORT_MAX)?;
         let export = export.and_then(|json| self.export(&json));
         let (note, checkpoint) = self.checkpoint()?;
+        let policy = self.policy()?;
+        if let Some(note) = &note {
+            self.quorum(note);
+        }
         if let Some((entry, read, _values)) = &export {
             let (bytes, proof) = (entry.bytes().to_vec(), read.clone());
             let same =
@@ -70,7 +75,19 @@ impl Examiner<'_> {
         {
             self.fail(Check::Bag, "the zip's folder is not named after the bundle");
         }
-        Ok(Some(Context { query, export, stated, checkpoint, note, readme }))
+        Ok(Some(Context { query, export, stated, checkpoint, note, readme, policy }))
+    }
+
+    /// What the firm asks of witnesses, where the bundle says it: it must be a policy, and that is all that is made of it.
+    fn policy(&mut self) -> Result<Option<Digest>, BagError> {
+        if self.bag.next_tag() != Some(paths::POLICY) {
+            return Ok(None);
+        }
+        let Some(text) = self.take(paths::POLICY, POLICY_MAX as u64)? else { return Ok(None) };
+        if let Err(error) = Policy::parse(&text) {
+            self.findings.fail(Check::Quorum, format!("`policy.txt`: {error}"));
+        }
+        Ok(Some(Digest::of(&[&text])))
     }
 
     /// Holds the export's entry against the query; answers with how many records it states.

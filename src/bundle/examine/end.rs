@@ -85,6 +85,7 @@ impl Examiner<'_> {
             readme,
             info,
             manifest,
+            policy: context.policy,
         };
         let opened = if self.keys.is_empty() {
             read_envelope(envelope, statement::PAYLOAD_TYPE).map(|(payload, key, _signature)| (payload, key))

@@ -10,6 +10,7 @@ mod ranges;
 mod reasons;
 mod record;
 mod report;
+mod trust;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -30,6 +31,7 @@ use reasons::ReasonsRead;
 mod findings;
 
 pub use report::{BundleReport, RangeReport};
+pub use trust::Trust;
 
 /// Renditions that are digested, and not kept.
 #[derive(Default)]
@@ -60,12 +62,14 @@ struct Context {
     checkpoint: Checkpoint,
     note: String,
     readme: Option<Digest>,
+    policy: Option<Digest>,
 }
 
 /// A bundle that is being examined.
 struct Examiner<'a> {
     bag: Bag,
     keys: &'a [VerifyingKey],
+    trust: &'a Trust<'a>,
     findings: Findings,
     last: LastCheckpoint,
     reasons: ReasonsRead,
@@ -80,7 +84,15 @@ struct Examiner<'a> {
 /// # Errors
 /// When it cannot be read at all. What is in it and cannot be read is a failure of a check.
 pub fn verify_bundle(source: &Source, keys: &[VerifyingKey]) -> Result<BundleReport, BagError> {
-    match examine(source, keys) {
+    verify_bundle_with(source, &Trust { keys, ..Trust::default() })
+}
+
+/// The same, holding the checkpoint against a policy, and the ranges against what auditors attest.
+///
+/// # Errors
+/// See [`verify_bundle`].
+pub fn verify_bundle_with(source: &Source, trust: &Trust<'_>) -> Result<BundleReport, BagError> {
+    match examine(source, trust) {
         Err(BagError::Form(problem)) => {
             let mut findings = Findings::default();
             findings.fail(Check::Bag, problem.to_owned());
@@ -90,12 +102,14 @@ pub fn verify_bundle(source: &Source, keys: &[VerifyingKey]) -> Result<BundleRep
     }
 }
 
-fn examine(source: &Source, keys: &[VerifyingKey]) -> Result<BundleReport, BagError> {
+fn examine(source: &Source, trust: &Trust<'_>) -> Result<BundleReport, BagError> {
+    let keys = trust.log_keys();
     let bag = Bag::open(source, paths::is_beside)?;
     let reasons = ReasonsRead::new(bag.beside(paths::PRIVILEGE_LOG)?);
     let mut examiner = Examiner {
         bag,
-        keys,
+        keys: &keys,
+        trust,
         findings: Findings::default(),
         last: LastCheckpoint::default(),
         reasons,

@@ -48,6 +48,8 @@ pub struct BundleReport {
     pub ranges: Vec<RangeReport>,
     /// What the verdict on the ranges rests on.
     pub provided: Option<String>,
+    /// Who attests that no stream forked up to the checkpoint.
+    pub attested_by: Vec<String>,
 }
 
 /// A range.
@@ -77,7 +79,6 @@ fn checks(findings: &Findings, unread: bool, has_keys: bool) -> Vec<(Check, Verd
             return (check, Verdict::Failed { check });
         }
         let why = match check {
-            Check::Quorum => Some("the bundle has no policy of witnesses"),
             Check::Timestamps => Some("the bundle has no timestamps"),
             Check::Bag => None,
             _ if unread => Some("the bag cannot be read"),
@@ -104,19 +105,22 @@ pub(super) fn unread(findings: Findings) -> BundleReport {
         untold: 0,
         ranges: Vec::new(),
         provided: None,
+        attested_by: Vec::new(),
     }
 }
 
 /// Of one that was read to its end.
-pub(super) fn made(examiner: Examiner<'_>, context: Option<Context>) -> BundleReport {
+pub(super) fn made(mut examiner: Examiner<'_>, context: Option<Context>) -> BundleReport {
+    let attested_by = context.as_ref().map(|context| examiner.attested(context)).unwrap_or_default();
     let Examiner { findings, records, entries, ranges, keys, .. } = examiner;
     let checks = checks(&findings, false, !keys.is_empty());
     let optional = [Check::Quorum, Check::Timestamps, Check::Range];
     let size = context.as_ref().map(|context| context.checkpoint.size);
     let whole = ranges.iter().all(|range| range.complete) && !ranges.is_empty();
-    let provided = size
-        .filter(|_size| whole)
-        .map(|size| format!("complete, provided a full-log auditor attests no stream forks up to size {size}"));
+    let provided = size.filter(|_size| whole).map(|size| match attested_by.as_slice() {
+        [] => format!("complete, provided a full-log auditor attests no stream forks up to size {size}"),
+        names => format!("complete; no stream forks up to size {size} attested by {}", names.join(", ")),
+    });
     let say = |(check, problems): (Check, Vec<String>)| {
         problems.into_iter().map(move |problem| format!("{check}: {problem}"))
     };
@@ -132,5 +136,6 @@ pub(super) fn made(examiner: Examiner<'_>, context: Option<Context>) -> BundleRe
         untold: findings.untold,
         ranges,
         provided,
+        attested_by,
     }
 }

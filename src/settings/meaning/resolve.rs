@@ -7,7 +7,10 @@ use std::str::FromStr as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
-use super::{Api, Archive, Log, MasterKey, Postgres, Proxy, ProxyLimits, Recognition, Settings, Upstream, Webhooks};
+use super::{
+    Api, Archive, Log, MasterKey, Postgres, Proxy, ProxyLimits, Recognition, Settings, Upstream, Webhooks, Witness,
+    Witnessing,
+};
 use crate::settings::load::Typed;
 use crate::settings::{Environment, SettingsError, check, file};
 use crate::telemetry::check_filter;
@@ -31,6 +34,23 @@ impl From<&file::ProxyLimits> for ProxyLimits {
     }
 }
 
+impl From<&file::File> for Witnessing {
+    fn from(file: &file::File) -> Self {
+        let witness = |witness: &file::Witness| Witness {
+            vkey: witness.vkey.clone(),
+            url: witness.url.clone(),
+            timeout: witness.timeout.0,
+        };
+        Self {
+            every: file.witnessing.every.0,
+            quorum: file.witnessing.quorum.clone(),
+            policy: file.witnessing.policy.clone(),
+            wait: file.witnessing.export_wait.0,
+            witnesses: file.witnesses.iter().map(witness).collect(),
+        }
+    }
+}
+
 impl Settings {
     pub(in crate::settings) fn new(typed: &Typed, environment: &dyn Environment) -> Result<Self, SettingsError> {
         let file = &typed.file;
@@ -44,6 +64,7 @@ impl Settings {
         let archive = archive(typed, &data_dir, environment)?;
         let in_force = in_force(file, &data_dir, &archive, &master_key);
         Ok(Self {
+            witnessing: Witnessing::from(file),
             firm: file.firm.clone(),
             proxy: Proxy {
                 listen: file.proxy.listen,

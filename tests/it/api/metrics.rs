@@ -30,6 +30,8 @@ enum Fed {
     Unlisted,
     /// What is sent by itself; tested beside the webhooks.
     Webhooks,
+    /// Asking witnesses; tested beside them.
+    Witnesses,
 }
 
 /// Every metric there is.
@@ -58,6 +60,10 @@ const METRICS: &[(&str, Fed)] = &[
     ("verified_timestamp_seconds", Fed::Archive),
     ("webhook_deliveries", Fed::Webhooks),
     ("webhooks_disabled", Fed::Webhooks),
+    ("witness_alarms", Fed::Witnesses),
+    ("witness_asked", Fed::Witnesses),
+    ("witness_behind", Fed::Witnesses),
+    ("witnessed_size", Fed::Witnesses),
 ];
 
 /// Sample lines by the metric they belong to; its name is the one in `# TYPE`.

@@ -59,6 +59,7 @@ pub(super) const ROUTES: &[Route] = &[
     officers("/v1/checkpoints", LEDGER, &[]),
     officers("/v1/checkpoints/latest", LEDGER, &[]),
     officers("/v1/checkpoints/wait", LEDGER, &[]),
+    officers("/v1/checkpoints/witnessed", LEDGER, &[]),
     officers("/v1/coverage", &ROLES, &["coverage.list"]),
     officers("/v1/devices", PEOPLE, &["devices.list"]),
     officers("/v1/devices/{id}", PEOPLE, &["devices.get"]),

@@ -38,6 +38,7 @@ pub(super) fn check(directory: &Path, keys: &[VerifyingKey], outside: &[String])
         .enumerate()
         .map(|(n, note)| OutsideCheckpoint { name: format!("number {n}"), note: note.clone().into_bytes() });
     let options = DumpOptions {
+        policy: None,
         keys: keys.to_vec(),
         outside: outside.collect(),
         scratch: directory.to_owned(),
@@ -313,8 +314,13 @@ fn p2_rows_nobody_can_read_are_named_and_the_rest_is_checked() {
 #[test]
 fn a_file_that_is_not_there_is_an_error_and_not_a_verdict() {
     let directory = tempfile::tempdir().unwrap();
-    let options =
-        DumpOptions { keys: vec![], outside: vec![], scratch: directory.path().into(), threads: NonZeroUsize::MIN };
+    let options = DumpOptions {
+        policy: None,
+        keys: vec![],
+        outside: vec![],
+        scratch: directory.path().into(),
+        threads: NonZeroUsize::MIN,
+    };
     let error = verify_dump(&directory.path().join("nowhere"), &options, |_failure| {}).unwrap_err();
     assert!(error.to_string().contains("entries.tsv"), "{error}");
 }

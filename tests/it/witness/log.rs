@@ -21,6 +21,11 @@ impl Log {
         Self { key: SigningKey::new(origin, &[5; 32]).unwrap(), leaves: (0..100).map(leaf).collect() }
     }
 
+    /// A log under this key.
+    pub(crate) fn with(key: SigningKey) -> Self {
+        Self { key, ..Self::new("log.example", 100, 0) }
+    }
+
     pub(crate) fn key(&self) -> &VerifyingKey {
         self.key.verifying_key()
     }

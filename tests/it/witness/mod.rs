@@ -1,5 +1,7 @@
 //! `muniment witness`: a process of its own, asked over HTTP as any log asks a witness.
 
+mod exported;
+pub(crate) mod feed;
 mod kill;
 pub(crate) mod log;
 mod protocol;

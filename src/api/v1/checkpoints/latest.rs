@@ -1,4 +1,4 @@
-//! The newest checkpoint, as signed.
+//! The newest checkpoint, as signed and as far as it is cosigned.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use crate::api::state::Api;
 
 /// The newest signed checkpoint (C2SP tlog-checkpoint), byte for byte
 ///
+/// With the cosignatures of witnesses that there are by now; the newest checkpoint that has enough of them is at `/v1/checkpoints/witnessed`.
 /// Keep it outside: whoever holds it can tell whether anything before it was ever changed. Looking at it is not written down, because
 /// it says nothing about anybody.
 #[utoipa::path(get, path = "/v1/checkpoints/latest", tag = "ledger", security(("token" = [])),
@@ -25,5 +26,6 @@ pub(in crate::api) async fn latest(
 ) -> Result<impl IntoResponse, Problem> {
     caller.require(Permission::ReadLedger)?;
     let published = api.archive.checkpoint(None).await?.ok_or_else(|| Problem::new(ProblemKind::NotPublished))?;
+    let published = api.archive.cosigned(&published).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], published.note))
 }

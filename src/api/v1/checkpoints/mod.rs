@@ -3,3 +3,4 @@
 pub(in crate::api) mod latest;
 pub(in crate::api) mod list;
 pub(in crate::api) mod wait;
+pub(in crate::api) mod witnessed;

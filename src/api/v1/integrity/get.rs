@@ -28,12 +28,25 @@ pub(in crate::api) struct Integrity {
     /// When the newest checkpoint was published.
     #[schema(value_type = Option<String>, format = DateTime)]
     published_at: Option<Timestamp>,
+    /// Entries under a checkpoint that enough witnesses cosigned; none where no witness is asked.
+    witnessed: Option<u64>,
+    /// How far each witness is.
+    witnesses: Vec<Witness>,
     /// Entries in the projections that lists and search read.
     projected: u64,
     /// Why appending has stopped for good, if it has.
     stopped: Option<String>,
     /// The newest verification of each scope.
     verifications: Vec<Verification>,
+}
+
+/// One witness.
+#[derive(Serialize, ToSchema)]
+pub(in crate::api) struct Witness {
+    /// Its verifier key.
+    key: String,
+    /// Entries under the newest checkpoint that it cosigned.
+    cosigned: u64,
 }
 
 /// One verification.
@@ -76,6 +89,7 @@ pub(in crate::api) async fn get(
     caller.require(Permission::ReadIntegrity)?;
     let verifications = api.archive.verifications().await?;
     let published = api.archive.checkpoint(None).await?;
+    let (witnessed, witnesses) = witnesses(&api).await?;
     let stopped = api.archive.stopped();
     let sound = stopped.is_none() && verifications.iter().all(|row| row.failures == 0);
     Ok(Json(Integrity {
@@ -83,8 +97,23 @@ pub(in crate::api) async fn get(
         entries: api.archive.head_size().await?,
         published: published.as_ref().map_or(0, |published| published.checkpoint.size),
         published_at: published.map(|published| published.at),
+        witnessed,
+        witnesses,
         projected: api.archive.projected().await?,
         stopped: stopped.map(|inconsistency| inconsistency.to_string()),
         verifications: verifications.into_iter().map(Into::into).collect(),
     }))
+}
+
+/// How far the quorum is, and each witness.
+async fn witnesses(api: &Api) -> Result<(Option<u64>, Vec<Witness>), Problem> {
+    let Some(quorum) = &api.quorum else { return Ok((None, Vec::new())) };
+    let witnessed = api.archive.witnessed(&quorum.policy, 0).await?;
+    let sizes = api.archive.cosigned_by().await?;
+    let witness = |asked: &crate::witness::Asked| {
+        let by = (asked.key.name().to_owned(), asked.key.id().to_string());
+        Witness { key: asked.key.to_string(), cosigned: sizes.get(&by).copied().unwrap_or(0) }
+    };
+    let size = witnessed.map_or(0, |witnessed| witnessed.published.checkpoint.size);
+    Ok((Some(size), quorum.witnesses.iter().map(witness).collect()))
 }

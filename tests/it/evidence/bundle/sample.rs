@@ -197,7 +197,7 @@ pub(super) fn write(ledger: &mut Ledger, asked: &Asked) -> Vec<u8> {
     let size = ledger.entries.len() as u64;
     let earlier = (old < size)
         .then(|| EarlierCheckpoint { note, hashes: ledger.consistency(&Proof::consistency(old, size).unwrap()) });
-    let head = BundleHead { query, export, earlier };
+    let head = BundleHead { query, export, earlier, policy: None };
     let mut writer = BundleWriter::new(Vec::new(), head, Box::new(tempfile::tempfile)).unwrap();
     for record in &records {
         let entries = before.iter().filter(|entry| entry.record() == Some(*record));
