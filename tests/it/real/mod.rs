@@ -9,3 +9,4 @@ mod browser;
 mod mastodon;
 mod parts;
 mod twitter;
+mod witness;

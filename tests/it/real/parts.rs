@@ -47,14 +47,21 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(script: &str, certificates: &Certificates, arguments: &[&str]) -> Self {
+        Self::begin(script, Some(certificates), arguments)
+    }
+
+    /// One that speaks plain HTTP.
+    pub(super) fn plain(script: &str, arguments: &[&str]) -> Self {
+        Self::begin(script, None, arguments)
+    }
+
+    fn begin(script: &str, certificates: Option<&Certificates>, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Servers started by root run some of their parts as other users.
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
         let mut child = part(script)
-            .arg("--cert")
-            .arg(certificates.file("cert.pem"))
-            .arg("--key")
-            .arg(certificates.file("key.pem"))
+            .args(certificates.map(|files| ["--cert".into(), files.file("cert.pem")]).into_iter().flatten())
+            .args(certificates.map(|files| ["--key".into(), files.file("key.pem")]).into_iter().flatten())
             .args(arguments)
             .env("TMPDIR", dir.path())
             .stdin(Stdio::piped())
@@ -131,6 +138,18 @@ pub(super) fn caller(script: &str, token: &str, arguments: &[&str]) -> Vec<Value
         command.env("MUNIMENT_TOKEN", token);
     }
     lines(script, command)
+}
+
+/// A script that is told on standard input what it is to look at.
+pub(super) fn told(script: &str, arguments: &[&str], input: &Value) -> Vec<Value> {
+    use std::io::Write as _;
+    let mut command = part(script);
+    let mut child =
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn lines(script: &str, mut command: Command) -> Vec<Value> {
