@@ -48,6 +48,9 @@ pub enum AppError {
     /// The settings of witnesses cannot be meant.
     #[error(transparent)]
     Witnesses(#[from] crate::witness::QuorumSettingsError),
+    /// An audit could not be made, or found something.
+    #[error(transparent)]
+    Audit(#[from] crate::witness::AuditError),
     /// A witness cannot work.
     #[error(transparent)]
     Witness(#[from] crate::witness::WitnessError),
@@ -256,7 +259,8 @@ impl AppError {
             | Self::AlreadyRevoked
             | Self::Expired
             | Self::ScopeOfRole => 2,
-            Self::Rules(_) => 3,
+            Self::Rules(_)
+            | Self::Audit(crate::witness::AuditError::Unsound { .. } | crate::witness::AuditError::Root { .. }) => 3,
             _ => 1,
         }
     }

@@ -90,7 +90,7 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         Command::Ca(Ca::Rotate) => command::ca::rotate(settings()?, output),
         Command::Verify(verify) => command::verify::run(settings()?, &verify.against, output),
         Command::Serve => command::serve::run(settings()?),
-        Command::Witness(witness) => command::witness::run(witness, output),
+        Command::Witness(witness) => command::witness::run(witness, environment, output),
         Command::Advisor(Advisor::Add { name }) => command::advisor::add(settings()?, name, output),
         Command::Advisor(Advisor::List) => command::advisor::list(settings()?, output),
         Command::Device(Device::Add { advisor, name }) => command::device::add(settings()?, *advisor, name, output),

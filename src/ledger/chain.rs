@@ -226,6 +226,32 @@ impl Chain {
         self.before = Before::Unknown;
     }
 
+    /// Goes on behind an entry of this leaf and time, with the counts that streams and sources had by then.
+    #[must_use]
+    pub fn resume(
+        leaf: Digest,
+        at: [u8; 27],
+        streams: impl IntoIterator<Item = (AdvisorId, u64)>,
+        sources: impl IntoIterator<Item = (SourceId, u64)>,
+    ) -> Self {
+        let before = Before::Leaves(leaf, leaf);
+        Self { before, at, streams: streams.into_iter().collect(), sources: sources.into_iter().collect() }
+    }
+
+    /// Leaf and time of the entry that was taken last; none before the first, and behind one that was lost.
+    #[must_use]
+    pub const fn last(&self) -> Option<(Digest, [u8; 27])> {
+        match self.before {
+            Before::Leaves(_stored, computed) => Some((computed, self.at)),
+            Before::Nothing | Before::Unknown => None,
+        }
+    }
+
+    /// How many entries each source stamped.
+    pub fn sources(&self) -> impl Iterator<Item = (SourceId, u64)> {
+        self.sources.iter().map(|(id, next)| (*id, *next))
+    }
+
     /// How many entries each stream holds.
     pub fn streams(&self) -> impl Iterator<Item = (AdvisorId, u64)> {
         self.streams.iter().map(|(id, next)| (*id, *next))

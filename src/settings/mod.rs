@@ -42,5 +42,6 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ),
     ("MUNIMENT_CA_PASSPHRASE", "seals the key of the root certificate, instead of the master key"),
     ("MUNIMENT_PARENT_PROXY_LOGIN", "user:password for upstream.proxy"),
+    ("MUNIMENT_TOKEN", "an officer's token for the log that `witness audit` reads"),
     ("PG_BINDIR", "where the Postgres programs are, for the embedded archive"),
 ];

@@ -6,6 +6,7 @@
 //!
 //! And the log's side of it ([`Feed`]): checkpoints go out to the witnesses that settings name, and cosignatures come back and are kept.
 
+mod audit;
 mod client;
 mod error;
 mod evidence;
@@ -18,6 +19,7 @@ mod serve;
 mod state;
 mod target;
 
+pub use audit::{AuditError, Audited, LogReader, Mismatch, audit};
 pub use error::WitnessError;
 pub use feed::Feed;
 pub use file::{LogEntry, WitnessFile, WitnessSettings, template};

@@ -23,6 +23,25 @@ pub enum Witness {
         /// Its settings file
         file: PathBuf,
     },
+    /// Read a whole log and attest that no stream of it forks
+    ///
+    /// Reads every entry since the last audit over the log's API (MUNIMENT_TOKEN: an officer's token with the role auditor), checks leaf, chain, times,
+    /// tree, and that no two entries have the same place in one stream or source, and prints an attestation signed with this witness's key, for
+    /// `muniment-verify bundle --attestation`. Exit code 3 when the log does not hold.
+    #[command(
+        after_help = "Examples:\n  MUNIMENT_TOKEN=… muniment witness audit witness/witness.toml > attestation\n  \
+        MUNIMENT_TOKEN=… muniment witness audit --checkpoint bundle/proofs/checkpoint witness/witness.toml   # for a bundle at hand"
+    )]
+    Audit {
+        /// Its settings file, with the log's `url`
+        file: PathBuf,
+        /// Which log, where several have a `url`: its origin
+        #[arg(long)]
+        log: Option<String>,
+        /// Attest at this checkpoint; the newest where none is given
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
     /// Serve: cosign whatever checkpoint continues the one before (C2SP tlog-witness)
     ///
     /// A cosignature leaves only when what it says is durable. What contradicts a checkpoint that the log signed before is not cosigned, and kept

@@ -14,8 +14,9 @@ use crate::app::lifecycle::Signals;
 use crate::app::{AppError, Output, SystemClock, Verdict, descriptors, runtime, tls};
 use crate::capture::SystemEntropy;
 use crate::ledger::VerifyingKey;
+use crate::settings::Environment;
 use crate::telemetry::{self, LogFormat};
-use crate::witness::{self, Witness, WitnessSettings};
+use crate::witness::{self, AuditError, LogEntry, LogReader, Mismatch, Witness, WitnessSettings};
 
 /// Time for one request: it is small, and answered from memory but for one file.
 const REQUEST: Duration = Duration::from_secs(20);
@@ -38,7 +39,53 @@ impl fmt::Display for Key {
     }
 }
 
-pub(in crate::app) fn run(asked: &Asked, output: Output) -> Result<Verdict, AppError> {
+/// What an audit came to.
+#[derive(Serialize)]
+struct Attested {
+    /// The signed note.
+    attestation: String,
+    /// Entries that it speaks of.
+    size: u64,
+    /// Of these, read this time.
+    read: u64,
+}
+
+impl fmt::Display for Attested {
+    /// The note alone, byte for byte: this is redirected into a file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.attestation)
+    }
+}
+
+fn audit(
+    file: &Path,
+    log: Option<&str>,
+    checkpoint: Option<&Path>,
+    token: Option<String>,
+    output: Output,
+) -> Result<(), AppError> {
+    let settings = WitnessSettings::load(file)?;
+    let key = witness::read_key(&settings)?;
+    let name = |entry: &LogEntry| entry.vkey.split('+').next().unwrap_or_default().to_owned();
+    let mut readable = settings.entries.iter().filter(|entry| entry.url.is_some());
+    let mut wanted = readable.by_ref().filter(|entry| log.is_none_or(|log| name(entry) == log));
+    let (Some(entry), None) = (wanted.next(), wanted.next()) else { return Err(AuditError::NoLog.into()) };
+    let keys = settings.logs.get(&name(entry)).cloned().unwrap_or_default();
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| AuditError::File { path, source }
+    };
+    let note = checkpoint.map(|path| std::fs::read(path).map_err(unreadable(path))).transpose()?;
+    let reader = LogReader::new(entry, token)?;
+    let audited = runtime::block_on(async {
+        let told = |mismatch: &Mismatch| output.note(mismatch);
+        Ok(witness::audit(&reader, &keys, &key, &settings.state, &SystemClock, note, told).await?)
+    })?;
+    output.note(format!("{} entries hold, {} of them read now", audited.size, audited.read));
+    output.print(&Attested { attestation: audited.attestation, size: audited.size, read: audited.read })
+}
+
+pub(in crate::app) fn run(asked: &Asked, environment: &dyn Environment, output: Output) -> Result<Verdict, AppError> {
     match asked {
         Asked::Init { name, file } => {
             witness::begin(file, name)?;
@@ -54,6 +101,10 @@ pub(in crate::app) fn run(asked: &Asked, output: Output) -> Result<Verdict, AppE
             output.print(&Key::of(key.verifying_key()))?;
         }
         Asked::Run { file } => serve(file)?,
+        Asked::Audit { file, log, checkpoint } => {
+            let token = environment.get("MUNIMENT_TOKEN");
+            audit(file, log.as_deref(), checkpoint.as_deref(), token, output)?;
+        }
     }
     Ok(Verdict::Done)
 }

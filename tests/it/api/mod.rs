@@ -3,6 +3,7 @@
 mod access;
 mod as_of;
 mod attachments;
+mod audit;
 mod call;
 mod desk;
 mod document;

@@ -45,6 +45,7 @@ fn every_command_the_brief_of_the_program_names_is_there() {
         "keys retire",
         "retention floor",
         "source close",
+        "witness audit",
         "witness init",
         "witness key",
         "witness run",
