@@ -116,7 +116,8 @@ pub enum Command {
     /// that still holds it expires. May be killed at any moment and run again. `serve` goes on meanwhile.
     #[command(
         after_help = "Examples:\n  muniment dispose                                        # what may go, and why the rest stays\n  \
-        muniment dispose --confirm --reason \"yearly disposal 2026\""
+        muniment dispose --confirm --reason \"yearly disposal 2026\"\n  \
+        muniment dispose --proof 0198c0de-0000-7000-8000-000000000001 --out gone.json"
     )]
     Dispose(Dispose),
     /// How long records are kept
@@ -212,6 +213,12 @@ pub struct Dispose {
     /// Why: goes on record before anything goes
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Instead, write the proof that this record, or all of this disposal (by the id of its entry), was disposed of
+    #[arg(long, value_name = "ID", requires = "out", conflicts_with = "confirm")]
+    pub proof: Option<uuid::Uuid>,
+    /// File for the proof; the same for people is written beside it as .html. Nothing is overwritten
+    #[arg(long, value_name = "FILE", requires = "proof")]
+    pub out: Option<PathBuf>,
 }
 
 /// `keys`

@@ -179,6 +179,9 @@ pub enum AppError {
     /// The firm CA cannot be used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// A proof that does not verify.
+    #[error("the proof would not verify: {0}")]
+    UnsoundProof(String),
     /// The master key is not kept here.
     #[error("the master key is kept elsewhere, and replaced there")]
     KeysElsewhere,

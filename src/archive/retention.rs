@@ -1,6 +1,6 @@
 //! What a retention schedule needs to know of records, and the archive's own floor: read from the ledger's tables, as a disposal reads them.
 //!
-//! Invariant: nothing here comes from a projection. Decides nothing: what may go is said by the schedule, and in the end by `ledger.dispose`.
+//! Invariant: nothing that decides comes from a projection. Decides nothing: what may go is said by the schedule, and in the end by `ledger.dispose`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -147,6 +147,20 @@ impl Archive {
             }
         }
         Ok(low)
+    }
+
+    /// The places of the disposals that name a record: the one that destroyed it, and those that say that files are gone.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn disposals_of(&self, record: RecordId) -> Result<Vec<u64>, ArchiveError> {
+        let places: Vec<i64> = sqlx::query_scalar(
+            "select entry_index from projection.disposals where record = $1 order by entry_index limit 10000",
+        )
+        .bind(record.uuid())
+        .fetch_all(&self.parts.reader)
+        .await?;
+        Ok(places.into_iter().map(count).collect())
     }
 
     /// How long everything is kept at least.

@@ -10,8 +10,9 @@ use std::{env, fs, thread};
 
 use clap::{Parser, Subcommand};
 use muniment::bundle::{
-    BundleReport, Check, DISCLOSURE_MAX, DisclosureReport, DumpOptions, Failure, HistoryReport, OutsideCheckpoint,
-    Source, Trust, Verdict, verify_bundle_with, verify_disclosure, verify_disclosure_under, verify_dump,
+    BundleReport, Check, DISCLOSURE_MAX, DisclosureReport, DisposalReport, DumpOptions, Failure, HistoryReport,
+    OutsideCheckpoint, Source, Trust, Verdict, verify_bundle_with, verify_disclosure, verify_disclosure_under,
+    verify_disposal, verify_dump,
 };
 use muniment::ledger::{NOTE_MAX, POLICY_MAX, Policy, VerifyingKey};
 
@@ -53,6 +54,13 @@ enum Command {
     /// Check a disclosure: one record taken out, with what is shown of it
     Disclosure {
         /// The disclosure (JSON)
+        file: PathBuf,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Check a proof of disposal: that records were destroyed, by which rule, when, and when that is final
+    Disposal {
+        /// The proof (JSON)
         file: PathBuf,
         #[command(flatten)]
         common: Common,
@@ -127,6 +135,17 @@ fn run(command: Command) -> Result<Verdict, String> {
                 None => verify_disclosure(&json, &common.keys),
             };
             let printed = if common.json { print_json(&mut out, &report) } else { print_disclosure(&mut out, &report) };
+            printed.map_err(|error| format!("cannot write the report: {error}"))?;
+            report.verdict
+        }
+        Command::Disposal { file, common } => {
+            let size = fs::metadata(&file).map_err(|error| unreadable(&file, &error))?.len();
+            if size > DISCLOSURE_MAX as u64 {
+                return Err(format!("{} is larger than a proof of disposal can be (1 GiB)", file.display()));
+            }
+            let json = fs::read(&file).map_err(|error| unreadable(&file, &error))?;
+            let report = verify_disposal(&json, &common.keys, read_policy(&common)?.as_ref());
+            let printed = if common.json { print_json(&mut out, &report) } else { print_disposal(&mut out, &report) };
             printed.map_err(|error| format!("cannot write the report: {error}"))?;
             report.verdict
         }
@@ -281,6 +300,31 @@ fn print_disclosure(out: &mut impl Write, report: &DisclosureReport) -> io::Resu
         writeln!(out, "  shown: {}", names(&entry.shown))?;
         writeln!(out, "  withheld: {}", names(&entry.withheld))?;
     }
+    for problem in &report.failures {
+        writeln!(out, "FAILED {problem}")?;
+    }
+    print_checks(out, &report.checks)?;
+    print_verdict(out, &report.verdict)
+}
+
+fn print_disposal(out: &mut impl Write, report: &DisposalReport) -> io::Result<()> {
+    let said = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    if let Some(index) = report.index {
+        writeln!(
+            out,
+            "entry {index}: disposed of at {} by {}, rule {}",
+            said(&report.at),
+            said(&report.by),
+            said(&report.rule)
+        )?;
+        writeln!(out, "final from {}, when the last backup has expired", said(&report.backups_expire_at))?;
+        match (report.files, &report.swept_at) {
+            (None | Some(0), _) => {}
+            (Some(files), Some(at)) => writeln!(out, "{files} files, all deleted by {at}")?,
+            (Some(files), None) => writeln!(out, "{files} files, not yet said to be deleted")?,
+        }
+    }
+    report.records.iter().try_for_each(|record| writeln!(out, "record {record}"))?;
     for problem in &report.failures {
         writeln!(out, "FAILED {problem}")?;
     }

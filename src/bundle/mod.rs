@@ -28,8 +28,8 @@ pub use bag::{BagError, BagWriteError, Source};
 pub use cell::csv_cell;
 pub use circumstance::Circumstance;
 pub use disclosure::{
-    DISCLOSURE_MAX, Disclosed, Disclosure, DisclosureError, DisclosureReport, EntryReport, ShownField, Withheld,
-    verify_disclosure, verify_disclosure_under,
+    DISCLOSURE_MAX, Disclosed, Disclosure, DisclosureError, DisclosureReport, DisposalProof, DisposalReport,
+    EntryReport, Proved, ShownField, Withheld, verify_disclosure, verify_disclosure_under, verify_disposal,
 };
 pub use dump::{DumpError, DumpOptions, OutsideCheckpoint, verify_dump};
 pub use examine::{BundleReport, RangeReport, Trust, verify_bundle, verify_bundle_with};

@@ -36,6 +36,12 @@ pub enum RetainError {
     /// The hold was released.
     #[error("the hold was released")]
     Released,
+    /// There is no disposal that this names.
+    #[error("{0} is neither a record that was disposed of nor a disposal")]
+    NotDisposed(uuid::Uuid),
+    /// No checkpoint covers it.
+    #[error("no checkpoint could be published that covers the disposal; try again")]
+    NotPublished,
     /// Nobody knows what may go.
     #[error("there is no retention schedule")]
     NoSchedule,

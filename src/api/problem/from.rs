@@ -126,7 +126,10 @@ impl From<RetainError> for Problem {
             RetainError::MatterClosed => Self::new(ProblemKind::MatterClosed),
             RetainError::HoldsInForce { .. } => Self::new(ProblemKind::HoldsInForce).detail(detail),
             RetainError::Released => Self::new(ProblemKind::HoldReleased),
-            error @ (RetainError::HoldsBusy | RetainError::NoSchedule) => Self::internal(&error),
+            error @ (RetainError::HoldsBusy
+            | RetainError::NoSchedule
+            | RetainError::NotDisposed(_)
+            | RetainError::NotPublished) => Self::internal(&error),
             RetainError::Archive(error) => error.into(),
         }
     }

@@ -161,6 +161,9 @@ impl fmt::Display for Answer {
 }
 
 pub(in crate::app) fn run(settings: Settings, asked: &Dispose, output: Output) -> Result<Verdict, AppError> {
+    if let (Some(of), Some(out)) = (asked.proof, &asked.out) {
+        return super::proof::run(settings, of, out, output);
+    }
     let purpose = asked.reason.as_deref().map(Purpose::new).transpose().map_err(AppError::Reason)?;
     let schedule = schedule::load(&settings)?;
     let backup_retention = settings.backup_retention;

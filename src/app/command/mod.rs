@@ -13,6 +13,7 @@ pub(super) mod keys;
 pub(super) mod matter;
 pub(super) mod migrate;
 pub(super) mod officer;
+mod proof;
 pub(super) mod rebuild;
 pub(super) mod recognize_worker;
 pub(super) mod retention;

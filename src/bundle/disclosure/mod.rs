@@ -4,6 +4,7 @@
 //! A field is shown with the salt of that field alone. Nothing shown says anything about what is withheld: salts are derived
 //! one by one from a key that never leaves.
 
+mod disposal;
 mod shape;
 mod verify;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::{Commitments, Committed, Entry, TlogProof};
 use crate::record::{Commitment, FieldName, RecordId, Salt};
 
+pub use disposal::{DisposalProof, DisposalReport, Proved, verify_disposal};
 pub use verify::{DisclosureReport, EntryReport, verify_disclosure, verify_disclosure_under};
 pub(super) use verify::{LastCheckpoint, Read, examine};
 

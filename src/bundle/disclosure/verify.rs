@@ -54,13 +54,13 @@ pub struct EntryReport {
 
 /// Collects what is wrong.
 #[derive(Default)]
-struct Findings {
-    failed: BTreeMap<Check, Vec<String>>,
-    unsigned: bool,
+pub(super) struct Findings {
+    pub(super) failed: BTreeMap<Check, Vec<String>>,
+    pub(super) unsigned: bool,
 }
 
 impl Findings {
-    fn fail(&mut self, check: Check, problem: String) {
+    pub(super) fn fail(&mut self, check: Check, problem: String) {
         self.failed.entry(check).or_default().push(problem);
     }
 }
@@ -242,7 +242,7 @@ fn committed_value(field: &DisclosedField) -> Option<Commitment> {
 
 /// Checks that the entry is in the tree of its checkpoint, and that the log signed that; answers with the checkpoint's size where
 /// both hold. Neither answer stands for the other: what was not looked at is never called verified.
-fn check_proof(
+pub(super) fn check_proof(
     entry: &Entry,
     proof: &str,
     keys: &[VerifyingKey],

@@ -4,6 +4,7 @@
 //! destroys it. Nothing is remembered between runs: what was destroyed has no key and is not found again, so a run that was killed is run again, and
 //! does what is left. Looking and disposing are one walk, so that what is shown is what would be done.
 
+mod proof;
 mod run;
 mod survey;
 

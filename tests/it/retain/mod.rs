@@ -1,7 +1,9 @@
 //! Matters and holds: what holds select, whatever comes later, is killed or cannot be read; and what becomes of a matter.
 
+mod backup;
 mod command;
 mod dispose;
+mod proof;
 mod run;
 
 use std::ops::ControlFlow;

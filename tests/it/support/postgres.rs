@@ -136,6 +136,21 @@ impl Server {
             .database(database)
     }
 
+    /// A directory of its own that the server's user can write to; gone with the server.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        let dir = self.dir.join(format!("{name}-{:x}", fresh_number()));
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
+        dir
+    }
+
+    fn tool(&self, program: &str, arguments: &[&str], last: &[&std::ffi::OsStr]) {
+        let mut command = self.command(self.bin.join(program).to_str().unwrap());
+        command.args(["-U", "postgres", "-h"]).arg(&self.dir).args(arguments).args(last);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join(".s.PGSQL.5432")
     }
@@ -243,6 +258,21 @@ impl Database {
     /// A connection that works in one role.
     pub(crate) async fn as_role(&self, role: &str) -> PgConnection {
         self.service().options([("role", role)]).connect().await.unwrap()
+    }
+
+    /// Dumps it, as an operator backs it up.
+    pub(crate) fn dump(&self, arguments: &[&str], to: &Path) {
+        let to = format!("--file={}", to.display());
+        self.server.tool("pg_dump", arguments, &[to.as_ref(), self.name.as_ref()]);
+    }
+
+    /// Such a dump, in the custom format, restored into a new database of this server.
+    pub(crate) async fn restored(&self, from: &Path) -> Self {
+        let database = Self::copy_on(self.server.clone(), "template0").await;
+        let into = format!("--dbname={}", database.name);
+        let arguments = ["--exit-on-error", "--single-transaction", &into];
+        self.server.tool("pg_restore", &arguments, &[from.as_os_str()]);
+        database
     }
 
     /// Runs statements as the superuser with all triggers off: what a database administrator could do.
