@@ -251,7 +251,9 @@ async fn beyond(
     size: u64,
     keys: &[VerifyingKey],
 ) -> Result<Vec<CheckpointRow>, ArchiveError> {
-    let rows = sqlx::query("select size, note from ledger.checkpoints where size > $1 order by size")
+    let rows = sqlx::query(
+        "select size, note from ledger.checkpoints where size > $1 union all select size, note from ledger.cosigned where size > $1 order by size",
+    )
         .bind(number(size))
         .fetch_all(&mut *connection)
         .await?;

@@ -115,7 +115,12 @@ pub(super) async fn read(
         side.sources.push((count(row.try_get("entry_index")?), source, count(row.try_get("next_index")?)));
     }
     side.tiles = tiles(connection, from, until).await?;
-    let rows = sqlx::query("select size, note from ledger.checkpoints where size > $1 and size <= $2 order by size");
+    // With those that witnesses cosigned: the same checkpoint once more, which must have the same tree.
+    let rows = sqlx::query(
+        "select size, note from ledger.checkpoints where size > $1 and size <= $2
+          union all
+         select size, note from ledger.cosigned where size > $1 and size <= $2 order by size",
+    );
     for row in rows.bind(first).bind(end).fetch_all(&mut *connection).await? {
         let note: String = row.try_get("note")?;
         side.checkpoints.push(CheckpointRow::of(count(row.try_get("size")?), note.as_bytes(), keys));

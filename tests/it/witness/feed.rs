@@ -269,6 +269,8 @@ async fn what_was_kept_cannot_be_changed_and_a_note_of_somebody_else_is_not_beli
         .await
         .unwrap();
     assert!(test.archive.cosigned(&published).await.is_err());
+    let found = crate::support::sound::verify(&test).await.0;
+    assert!(found.iter().any(|finding| finding.check == "checkpoints"), "{found:?}");
 }
 
 #[test]

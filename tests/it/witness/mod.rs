@@ -5,6 +5,7 @@ pub(crate) mod feed;
 mod kill;
 pub(crate) mod log;
 mod protocol;
+mod whole;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
