@@ -29,6 +29,11 @@ impl Cli {
         self
     }
 
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _value)| known != name);
+        self
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }

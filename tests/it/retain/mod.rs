@@ -4,6 +4,7 @@ mod backup;
 mod command;
 mod dispose;
 mod proof;
+mod rotate;
 mod run;
 
 use std::ops::ControlFlow;

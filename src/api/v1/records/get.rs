@@ -45,8 +45,8 @@ pub(in crate::api) struct Record {
     proof: Option<String>,
     /// The holds in force now that keep it from disposal.
     holds: Vec<HoldOn>,
-    /// Until when it is kept, and by which rule, as the retention schedule in force now says. None once it was disposed of, and where its entries
-    /// cannot be read: then it stays.
+    /// Until when it is kept, and by which rule, as the retention schedule in force now says. None once it was disposed of, where its entries
+    /// cannot be read (then it stays), and with `as_of`.
     retention: Option<RetentionOf>,
     /// The size of the ledger that was asked about; none where it is how things stand now.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,7 +228,10 @@ async fn find(api: &Api, id: RecordId, query: &RecordQuery) -> Result<Record, Pr
     if record.summary.is_there() {
         let holds = api.archive.holds_on(id).await?.into_iter();
         record.holds = holds.map(|on| HoldOn { hold: on.hold.uuid(), why: on.why }).collect();
-        record.retention = api.retain.retention(id).await?.map(RetentionOf::from);
+        // By the schedule and the entries of now: an answer about how things stood would not stay the same.
+        if as_of.is_none() {
+            record.retention = api.retain.retention(id).await?.map(RetentionOf::from);
+        }
     }
     if query.proof {
         prove(api, &mut record, as_of).await?;
