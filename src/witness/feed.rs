@@ -124,6 +124,9 @@ impl Feed {
 
     /// Round after round, as long as it is our turn.
     async fn rounds(&self) {
+        if let Err(error) = self.archive.anchor_cosigned().await {
+            tracing::warn!(%error, "what was cosigned last is not anchored yet");
+        }
         let mut tick = interval(self.quorum.every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

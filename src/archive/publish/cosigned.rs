@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use sqlx::Row as _;
+use uuid::Builder;
 
 use super::prove::{Published, published};
 use crate::archive::open::{Archive, service_word};
@@ -15,7 +16,7 @@ use crate::archive::row::number;
 use crate::archive::submission::{Append as _, Submission};
 use crate::archive::{AppendError, ArchiveError, Inconsistency, connect};
 use crate::ledger::{Actor, EntryType, Note, NoteSignature, Policy, Vouched};
-use crate::record::Digest;
+use crate::record::{Digest, EntryId};
 
 /// Times to try when others keep cosignatures of the same checkpoint at the same moment.
 const TRIES: u32 = 8;
@@ -70,14 +71,39 @@ impl Archive {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Appends the anchor of what was cosigned last, unless it is there: a crash between keeping a note and its anchor leaves one without.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn anchor_cosigned(&self) -> Result<(), ArchiveError> {
+        let row = sqlx::query(
+            "select c.size, p.root, c.note, p.at from ledger.cosigned c join ledger.checkpoints p using (size)
+              order by c.size desc, c.cosignatures desc limit 1",
+        )
+        .fetch_optional(&self.parts.reader)
+        .await?;
+        if let Some(row) = row {
+            let kept = published(&row, self.parts.options.signing.verifying_key())?;
+            self.append(self.anchor(&kept, &kept.note)?).await?;
+        }
+        Ok(())
+    }
+
+    /// The anchor of a note. Its id follows from the note, so that it is appended once, however often it is asked for.
     fn anchor(&self, of: &Published, note: &str) -> Result<Submission, ArchiveError> {
+        let digest = Digest::of(&[note.as_bytes()]);
         let detail = Map::from_iter([
             ("by".to_owned(), Value::from("witness")),
-            ("evidence".to_owned(), Value::from(Digest::of(&[note.as_bytes()]).to_string())),
+            ("evidence".to_owned(), Value::from(digest.to_string())),
             ("root".to_owned(), Value::from(of.checkpoint.root.to_string())),
             ("size".to_owned(), Value::from(of.checkpoint.size)),
         ]);
-        Ok(Submission::plain(self.draft(EntryType::Anchor, Actor::Service(service_word()?), detail)))
+        let mut draft = self.draft(EntryType::Anchor, Actor::Service(service_word()?), detail);
+        let millis = u64::try_from(of.at.unix_micros() / 1_000).unwrap_or(0);
+        if let Some(bytes) = digest.as_bytes().first_chunk::<10>() {
+            draft.id = EntryId::new(Builder::from_unix_timestamp_millis(millis, bytes).into_uuid());
+        }
+        Ok(Submission::plain(draft))
     }
 
     /// A checkpoint with all the cosignatures that there are of it.

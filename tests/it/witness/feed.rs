@@ -243,6 +243,30 @@ async fn a_cosignature_by_another_key_or_of_another_time_is_not_kept() {
     assert_eq!(test.archive.cosigned(&published).await.unwrap(), published);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_note_that_a_crash_left_without_its_anchor_is_anchored_once() {
+    let test = TestArchive::new().await;
+    let published = publish(&test, 3).await;
+    let key = muniment::ledger::CosigningKey::new("w.example", &[1; 32]).unwrap();
+    let mut note = Note::parse(published.note.as_bytes()).unwrap();
+    note.add(key.cosign(note.text(), 1_700_000_000).unwrap());
+    // As the crash left it.
+    let mut connection = test.database.superuser().await;
+    sqlx::query("insert into ledger.cosigned (size, cosignatures, note, at) values ($1, 1, $2, now())")
+        .bind(i64::try_from(published.checkpoint.size).unwrap())
+        .bind(note.to_string())
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    for _start in 0..3 {
+        test.archive.anchor_cosigned().await.unwrap();
+    }
+    let entries = assert_sound(&test).await;
+    let anchors: Vec<_> = entries.iter().filter(|entry| entry.entry_type() == EntryType::Anchor).collect();
+    assert_eq!(anchors.len(), 1);
+    assert_eq!(anchors[0].detail()["evidence"], Digest::of(&[note.to_string().as_bytes()]).to_string());
+}
+
 #[tokio::test]
 async fn what_was_kept_cannot_be_changed_and_a_note_of_somebody_else_is_not_believed() {
     let test = TestArchive::new().await;
