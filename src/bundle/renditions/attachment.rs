@@ -15,6 +15,8 @@ use crate::record::{Digest, FieldName, Part};
 const BOUNDARY_MAX: usize = 200;
 /// Parts that are told apart.
 const PARTS_MAX: usize = 256;
+/// Attachments of a communication that stand in renditions.
+const LISTED_MAX: usize = 64;
 /// What is larger stands in no rendition; it is in the bundle as it was sent.
 pub(super) const ATTACHED_MAX: usize = 16 << 20;
 
@@ -46,44 +48,53 @@ struct Said {
 pub(super) fn attached(shown: &ShownEntry, number: u32) -> Vec<Attached<'_>> {
     let listed = shown.value(&format!("{number}.{}", Part::Attachments));
     let listed = listed.and_then(|value| serde_json::from_slice::<Vec<Said>>(value).ok()).unwrap_or_default();
-    let body = shown.value(FieldName::REQUEST_BODY.as_str());
-    let with_place = listed.into_iter().enumerate();
+    let body = shown.value(FieldName::REQUEST_BODY.as_str()).unwrap_or_default();
+    // Told apart once, however many lie in it.
+    let is_in_part = |said: &Said| matches!(said.source, Some(From::Part(_)));
+    let parts = if listed.iter().any(is_in_part) { parts(body) } else { Vec::new() };
+    let with_place = listed.into_iter().take(LISTED_MAX).enumerate();
     with_place
         .map(|(place, said)| Attached {
-            bytes: body.and_then(|body| cut(body, &said)),
+            bytes: find(body, &parts, &said),
             name: said.name.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("attachment-{place}")),
             media_type: said.media_type,
         })
         .collect()
 }
 
-fn cut<'a>(body: &'a [u8], said: &Said) -> Option<&'a [u8]> {
+fn find<'a>(body: &'a [u8], parts: &[&'a [u8]], said: &Said) -> Option<&'a [u8]> {
     let bytes = match said.source {
         Some(From::Body) => body,
-        Some(From::Part(number)) => part(body, number)?,
+        Some(From::Part(number)) => parts.get(usize::try_from(number).ok()?)?,
         None => return None,
     };
     let digest = said.digest.as_deref().and_then(|digest| Digest::from_str(digest).ok())?;
     (bytes.len() <= ATTACHED_MAX && Digest::of(&[bytes]) == digest).then_some(bytes)
 }
 
-/// The content of a part of a multipart body (RFC 2046 section 5.1.1), by the boundary that its first line shows.
-fn part(body: &[u8], number: u32) -> Option<&[u8]> {
-    let line = memchr::memchr(b'\n', body.get(..body.len().min(BOUNDARY_MAX))?)?;
-    let first = body.get(..line)?.trim_ascii_end();
-    if !first.starts_with(b"--") || usize::try_from(number).ok()? >= PARTS_MAX {
-        return None;
+/// The contents of the parts of a multipart body (RFC 2046 section 5.1.1), by the boundary that its first line shows.
+fn parts(body: &[u8]) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    let line = body.get(..body.len().min(BOUNDARY_MAX)).and_then(|begin| memchr::memchr(b'\n', begin));
+    let Some((first, mut rest)) = line.and_then(|line| body.split_at_checked(line + 1)) else { return parts };
+    let first = first.trim_ascii_end();
+    if !first.starts_with(b"--") {
+        return parts;
     }
     let between = [b"\r\n".as_slice(), first].concat();
-    let mut rest = body.get(line + 1..)?;
-    for _ in 0..number {
-        rest = rest.get(memmem::find(rest, &between)? + between.len()..)?;
-        rest = rest.get(memchr::memchr(b'\n', rest)? + 1..)?;
+    let finder = memmem::Finder::new(&between);
+    while parts.len() < PARTS_MAX {
+        // A part without a head begins with its empty line.
+        let begin = if rest.starts_with(b"\r\n") { Some(2) } else { memmem::find(rest, b"\r\n\r\n").map(|at| at + 4) };
+        let Some(content) = begin.and_then(|begin| rest.get(begin..)) else { break };
+        let Some(end) = finder.find(content) else { break };
+        let Some((part, behind)) = content.split_at_checked(end) else { break };
+        parts.push(part);
+        // The rest of the boundary's line.
+        let Some(next) = memchr::memchr(b'\n', behind.get(between.len()..).unwrap_or_default()) else { break };
+        rest = behind.get(between.len() + next + 1..).unwrap_or_default();
     }
-    // A part without a head begins with its empty line.
-    let begin = if rest.starts_with(b"\r\n") { 2 } else { memmem::find(rest, b"\r\n\r\n")? + 4 };
-    let content = rest.get(begin..)?;
-    content.get(..memmem::find(content, &between)?)
+    parts
 }
 
 #[cfg(test)]
@@ -96,9 +107,8 @@ mod tests {
 
     #[test]
     fn a_part_is_what_stands_between_its_head_and_the_next_boundary() {
-        assert_eq!(part(BODY, 0), Some(&b"one"[..]));
-        assert_eq!(part(BODY, 1), Some(&b"\x89PNG\r\n\r\n--xy"[..]));
-        assert_eq!((part(BODY, 2), part(b"", 0), part(b"no parts\r\n", 0)), (None, None, None));
+        assert_eq!(parts(BODY), [&b"one"[..], b"\x89PNG\r\n\r\n--xy"]);
+        assert_eq!((parts(b""), parts(b"no parts\r\n")), (vec![], vec![]));
     }
 
     #[test]
@@ -110,14 +120,14 @@ mod tests {
             digest: Some(digest.to_string()),
         };
         let bytes: &[u8] = b"\x89PNG\r\n\r\n--xy";
-        assert_eq!(cut(BODY, &said(Digest::of(&[bytes]))), Some(bytes));
-        assert_eq!(cut(BODY, &said(Digest::of(&[b"other"]))), None);
+        assert_eq!(find(BODY, &parts(BODY), &said(Digest::of(&[bytes]))), Some(bytes));
+        assert_eq!(find(BODY, &parts(BODY), &said(Digest::of(&[b"other"]))), None);
     }
 
     proptest! {
         #[test]
-        fn any_body_is_read_without_a_panic(body in prop::collection::vec(prop::sample::select(b"-x\r\n:ab".to_vec()), 0..200), number in 0..5_u32) {
-            let _part = part(&body, number);
+        fn any_body_is_read_without_a_panic(body in prop::collection::vec(prop::sample::select(b"-x\r\n:ab".to_vec()), 0..200)) {
+            prop_assert!(parts(&body).len() <= body.len());
         }
     }
 }

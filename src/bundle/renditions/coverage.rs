@@ -101,18 +101,40 @@ impl Coverage {
 
     /// The statement, as JSON in one spelling.
     pub(super) fn json(&self, query: &BundleQuery) -> String {
-        let of_kind = |kind: &'static str| self.subjects.iter().filter(move |(_id, subject)| subject.kind == kind);
-        let advisors: Vec<_> = of_kind("advisor")
-            .map(|(id, subject)| {
-                let of_it = |kind: &'static str| of_kind(kind).filter(move |(_id, other)| other.advisor == *id);
-                let devices: Vec<_> = of_it("device").map(|(device, of)| self.device(device, of, query)).collect();
-                let account = |(account, of): (&String, &Subject)| json!({"account": account, "handle": of.handle, "network": of.network});
-                let accounts: Vec<_> = of_it("account").map(account).collect();
-                let gaps = self.gaps_of(|gap| gap.device.is_empty() && gap.advisors.contains(id));
-                json!({"accounts": accounts, "advisor": id, "devices": devices, "gaps": gaps, "name": subject.name})
-            })
-            .collect();
-        let everybody = self.gaps_of(|gap| gap.device.is_empty() && gap.advisors.is_empty());
+        // Grouped once: there may be many of each.
+        let mut owned: BTreeMap<(&str, &str), Vec<(&str, &Subject)>> = BTreeMap::new();
+        for (id, subject) in &self.subjects {
+            owned.entry((&subject.kind, &subject.advisor)).or_default().push((id, subject));
+        }
+        let mut of_device: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        let mut of_advisor: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        for gap in &self.gaps {
+            let said = || json!({"cause": gap.cause, "count": gap.count, "entry": gap.index, "from": gap.from, "until": gap.until});
+            if !gap.device.is_empty() {
+                of_device.entry(&gap.device).or_default().push(said());
+            } else if gap.advisors.is_empty() {
+                of_advisor.entry("").or_default().push(said());
+            }
+            for advisor in gap.advisors.iter().filter(|_advisor| gap.device.is_empty()) {
+                of_advisor.entry(advisor).or_default().push(said());
+            }
+        }
+        let everybody = of_advisor.remove("").unwrap_or_default();
+        let of_it = |kind: &str, id: &str| owned.get(&(kind, id)).cloned().unwrap_or_default();
+        let mut advisors = Vec::new();
+        for (id, subject) in self.subjects.iter().filter(|(_id, subject)| subject.kind == "advisor") {
+            let device = |(device, of): (&str, &Subject)| {
+                let gaps = of_device.remove(device).unwrap_or_default();
+                json!({"device": device, "from": of.added.max(query.from), "gaps": gaps, "name": of.name, "until": of.until(query)})
+            };
+            let devices: Vec<_> = of_it("device", id).into_iter().map(device).collect();
+            let account = |(account, of): (&str, &Subject)| json!({"account": account, "handle": of.handle, "network": of.network});
+            let accounts: Vec<_> = of_it("account", id).into_iter().map(account).collect();
+            let gaps = of_advisor.remove(id.as_str()).unwrap_or_default();
+            advisors.push(
+                json!({"accounts": accounts, "advisor": id, "devices": devices, "gaps": gaps, "name": subject.name}),
+            );
+        }
         let mut statement = json!({
             "advisors": advisors, "format": "muniment-coverage/1", "gaps_not_listed": self.uncounted, "gaps_of_everybody": everybody,
         });
@@ -122,20 +144,15 @@ impl Coverage {
         let text = canonical(&statement).unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned() + "\n"
     }
+}
 
-    fn device(&self, id: &str, subject: &Subject, query: &BundleQuery) -> Value {
-        let from = subject.added.max(query.from);
-        let until = match (subject.revoked, query.until) {
+impl Subject {
+    /// Until when it was let in, as far as that is asked about.
+    fn until(&self, query: &BundleQuery) -> Option<Timestamp> {
+        match (self.revoked, query.until) {
             (Some(revoked), Some(until)) => Some(revoked.min(until)),
             (revoked, until) => revoked.or(until),
-        };
-        let gaps = self.gaps_of(|gap| gap.device == id);
-        json!({"device": id, "from": from, "gaps": gaps, "name": subject.name, "until": until})
-    }
-
-    fn gaps_of(&self, is_of: impl Fn(&Gap) -> bool) -> Vec<Value> {
-        let gap = |gap: &Gap| json!({"cause": gap.cause, "count": gap.count, "entry": gap.index, "from": gap.from, "until": gap.until});
-        self.gaps.iter().filter(|gap| is_of(gap)).map(gap).collect()
+        }
     }
 }
 

@@ -125,7 +125,7 @@ impl Slice {
         let key = format!("C{}", short_digest(&[message.network.as_bytes(), b"\0", thread.as_bytes()]));
         let id = message.id();
         let words = message.words();
-        self.bytes += words.len() * 2 + 2_000;
+        self.bytes += words.len() * 2 + to.len() * 500 + 2_000;
         let mut event = Map::from_iter([
             ("id".to_owned(), json!(id)),
             ("type".to_owned(), json!(if message.kind == "unclassified" { "unknown" } else { "message" })),
