@@ -45,6 +45,16 @@ impl Circumstance {
         }
     }
 
+    /// What an entry of this type tells, which stands in the stream of whom it concerns: then all that are in a range are told.
+    #[must_use]
+    pub const fn of_ranges(entry_type: EntryType) -> Option<Self> {
+        match entry_type {
+            EntryType::Identity => Some(Self::Identity),
+            EntryType::Gap => Some(Self::Gaps),
+            _ => None,
+        }
+    }
+
     /// Is an entry of this type one?
     #[must_use]
     pub const fn has(self, entry_type: EntryType) -> bool {

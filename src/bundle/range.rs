@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use super::circumstance::Circumstance;
 use super::query::BundleQuery;
 use super::shown::is_of_range;
 use crate::ledger::{Checkpoint, Entry, parse_base64_digest, verify_inclusion};
@@ -76,12 +77,22 @@ pub(super) struct Range<'a> {
     last: Option<(u64, Entry)>,
     pub(super) entries: u64,
     pub(super) records: BTreeSet<RecordId>,
+    /// What must stand among the circumstances.
+    pub(super) told: BTreeSet<(Circumstance, u64)>,
     pub(super) problems: Vec<String>,
 }
 
 impl<'a> Range<'a> {
     pub(super) const fn new(stream: AdvisorId, bounds: &'a Bounds<'a>) -> Self {
-        Self { stream, bounds, last: None, entries: 0, records: BTreeSet::new(), problems: Vec::new() }
+        Self {
+            stream,
+            bounds,
+            last: None,
+            entries: 0,
+            records: BTreeSet::new(),
+            told: BTreeSet::new(),
+            problems: Vec::new(),
+        }
     }
 
     fn problem(&mut self, problem: String) {
@@ -120,6 +131,8 @@ impl<'a> Range<'a> {
             None | Some(_) => {}
         }
         self.records.extend(self.bounds.record(&entry));
+        let of = Circumstance::of_ranges(entry.entry_type()).filter(|_of| index < self.bounds.query.as_of);
+        self.told.extend(of.map(|of| (of, index)));
         self.last = Some((place, entry));
     }
 

@@ -54,6 +54,11 @@ impl ShownEntry {
         self.field(field).map(|(_name, value)| value.as_slice())
     }
 
+    /// Is there such a field, shown or withheld?
+    pub(super) fn commits_to(&self, field: &str) -> bool {
+        self.field(field).is_some() || self.withheld.keys().any(|name| name.as_str() == field)
+    }
+
     /// What is shown of a field: its text, or how many bytes it has.
     pub(super) fn text(&self, field: &str) -> Option<String> {
         self.field(field).map(|(name, value)| readable(name, value))

@@ -88,6 +88,45 @@ impl Withhold {
     }
 }
 
+impl Withhold {
+    /// Is this a part of a communication, which stands in the bytes that were sent or received as well?
+    fn is_of_words(&self) -> bool {
+        match &self.what {
+            What::Record(_) => false,
+            What::Field(name) => !is_of_bytes(name),
+        }
+    }
+}
+
+/// Does a field hold bytes as they were sent or received, or what else a part may be found in or guessed from?
+pub(super) fn is_of_bytes(name: &FieldName) -> bool {
+    let part = name.as_str().rsplit_once('.').map_or(name.as_str(), |(_number, part)| part);
+    let exchange = ["request.", "response."].iter().any(|of| name.as_str().starts_with(of));
+    exchange
+        || name.as_str() == "message"
+        || name.as_str().contains("attachment.")
+        || matches!(part, "raw" | "detail" | "version")
+}
+
+/// The reason for which the bytes of a record are withheld too: because a part of any of its entries is.
+pub(super) fn reason_for_bytes<'a>(
+    withhold: &'a [Withhold],
+    record: RecordId,
+    fields: &[&FieldName],
+) -> Option<&'a str> {
+    let of_words = withhold.iter().filter(|withhold| withhold.is_of_words());
+    of_words.filter_map(|withhold| fields.iter().find_map(|field| withhold.of(record, field))).next()
+}
+
+/// Are names of people and accounts withheld?
+pub(super) fn hides_names(withhold: &[Withhold]) -> bool {
+    let of_people = |name: &FieldName| {
+        let part = name.as_str().rsplit_once('.').map_or(name.as_str(), |(_number, part)| part);
+        matches!(part, "author" | "account" | "recipients" | "name" | "handle" | "id")
+    };
+    withhold.iter().any(|withhold| matches!(&withhold.what, What::Field(name) if of_people(name)))
+}
+
 impl Asked {
     /// Looks up the matter; where nothing else is asked for, its custodians are whom is asked for, also those who no longer are.
     ///

@@ -1,7 +1,7 @@
 //! One record on its way into a bundle: what is shown with its salts, what is withheld with its reason.
 
 use super::ExportError;
-use super::ask::Withhold;
+use super::ask::{Withhold, is_of_bytes, reason_for_bytes};
 use crate::archive::{Archive, Content, Field, WholeRecord};
 use crate::bundle::{Disclosed, Reasons, ShownField};
 use crate::ledger::{Commitments, Committed, Entry, TlogProof};
@@ -38,7 +38,7 @@ pub(super) async fn take(
 ) -> Result<Taken, ExportError> {
     let WholeRecord { id, key, entries } = whole;
     let mut left = SHOWN_MAX;
-    let mut taken = Taken::new();
+    let mut opened = Vec::with_capacity(entries.len());
     for (entry, content) in entries {
         let proof = proofs.of(&entry, hashes.next().unwrap_or_default());
         let (shown, commitments, why) = match (&key, content) {
@@ -55,10 +55,17 @@ pub(super) async fn take(
             (Committed::Root(_), None) => return Err(ExportError::Undisclosable(id)),
         };
         let commitments = commitments.filter(|_all| matches!(entry.committed(), Committed::Root(_)));
-        let (shown, reasons) = part(id, &all, shown, withhold, why);
-        taken.push((Disclosed { entry, proof, shown, commitments }, reasons));
+        opened.push((entry, proof, shown, commitments, all, why));
     }
-    Ok(taken)
+    // What is withheld of one entry may stand in the bytes of another: an answer repeats what was sent.
+    let names: Vec<_> = opened.iter().flat_map(|(.., all, _why)| all.iter().map(|(name, _commitment)| name)).collect();
+    let of_bytes = reason_for_bytes(withhold, id, &names);
+    drop(names);
+    let taken = opened.into_iter().map(|(entry, proof, shown, commitments, all, why)| {
+        let (shown, reasons) = part(id, &all, shown, withhold, of_bytes, why);
+        (Disclosed { entry, proof, shown, commitments }, reasons)
+    });
+    Ok(taken.collect())
 }
 
 /// Parts what is shown from what is withheld.
@@ -67,11 +74,13 @@ fn part(
     all: &Commitments,
     opened: Vec<ShownField>,
     withhold: &[Withhold],
+    of_bytes: Option<&str>,
     why: &str,
 ) -> (Vec<ShownField>, Reasons) {
     let mut reasons = Reasons::new();
     for (name, _commitment) in all.iter() {
         let asked = withhold.iter().find_map(|withhold| withhold.of(record, name));
+        let asked = asked.or_else(|| of_bytes.filter(|_reason| is_of_bytes(name)));
         let is_there = opened.iter().any(|field| field.name == *name);
         if let Some(reason) = asked.or((!is_there).then_some(why)) {
             reasons.insert(name.clone(), reason.to_owned());

@@ -12,17 +12,17 @@ use uuid::Uuid;
 
 use super::ExportError;
 use super::ask::Asked;
-use super::circumstances;
+use super::circumstances::{self, Concerned, Scope};
 use super::record::{Proofs, take};
 use super::select::{Selected, begin, select, walk};
 use crate::archive::{Append as _, Archive};
 use crate::bundle::{
-    BundleHead, BundleQuery, BundleReport, BundleWriter, Disclosed, EarlierCheckpoint, ShownField, Source, Verdict,
-    verify_bundle,
+    BundleHead, BundleQuery, BundleReport, BundleWriter, Circumstance, Disclosed, EarlierCheckpoint, ShownField,
+    Source, Verdict, verify_bundle,
 };
 use crate::capture::{Blobs, Entropy, Sealer};
 use crate::ledger::{Actor, Draft, Entry, EntryType, SigningKey};
-use crate::record::{AdvisorId, Clock, FieldName, Ids, MasterKey, RecordId};
+use crate::record::{Clock, FieldName, Ids, MasterKey, RecordId};
 use crate::witness::Feed;
 
 /// Bytes of sealed content, and records, that are opened at once.
@@ -113,11 +113,13 @@ impl Exporter<'_> {
         let policy = self.witnesses.as_ref().map(|feed| feed.quorum().text.clone());
         let head = BundleHead { query, export, earlier, policy };
         let mut writer = part.begin(head)?;
-        let advisors = self.records(&mut writer, &asked, &selected, as_of, &proofs, &mut progress).await?;
+        let concerned = self.records(&mut writer, &asked, &selected, as_of, &proofs, &mut progress).await?;
+        let mut of_ranges = BTreeSet::new();
         if asked.is_of_streams() {
-            self.ranges(&mut writer, &asked, as_of, index, &proofs).await?;
+            of_ranges = self.ranges(&mut writer, &asked, as_of, index, &proofs).await?;
         }
-        circumstances::tell(self.archive, &mut writer, &asked, &selected, &advisors, as_of, &proofs).await?;
+        let scope = Scope { asked: &asked, selected: &selected, concerned: &concerned, of_ranges: &of_ranges, as_of };
+        circumstances::tell(self.archive, &mut writer, &scope, &proofs).await?;
         let (out, written) = writer.finish(&self.signing)?;
         let file = out.into_inner().map_err(|error| part.failed(error.into_error()))?;
         file.sync_all().map_err(|error| part.failed(error))?;
@@ -197,7 +199,7 @@ impl Exporter<'_> {
         Ok(consistency.map(|proof| EarlierCheckpoint { note: earlier.note, hashes: proof.hashes }))
     }
 
-    /// Writes the records; answers with those in whose streams they stand, or of whom was asked.
+    /// Writes the records; answers with whom and when they concern.
     async fn records(
         &self,
         writer: &mut Writer,
@@ -206,8 +208,8 @@ impl Exporter<'_> {
         as_of: u64,
         proofs: &Proofs,
         progress: &mut impl FnMut(u64, u64),
-    ) -> Result<BTreeSet<AdvisorId>, ExportError> {
-        let mut advisors: BTreeSet<_> = asked.advisors.iter().copied().collect();
+    ) -> Result<Concerned, ExportError> {
+        let mut concerned = Concerned::of(asked);
         let (mut done, of) = (0, selected.records.len() as u64);
         for page in selected.records.chunks(GROUP) {
             let weights = self.archive.record_weights(page).await?;
@@ -230,11 +232,7 @@ impl Exporter<'_> {
                 let mut hashes = self.archive.inclusion_hashes(&indices, proofs.size).await?.into_iter();
                 for record in whole {
                     let id = record.id;
-                    // Of whom was asked, where somebody was; a message that two share brings the other's devices along otherwise.
-                    if asked.advisors.is_empty() {
-                        let streams = record.entries.iter().flat_map(|(entry, _content)| entry.streams());
-                        advisors.extend(streams.map(|stream| stream.id));
-                    }
+                    concerned.add(&record);
                     let taken = take(self.archive, record, &mut hashes, proofs, &asked.withhold).await?;
                     writer.record(id, taken)?;
                     done += 1;
@@ -242,7 +240,7 @@ impl Exporter<'_> {
                 progress(done, of);
             }
         }
-        Ok(advisors)
+        Ok(concerned)
     }
 
     async fn ranges(
@@ -252,7 +250,8 @@ impl Exporter<'_> {
         as_of: u64,
         export: u64,
         proofs: &Proofs,
-    ) -> Result<(), ExportError> {
+    ) -> Result<BTreeSet<(Circumstance, u64)>, ExportError> {
+        let mut told = BTreeSet::new();
         for advisor in asked.advisors.iter().copied() {
             let from = begin(self.archive, advisor, asked.from).await?;
             walk(self.archive, advisor, from, async |mut entries: Vec<Entry>| {
@@ -267,12 +266,14 @@ impl Exporter<'_> {
                 let hashes = self.archive.inclusion_hashes(&indices, proofs.size).await?;
                 for (entry, hashes) in entries.iter().zip(&hashes) {
                     writer.range_entry(advisor, entry, hashes)?;
+                    let of = Circumstance::of_ranges(entry.entry_type()).filter(|_of| entry.index() < as_of);
+                    told.extend(of.map(|of| (of, entry.index())));
                 }
                 Ok(end.is_none())
             })
             .await?;
         }
-        Ok(())
+        Ok(told)
     }
 
     /// Reads the bundle as whoever gets it will.

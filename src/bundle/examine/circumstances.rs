@@ -28,6 +28,10 @@ impl Examiner<'_> {
             }
             self.bag.take(&path, Wanted::Digest)?;
         }
+        for (of, index) in std::mem::take(&mut self.told) {
+            let problem = format!("{}: entry {index} stands in a range and is not told", of.as_str());
+            self.findings.fail(Check::Circumstances, problem);
+        }
         Ok(())
     }
 
@@ -42,6 +46,7 @@ impl Examiner<'_> {
             self.findings.fail(Check::Circumstances, format!("{}: {problem}", of.as_str()));
         }
         *last = Some(index);
+        self.told.remove(&(of, index));
         if let Some(renditions) = &mut self.renditions {
             let Ok(()) = renditions.circumstance(of, &told);
         }

@@ -18,6 +18,7 @@ use std::convert::Infallible;
 use sha2::{Digest as _, Sha256};
 
 use super::bag::{Bag, BagError, Source, Wanted};
+use super::circumstance::Circumstance;
 use super::disclosure::LastCheckpoint;
 use super::paths;
 use super::query::BundleQuery;
@@ -77,6 +78,8 @@ struct Examiner<'a> {
     records: BTreeSet<RecordId>,
     entries: u64,
     ranges: Vec<RangeReport>,
+    /// What the ranges show that the circumstances must tell.
+    told: BTreeSet<(Circumstance, u64)>,
 }
 
 /// Checks a bundle. Without keys no signature is checked, and nothing is called verified all in all.
@@ -117,6 +120,7 @@ fn examine(source: &Source, trust: &Trust<'_>) -> Result<BundleReport, BagError>
         records: BTreeSet::new(),
         entries: 0,
         ranges: Vec::new(),
+        told: BTreeSet::new(),
     };
     let context = examiner.begin()?;
     if let Some(context) = &context {

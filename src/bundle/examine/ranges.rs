@@ -39,6 +39,7 @@ impl Examiner<'_> {
                 self.findings.fail_record(Check::Range, record, "is in the range and not in the bundle");
             }
             wanted.append(&mut range.records);
+            self.told.append(&mut range.told);
             self.ranges.push(RangeReport { advisor: stream, entries, records, complete });
         }
         if !context.query.advisors.is_empty() {

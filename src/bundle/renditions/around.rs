@@ -20,7 +20,7 @@ const fn title(of: Circumstance) -> &'static str {
     match of {
         Circumstance::Identity => "Who is who",
         Circumstance::Gaps => "What could not be kept or read",
-        Circumstance::Access => "Who was shown the records",
+        Circumstance::Access => "Looks that name one of the records",
         Circumstance::Matter => "The matter and its holds",
         Circumstance::Integrity => "How the archive was checked",
     }

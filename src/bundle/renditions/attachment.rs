@@ -17,7 +17,7 @@ const BOUNDARY_MAX: usize = 200;
 const PARTS_MAX: usize = 256;
 /// Attachments of a communication that stand in renditions.
 const LISTED_MAX: usize = 64;
-/// What is larger stands in no rendition; it is in the bundle as it was sent.
+/// Bytes of all attachments of a communication. What is larger stands in no rendition; it is in the bundle as it was sent.
 pub(super) const ATTACHED_MAX: usize = 16 << 20;
 
 /// Something attached.
@@ -53,23 +53,27 @@ pub(super) fn attached(shown: &ShownEntry, number: u32) -> Vec<Attached<'_>> {
     let is_in_part = |said: &Said| matches!(said.source, Some(From::Part(_)));
     let parts = if listed.iter().any(is_in_part) { parts(body) } else { Vec::new() };
     let with_place = listed.into_iter().take(LISTED_MAX).enumerate();
+    // A body that is attached many times over is there once.
+    let mut left = ATTACHED_MAX;
     with_place
         .map(|(place, said)| Attached {
-            bytes: find(body, &parts, &said),
+            bytes: find(body, &parts, &said, &mut left),
             name: said.name.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("attachment-{place}")),
             media_type: said.media_type,
         })
         .collect()
 }
 
-fn find<'a>(body: &'a [u8], parts: &[&'a [u8]], said: &Said) -> Option<&'a [u8]> {
+fn find<'a>(body: &'a [u8], parts: &[&'a [u8]], said: &Said, left: &mut usize) -> Option<&'a [u8]> {
     let bytes = match said.source {
         Some(From::Body) => body,
         Some(From::Part(number)) => parts.get(usize::try_from(number).ok()?)?,
         None => return None,
     };
     let digest = said.digest.as_deref().and_then(|digest| Digest::from_str(digest).ok())?;
-    (bytes.len() <= ATTACHED_MAX && Digest::of(&[bytes]) == digest).then_some(bytes)
+    // Looked at or handed out, it counts: both cost.
+    *left = left.checked_sub(bytes.len())?;
+    (Digest::of(&[bytes]) == digest).then_some(bytes)
 }
 
 /// The contents of the parts of a multipart body (RFC 2046 section 5.1.1), by the boundary that its first line shows.
@@ -120,8 +124,15 @@ mod tests {
             digest: Some(digest.to_string()),
         };
         let bytes: &[u8] = b"\x89PNG\r\n\r\n--xy";
-        assert_eq!(find(BODY, &parts(BODY), &said(Digest::of(&[bytes]))), Some(bytes));
-        assert_eq!(find(BODY, &parts(BODY), &said(Digest::of(&[b"other"]))), None);
+        assert_eq!(find(BODY, &parts(BODY), &said(Digest::of(&[bytes])), &mut { ATTACHED_MAX }), Some(bytes));
+        assert_eq!(find(BODY, &parts(BODY), &said(Digest::of(&[b"other"])), &mut { ATTACHED_MAX }), None);
+        let mut left = bytes.len() + 1;
+        assert_eq!(find(BODY, &parts(BODY), &said(Digest::of(&[bytes])), &mut left), Some(bytes));
+        assert_eq!(
+            find(BODY, &parts(BODY), &said(Digest::of(&[bytes])), &mut left),
+            None,
+            "no more than there is room for"
+        );
     }
 
     proptest! {

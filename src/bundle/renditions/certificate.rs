@@ -22,11 +22,11 @@ pub(super) fn header(query: &BundleQuery, export: &Entry, checkpoint: &Checkpoin
     let records = detail_of(export, "records");
     let said = [
         format!("1. I, {BLANK}, am employed by {BLANK} (the firm) as {BLANK}. My duties include {BLANK}. I know the system described here from {BLANK}."),
-        format!("2. The system. The firm's advisors reach social networks through a proxy named muniment. Of each message, post or other communication that it sees on the networks it is set up for, it keeps the bytes as they were sent or received and what a published rule reads out of them. What an advisor sends is kept before it leaves. Each is put down as an entry of an append-only ledger named {}: an entry states the time, who caused it, and a SHA-256 commitment to each value kept, and names the SHA-256 hash of the entry before. Credentials are removed before anything is kept, and it is said where.", checkpoint.origin),
-        "3. The records were made at or near the time of what they record, by that process and without anybody's hand, and are kept in the course of a regularly conducted activity, as a regular practice of that activity (rules 803(6)(A) to (C), 902(11), 902(13)).".to_owned(),
+        format!("2. The system. The firm's advisors reach social networks through a proxy named muniment. Of each message, post or other communication that it sees on the networks it is set up for, it keeps the bytes that were sent or received, from which credentials have been removed, and what a published rule reads out of them; of what is read it keeps what concerns the firm. What an advisor sends is kept before it leaves. Each is put down as an entry of an append-only ledger named {}: an entry states the time, who caused it, and a SHA-256 commitment to each value kept, and names the SHA-256 hash of the entry before. It is said where something was removed.", checkpoint.origin),
+        "3. A record of what an advisor sent was made at or near the time at which it was sent; a record of what was read, when it was read, which may be long after it was written: captured_at in each entry is the time at which the system saw it. Records were made by that process and without anybody's hand, and are kept in the course of a regularly conducted activity, as a regular practice of that activity (rules 803(6)(A) to (C), 902(11), 902(13)).".to_owned(),
         format!("4. The export. On {}, {} took out of the archive what was asked for, as many records as {records}. The request is in data/query/query.json; it is entry {} of the ledger, and looked at the first {} entries.", export.at(), export.actor(), export.index(), query.as_of),
-        format!("5. Digital identification (rule 902(14)). Each record was copied into a file of its own. The SHA-256 digests of these files are in Schedule A and in manifest-sha256.txt. Whoever computes the digest of a file and finds the same has the same file. Each file shows, with what README.txt describes, that its entries are in the ledger of {} entries whose root hash is {}, which is signed in proofs/checkpoint.", checkpoint.size, checkpoint.root),
-        "6. What the system could not keep or read is itself in the ledger; what of it concerns these people and times is in data/gaps/coverage.json. What is withheld from this copy is listed, with the reason, in data/privilege-log.jsonl.".to_owned(),
+        format!("5. Digital identification (rule 902(14)). Each record stands in a file of its own, made at the export from the entries and the content of the archive. Each value in it was hashed with its salt by SHA-256 and is the one to which the entry committed when it was made. The SHA-256 digests of these files are in Schedule A and in manifest-sha256.txt: whoever computes the digest of a file and finds the same has the same file. Each file shows, with what README.txt describes, that its entries are in the ledger of {} entries whose root hash is {}, which is signed in proofs/checkpoint.", checkpoint.size, checkpoint.root),
+        "6. What the system could not keep or read is itself in the ledger; what was found of it for these people and times is in data/gaps/coverage.json. What is not shown in this copy, be it withheld, disposed of or damaged, is listed with the reason in data/privilege-log.jsonl, where there is any.".to_owned(),
     ];
     said.iter().for_each(|said| paragraph(said, into));
     match (query.advisors.as_slice(), query.from, query.until) {
@@ -34,10 +34,10 @@ pub(super) fn header(query: &BundleQuery, export: &Entry, checkpoint: &Checkpoin
         (advisors, from, until) => {
             let list = advisors.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let from = from.map_or_else(|| "the beginning".to_owned(), |from| from.to_string());
-            let until = until.map_or_else(|| "the export".to_owned(), |until| until.to_string());
+            let until = until.map_or_else(|| format!("entry {}", query.as_of), |until| until.to_string());
             paragraph(
                 &format!(
-                    "7. Of these advisors it holds all records kept from {from} until before {until}: {list}. Entries of each are counted without a gap in data/ranges; this rests on no two entries of the ledger having the same number, which an auditor of the whole ledger can attest."
+                    "7. Of these advisors it holds each record kept from {from} until before {until}: {list}. Entries of each are counted without a gap in data/ranges; this rests on no two entries of the ledger having the same number, which an auditor of the whole ledger can attest."
                 ),
                 into,
             );
@@ -75,7 +75,7 @@ pub(super) fn footer(records: u64, checks: &[String], into: &mut String) {
 pub(super) fn check(told: &Told) -> String {
     let detail = |key: &str| detail_of(&told.entry, key);
     format!(
-        "Entry {}, {}: {} of entries {} up to {}: {}, {} failures.",
+        "Entry {}, {}: {} of entries {} up to before {}: {}, {} failures.",
         told.entry.index(),
         told.entry.at(),
         detail("scope"),

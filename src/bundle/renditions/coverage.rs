@@ -124,11 +124,16 @@ impl Coverage {
         let mut advisors = Vec::new();
         for (id, subject) in self.subjects.iter().filter(|(_id, subject)| subject.kind == "advisor") {
             let device = |(device, of): (&str, &Subject)| {
+                // One of which the registration is not here, or that was none in this time, covers nothing.
+                let is_there = of.added.is_some() && of.until(query).is_none_or(|until| of.from(query) < Some(until));
+                is_there.then_some(())?;
                 let gaps = of_device.remove(device).unwrap_or_default();
-                json!({"device": device, "from": of.added.max(query.from), "gaps": gaps, "name": of.name, "until": of.until(query)})
+                Some(
+                    json!({"device": device, "from": of.from(query), "gaps": gaps, "name": of.name, "until": of.until(query)}),
+                )
             };
-            let devices: Vec<_> = of_it("device", id).into_iter().map(device).collect();
-            let account = |(account, of): (&str, &Subject)| json!({"account": account, "handle": of.handle, "network": of.network});
+            let devices: Vec<_> = of_it("device", id).into_iter().filter_map(device).collect();
+            let account = |(account, of): (&str, &Subject)| json!({"account": account, "handle": of.handle, "network": of.network, "until": of.revoked});
             let accounts: Vec<_> = of_it("account", id).into_iter().map(account).collect();
             let gaps = of_advisor.remove(id.as_str()).unwrap_or_default();
             advisors.push(
@@ -147,6 +152,11 @@ impl Coverage {
 }
 
 impl Subject {
+    /// From when on it was let in, as far as that is asked about.
+    fn from(&self, query: &BundleQuery) -> Option<Timestamp> {
+        self.added.max(query.from)
+    }
+
     /// Until when it was let in, as far as that is asked about.
     fn until(&self, query: &BundleQuery) -> Option<Timestamp> {
         match (self.revoked, query.until) {

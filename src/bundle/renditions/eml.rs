@@ -6,6 +6,9 @@ use crate::bundle::paths;
 use crate::bundle::query::BundleQuery;
 use crate::record::Part;
 
+/// Recipients in the header; of more it is said how many.
+const TO_MAX: usize = 100;
+
 /// The path of a communication's mail.
 pub(super) fn path(message: &Message<'_>) -> String {
     format!("{}{}.eml", paths::EML, message.id())
@@ -17,15 +20,14 @@ fn person(person: &Person, network: &str) -> String {
 
 /// Its text.
 pub(super) fn mail(message: &Message<'_>, query: &BundleQuery) -> String {
-    let entry = &message.shown.entry;
     let mut mail = String::new();
-    raw_header("Date", &date(entry.at()), &mut mail);
+    raw_header("Date", &date(message.sent_at()), &mut mail);
     let from = match &message.author {
         Some(author) => person(author, &message.network),
         None => mailbox(message.by(), "", &message.network),
     };
     raw_header("From", &from, &mut mail);
-    let to: Vec<_> = message.recipients.iter().take(100).map(|to| person(to, &message.network)).collect();
+    let to: Vec<_> = message.recipients.iter().take(TO_MAX).map(|to| person(to, &message.network)).collect();
     if !to.is_empty() {
         raw_header("To", &to.join(",\r\n "), &mut mail);
     }
@@ -92,6 +94,9 @@ fn text(message: &Message<'_>) -> String {
         message.shown.entry.index(),
         message.record.id
     ));
+    if let Some(more) = message.recipients.len().checked_sub(TO_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!("To {more} more, whom the record names.\n"));
+    }
     for attached in message.attached.iter().filter(|attached| attached.bytes.is_none()) {
         text.push_str(&format!("Attached there, and not here: {}\n", attached.name.replace(char::is_control, " ")));
     }

@@ -59,7 +59,7 @@ fn row<'a>(cells: impl Iterator<Item = &'a str>, into: &mut String) {
         into.push('\u{fe}');
         for c in cell.replace("\r\n", "\n").chars() {
             match c {
-                '\n' | '\r' => into.push('\u{ae}'),
+                '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => into.push('\u{ae}'),
                 '\u{14}' => into.push(' '),
                 '\u{fe}' => into.push_str("th"),
                 '\u{ae}' => into.push_str("(R)"),
@@ -75,11 +75,14 @@ fn people(people: &[Person]) -> String {
     people.iter().map(person).collect::<Vec<_>>().join("; ")
 }
 
+/// The characters that part people and addresses stay where we put them.
 fn person(person: &Person) -> String {
-    match person.account() {
-        "" => person.display().to_owned(),
-        account if account == person.display() => account.to_owned(),
-        account => format!("{} <{account}>", person.display()),
+    let plain = |text: &str| text.replace([';', '<', '>'], " ");
+    let (display, account) = (plain(person.display()), plain(person.account()));
+    match account.as_str() {
+        "" => display,
+        same if same == display => account,
+        account => format!("{display} <{account}>"),
     }
 }
 
@@ -99,8 +102,8 @@ pub(super) fn document(number: u64, message: &Message<'_>, query: &BundleQuery) 
     let (text_name, native_name) = (format!("TEXT/{folder}/{control}.txt"), format!("NATIVES/{folder}/{control}.eml"));
     let native = eml::mail(message, query);
     let entry = &message.shown.entry;
-    let at = entry.at().to_string();
-    let (date, time) = at.split_once('T').unwrap_or_default();
+    let sent = message.sent_at().to_string();
+    let (date, time) = sent.split_once('T').unwrap_or_default();
     let part = |part| message.part(part).unwrap_or_default();
     let windows = |name: &str| format!(".\\{}", name.replace('/', "\\"));
     let cells: [String; 30] = [
@@ -120,7 +123,7 @@ pub(super) fn document(number: u64, message: &Message<'_>, query: &BundleQuery) 
         part(Part::Parent),
         message.kind.clone(),
         part(Part::Permalink),
-        at.clone(),
+        entry.captured_at().to_string(),
         part(Part::OccurredAt),
         message.direction.clone(),
         message.outcome.clone(),

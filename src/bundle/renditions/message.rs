@@ -3,11 +3,13 @@
 //! Invariant: it says what the record shows and nothing else; who or what is withheld is said to be withheld.
 
 use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::attachment::{Attached, attached};
 use crate::bundle::shown::{ShownEntry, ShownRecord};
 use crate::ledger::EntryType;
-use crate::record::Part;
+use crate::record::{Part, Timestamp};
 
 /// Somebody, as the network has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -73,7 +75,10 @@ impl<'a> Message<'a> {
         let json = |part: Part| shown.value(&format!("{number}.{part}"));
         let person = |part| json(part).and_then(|value| serde_json::from_slice::<Person>(value).ok());
         let recipients = json(Part::Recipients).and_then(|value| serde_json::from_slice::<Vec<Person>>(value).ok());
-        let author = person(Part::Author).or_else(|| person(Part::Account)).filter(Person::is_known);
+        // Who acts wrote what leaves, where nobody else is named. Of what comes in, the acting account is who read it.
+        let is_named = shown.commits_to(&format!("{number}.{}", Part::Author));
+        let acting = || if is_named || shown.detail("direction") != "outbound" { None } else { person(Part::Account) };
+        let author = person(Part::Author).or_else(acting).filter(Person::is_known);
         let mut message = Self {
             record,
             shown,
@@ -125,6 +130,12 @@ impl<'a> Message<'a> {
             None if self.is_withheld(Part::Author) || self.is_withheld(Part::Account) => "[withheld]",
             None => "[unknown]",
         }
+    }
+
+    /// When it was written, by the network's word; else when it was seen.
+    pub(super) fn sent_at(&self) -> Timestamp {
+        let said = self.part(Part::OccurredAt).and_then(|said| OffsetDateTime::parse(&said, &Rfc3339).ok());
+        said.map_or_else(|| self.shown.entry.captured_at(), Timestamp::new)
     }
 
     /// What it belongs together with: the conversation, or the item that began the thread, or itself.

@@ -110,8 +110,7 @@ impl Slice {
     }
 
     fn event(&mut self, message: &Message<'_>) {
-        let entry = &message.shown.entry;
-        let at = entry.at();
+        let at = message.sent_at();
         let from = self.between.map_or(at, |(from, _until)| from.min(at));
         let until = self.between.map_or(at, |(_from, until)| until.max(at));
         self.between = Some((from, until));

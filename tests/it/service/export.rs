@@ -215,6 +215,11 @@ fn what_is_withheld_is_in_no_byte_and_what_is_searched_for_is_what_is_there() {
     let answer = posted.export(&["--record", &posted.record, "--withhold", "text=privilege"], "one.zip");
     assert_eq!(answer["records"], 1);
     assert_eq!(posted.verify("one.zip", &vkey).0, 0);
+    let bytes = fs::read(posted.firm.dir().join("one.zip")).unwrap();
+    for words in ["counsel says", "counsel+says", "counsel%20says"] {
+        assert!(!holds(&bytes, words), "neither as it was read nor as it was sent: {words}");
+    }
+    assert!(holds(&bytes, "request.body"), "it is said that there are such bytes");
 
     for (wrong, says) in [
         (&["--record", &posted.ada][..], "there is no record"),

@@ -276,8 +276,8 @@ fn what_a_forger_does_fails_the_check_it_concerns() {
             vec![Check::Circumstances],
         ),
         (
-            "a coverage that has no gap",
-            Box::new(|root| replace(root, "data/gaps/coverage.json", "\"cause\":\"outage\"", "\"cause\":\"nothing\"")),
+            "a coverage of somebody else",
+            Box::new(|root| replace(root, "data/gaps/coverage.json", "Ada <A>", "Eve <A>")),
             vec![Check::Renditions],
         ),
         (

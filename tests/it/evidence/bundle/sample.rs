@@ -32,6 +32,8 @@ pub(super) struct Asked {
     /// The record of which nothing is shown.
     pub(super) hidden: Option<RecordId>,
     pub(super) renditions: Vec<Rendition>,
+    /// What stands around the records and is left out.
+    pub(super) untold: Option<Circumstance>,
     /// What post `n` says.
     pub(super) said: Said,
 }
@@ -43,7 +45,7 @@ impl Default for Asked {
         let (from, until) = (Some(time(4, 0)), Some(time(22, 0)));
         let withheld = &["0.author", "request.head"];
         let (hidden, renditions) = (Some(record(6)), Vec::new());
-        Self { advisors: vec![advisor(1)], from, until, withheld, hidden, renditions, said: post }
+        Self { advisors: vec![advisor(1)], from, until, withheld, hidden, renditions, untold: None, said: post }
     }
 }
 
@@ -69,6 +71,7 @@ pub(super) fn day_of(posts: u64, said: Said) -> Ledger {
     for entry in around() {
         let mut draft = ledger.draft(entry.of, entry.detail);
         draft.record = Some(record(entry.record));
+        draft.streams = entry.streams;
         let salt = |name: &FieldName| record_key(entry.record).salt(draft.id, name);
         draft.commitments =
             entry.said.iter().map(|(name, value)| (name.clone(), Commitment::to(&salt(name), value))).collect();
@@ -82,6 +85,7 @@ struct Around {
     of: EntryType,
     record: u64,
     detail: serde_json::Value,
+    streams: Vec<AdvisorId>,
     said: Vec<(FieldName, Vec<u8>)>,
 }
 
@@ -89,7 +93,10 @@ fn around() -> Vec<Around> {
     let (ada, device) = (advisor(1).to_string(), uuid_v7(0x00de_0000_0001).to_string());
     let name = |name: &str| vec![(FieldName::NAME, name.as_bytes().to_vec())];
     let (from, until) = (time(5, 0).to_string(), time(6, 0).to_string());
-    let of = |of, record, detail, said| Around { of, record, detail, said };
+    let of = |of, record, detail, said| {
+        let streams = if of == EntryType::Gap { vec![advisor(1)] } else { vec![] };
+        Around { of, record, detail, streams, said }
+    };
     vec![
         of(
             EntryType::Identity,
@@ -208,7 +215,7 @@ pub(super) fn write(ledger: &mut Ledger, asked: &Asked) -> Vec<u8> {
             writer.range_entry(*stream, &entry, &ledger.proof(entry.index()).hashes).unwrap();
         }
     }
-    for of in Circumstance::ALL {
+    for of in Circumstance::ALL.into_iter().filter(|of| asked.untold != Some(*of)) {
         for entry in before.iter().filter(|entry| of.has(entry.entry_type())) {
             let names = around().into_iter().find(|around| Some(record(around.record)) == entry.record());
             let names = names.filter(|_| of == Circumstance::Identity).map(|around| around.said).unwrap_or_default();
