@@ -245,6 +245,9 @@ pub enum Keys {
         /// Why: goes on record
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// Every `serve` was started again since the rotation: do not wait a day for what was begun before
+        #[arg(long)]
+        restarted: bool,
     },
 }
 

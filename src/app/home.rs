@@ -46,6 +46,12 @@ pub enum HomeError {
         /// Which.
         path: PathBuf,
     },
+    /// Somebody else is at it.
+    #[error("another rotation is under way: it holds {}; wait for it to end", .path.display())]
+    Busy {
+        /// The lock.
+        path: PathBuf,
+    },
     /// The program that settings name gave no master key.
     #[error("the program in keys.master_key_command {why}")]
     KeyCommand {

@@ -17,19 +17,20 @@ use crate::retain::schedule::Schedule;
 /// What the last entry said, beside the archive. Only spares an entry that would say the same; losing it costs one more.
 const LAST: &str = "settings.last";
 
-/// Appends a `settings` entry when something changed. Values of secrets are no part of it; what is, is sealed.
+/// Appends a `settings` entry when something changed, or always, where what follows rests on it. Values of secrets are no part of it; what is, is sealed.
 pub(super) async fn note(
     context: &Context,
     archive: &Archive,
     blobs: Arc<dyn Blobs>,
     rules: Digest,
     schedule: &Schedule,
+    always: bool,
 ) -> Result<(), AppError> {
     let in_force = canonical(&schedule::in_force(&context.settings, schedule))?;
     let software = concat!("muniment-", env!("CARGO_PKG_VERSION"));
     let state = Digest::of(&[&in_force, rules.as_bytes(), software.as_bytes()]).to_string();
     let last = context.home.path(LAST);
-    if fs::read_to_string(&last).is_ok_and(|text| text.trim() == state) {
+    if !always && fs::read_to_string(&last).is_ok_and(|text| text.trim() == state) {
         return Ok(());
     }
     let sealer = context.sealer(blobs);

@@ -4,9 +4,9 @@
 //! for a call across the network before it may leave, and a key service that is away must not stop what was started. Invariant: at every moment of
 //! a rotation, whatever was wrapped can be opened by what is kept: the old key is among the former ones, durably, before another is the first.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::HomeError;
 use super::home::read_secret;
 use crate::capture::Entropy;
-use crate::record::MasterSecrets;
+use crate::record::{MasterKey, MasterKeyId, MasterSecrets};
 use crate::settings;
 
 /// Time for a program to print a key.
@@ -37,8 +37,14 @@ pub(super) trait MasterKeys {
     /// it hands out the new key first and the old one after it, and `muniment keys rotate-master` does the rest.
     fn begin(&self, fresh: &[u8; 32]) -> Result<bool, HomeError>;
 
-    /// Forgets all former keys; false where that is done elsewhere.
-    fn retire(&self) -> Result<bool, HomeError>;
+    /// Forgets these former keys; false where that is done elsewhere.
+    fn retire(&self, keys: &[MasterKeyId]) -> Result<bool, HomeError>;
+
+    /// How long ago a former key last became one; none where there is none, or nobody here knows.
+    fn former_for(&self) -> Result<Option<Duration>, HomeError>;
+
+    /// Keeps every other rotation out while what it answers lives: two at once would each make a key, and one of them would be lost.
+    fn alone(&self) -> Result<Option<File>, HomeError>;
 }
 
 /// What settings name.
@@ -100,10 +106,14 @@ struct InFile<'a> {
 }
 
 impl InFile<'_> {
-    fn former(&self) -> PathBuf {
+    fn beside(&self, what: &str) -> PathBuf {
         let mut name = self.path.as_os_str().to_owned();
-        name.push(".former");
+        name.push(what);
         PathBuf::from(name)
+    }
+
+    fn former(&self) -> PathBuf {
+        self.beside(".former")
     }
 
     /// Whole or not at all, and durable.
@@ -113,6 +123,9 @@ impl InFile<'_> {
         let mut beside = tempfile::Builder::new();
         beside.prefix(".new-").permissions(std::fs::Permissions::from_mode(0o600));
         let mut file = beside.tempfile_in(folder).map_err(io)?;
+        // Whoever runs this, `serve` must go on reading it.
+        let owner = std::fs::metadata(self.path).map_err(io)?;
+        std::os::unix::fs::fchown(file.as_file(), Some(owner.uid()), Some(owner.gid())).map_err(io)?;
         file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(io)?;
         file.persist(path).map_err(|error| io(error.error))?;
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
@@ -143,12 +156,39 @@ impl MasterKeys for InFile<'_> {
         Ok(true)
     }
 
-    fn retire(&self) -> Result<bool, HomeError> {
+    fn retire(&self, keys: &[MasterKeyId]) -> Result<bool, HomeError> {
         let path = self.former();
+        let is_needed = |key: &&Zeroizing<[u8; 32]>| !keys.contains(&MasterKey::new(***key).id());
+        let secrets = self.read()?;
+        let kept: Vec<_> = secrets.former.iter().filter(is_needed).map(|key| line(key)).collect();
+        if !kept.is_empty() {
+            let text = Zeroizing::new(kept.iter().map(|line| line.as_str()).collect::<String>());
+            return self.write(&path, text.as_bytes()).map(|()| true);
+        }
         match std::fs::remove_file(&path) {
             Ok(()) => Ok(true),
             Err(source) if source.kind() == ErrorKind::NotFound => Ok(true),
             Err(source) => Err(HomeError::Io { path, source }),
+        }
+    }
+
+    fn former_for(&self) -> Result<Option<Duration>, HomeError> {
+        let path = self.former();
+        match std::fs::metadata(&path).and_then(|file| file.modified()) {
+            Ok(since) => Ok(Some(since.elapsed().unwrap_or_default())),
+            Err(source) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(HomeError::Io { path, source }),
+        }
+    }
+
+    fn alone(&self) -> Result<Option<File>, HomeError> {
+        let path = self.beside(".lock");
+        let io = |source| HomeError::Io { path: path.clone(), source };
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Err(HomeError::Busy { path }),
+            Err(TryLockError::Error(source)) => Err(io(source)),
         }
     }
 }
@@ -170,8 +210,16 @@ impl MasterKeys for InEnvironment<'_> {
         Ok(false)
     }
 
-    fn retire(&self) -> Result<bool, HomeError> {
+    fn retire(&self, _keys: &[MasterKeyId]) -> Result<bool, HomeError> {
         Ok(false)
+    }
+
+    fn former_for(&self) -> Result<Option<Duration>, HomeError> {
+        Ok(None)
+    }
+
+    fn alone(&self) -> Result<Option<File>, HomeError> {
+        Ok(None)
     }
 }
 
@@ -221,8 +269,16 @@ impl MasterKeys for ByCommand<'_> {
         Ok(false)
     }
 
-    fn retire(&self) -> Result<bool, HomeError> {
+    fn retire(&self, _keys: &[MasterKeyId]) -> Result<bool, HomeError> {
         Ok(false)
+    }
+
+    fn former_for(&self) -> Result<Option<Duration>, HomeError> {
+        Ok(None)
+    }
+
+    fn alone(&self) -> Result<Option<File>, HomeError> {
+        Ok(None)
     }
 }
 
@@ -249,9 +305,25 @@ mod tests {
             assert_eq!(secrets.former.iter().map(|key| **key).collect::<Vec<_>>(), former);
         }
         assert_eq!(std::fs::metadata(file.former()).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(file.retire().unwrap() && file.retire().unwrap());
-        assert!(file.read().unwrap().former.is_empty());
+        assert!(file.former_for().unwrap().is_some());
+        let [one, two] = [[1; 32], [2; 32]].map(|key| MasterKey::new(key).id());
+        assert!(file.retire(&[one]).unwrap());
+        assert_eq!(*file.read().unwrap().former[0], [2; 32], "what was not named stays");
+        assert!(file.retire(&[two]).unwrap() && file.retire(&[two]).unwrap());
+        assert!(file.read().unwrap().former.is_empty() && file.former_for().unwrap().is_none());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn two_rotations_are_never_under_way_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("master.key");
+        write(&path, &"01".repeat(32));
+        let file = InFile { path: &path };
+        let first = file.alone().unwrap();
+        assert!(matches!(file.alone().unwrap_err(), HomeError::Busy { .. }));
+        drop(first);
+        assert!(file.alone().unwrap().is_some());
     }
 
     #[test]

@@ -111,7 +111,9 @@ fn run(arguments: &Arguments, environment: &dyn Environment, output: Output) -> 
         }
         Command::Keys(Keys::List) => command::keys::list(settings()?, output),
         Command::Keys(Keys::RotateMaster { reason }) => command::keys::rotate_master(settings()?, reason, output),
-        Command::Keys(Keys::Retire { reason }) => command::keys::retire(settings()?, reason, output),
+        Command::Keys(Keys::Retire { reason, restarted }) => {
+            command::keys::retire(settings()?, reason, *restarted, output)
+        }
         Command::Dispose(dispose) => command::dispose::run(settings()?, dispose, output),
         Command::Retention(Retention::Floor { length, reason }) => {
             command::retention::floor(settings()?, *length, reason.as_deref(), output)

@@ -111,7 +111,7 @@ impl Service {
             tracing::warn!(error = %error, "the issuing certificate in use goes on until it ends");
         }
         let blobs: Arc<dyn Blobs> = Arc::new(ArchiveBlobs(archive.blobs().clone()));
-        in_force::note(context, archive, Arc::clone(&blobs), rules.digest(), &retention).await?;
+        in_force::note(context, archive, Arc::clone(&blobs), rules.digest(), &retention, false).await?;
         let installed = Installed {
             authority: Some(Arc::clone(&authority)),
             rules: recognition::installed(&rules),

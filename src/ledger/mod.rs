@@ -47,7 +47,7 @@ pub use envelope::{open_envelope, read_envelope, seal_envelope};
 pub use error::EntryError;
 pub use note::{NOTE_MAX, Note, NoteError, NoteSignature, SIGNATURES_MAX, Vouched};
 pub use note_key::{KeyId, NoteKeyError, SigningKey, VerifyingKey};
-pub use policy::{POLICY_MAX, Policy, PolicyError, QuorumError};
+pub use policy::{POLICY_MAX, Policy, PolicyError, QuorumError, bare_policy};
 pub use prepared::{Place, Prepared};
 pub use proof::{HashReader, MissingNode, Proof, ProofError, read_frontier, verify_consistency, verify_inclusion};
 pub use scan::{ENTRY_MAX, INTEGER_MAX, LIST_MAX, STREAMS_MAX};

@@ -166,6 +166,22 @@ impl Policy {
     }
 }
 
+/// The text of a policy without comments, and without the addresses at which logs and witnesses are: for those who only check.
+#[must_use]
+pub fn bare_policy(text: &str) -> String {
+    let line = |line: &str| {
+        let mut items: Vec<_> = line.split([' ', '\t']).filter(|item| !item.is_empty()).collect();
+        match items.first() {
+            Some(&"log") => items.truncate(2),
+            Some(&"witness") => items.truncate(3),
+            _ => {}
+        }
+        let says = items.first().is_some_and(|first| !first.starts_with('#'));
+        says.then(|| items.join(" ") + "\n")
+    };
+    text.split('\n').filter_map(line).collect()
+}
+
 impl<'a> Reading<'a> {
     fn line(&mut self, line: usize, first: &[u8], items: &[&'a [u8]]) -> Result<(), PolicyError> {
         let wrong = |problem| PolicyError::Line { line, problem };

@@ -23,17 +23,25 @@ pub enum Refusal {
     Inconsistent,
 }
 
-/// What was refused, and whether it proves that the log forked.
+/// What the log signed, and why it is worth keeping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Evidence {
+    /// Two roots of one size: whoever holds both notes can show that the log forked.
+    Fork,
+    /// It was not shown to continue what was cosigned last. A wrong proof may be anybody's.
+    Unproved,
+}
+
+/// What was refused, and what it is evidence of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) why: Refusal,
-    /// The log signed it, and it contradicts what the log signed before, or seems to: worth keeping.
-    pub(super) is_evidence: bool,
+    pub(super) evidence: Option<Evidence>,
 }
 
 impl From<Refusal> for Refused {
     fn from(why: Refusal) -> Self {
-        Self { why, is_evidence: false }
+        Self { why, evidence: None }
     }
 }
 
@@ -52,14 +60,14 @@ pub(super) fn judge<'a>(
     }
     let (size, root) = last(&checkpoint.origin).unwrap_or_else(|| (0, Digest::of(&[])));
     // Two roots of one size, both signed: whatever the request says of the old size, this is a fork.
-    let forked = size == checkpoint.size && root != checkpoint.root;
+    let fork = (size == checkpoint.size && root != checkpoint.root).then_some(Evidence::Fork);
     if request.old != size {
-        return Err(Refused { why: Refusal::Conflict(size), is_evidence: forked });
+        return Err(Refused { why: Refusal::Conflict(size), evidence: fork });
     }
     let new = (checkpoint.size, &checkpoint.root);
     match verify_consistency((size, &root), new, &request.proof) {
         Ok(()) => Ok((checkpoint, keys)),
-        Err(_refuted) => Err(Refused { why: Refusal::Inconsistent, is_evidence: true }),
+        Err(_refuted) => Err(Refused { why: Refusal::Inconsistent, evidence: fork.or(Some(Evidence::Unproved)) }),
     }
 }
 
@@ -126,14 +134,15 @@ mod tests {
         assert_eq!(why(Some(3), request(0, 5, vec![], &log(1))), Refusal::Conflict(3).into());
         assert_eq!(why(Some(8), request(3, 5, proof(3, 5), &log(1))), Refusal::Conflict(8).into());
         assert_eq!(why(None, request(3, 5, proof(3, 5), &log(1))), Refusal::Conflict(0).into());
-        let inconsistent = Refused { why: Refusal::Inconsistent, is_evidence: true };
+        let inconsistent = Refused { why: Refusal::Inconsistent, evidence: Some(Evidence::Unproved) };
         assert_eq!(why(Some(3), request(3, 5, proof(2, 5), &log(1))), inconsistent);
         assert_eq!(why(Some(3), request(3, 5, vec![], &log(1))), inconsistent);
         assert_eq!(why(None, request(0, 5, proof(2, 5), &log(1))), inconsistent);
         // A checkpoint of nothing has the root of nothing.
         let empty = Checkpoint { origin: "log.example".into(), size: 0, root: Digest([1; 32]), extensions: vec![] };
         let empty = AddCheckpoint { old: 0, proof: vec![], note: empty.sign(&[&log(1)]).unwrap() };
-        assert_eq!(why(None, empty), inconsistent);
+        let forked = Refused { why: Refusal::Inconsistent, evidence: Some(Evidence::Fork) };
+        assert_eq!(why(None, empty), forked);
     }
 
     #[test]
@@ -142,9 +151,15 @@ mod tests {
         let checkpoint =
             Checkpoint { origin: "log.example".into(), size: 5, root: Digest([1; 32]), extensions: vec![] };
         forked.note = checkpoint.sign(&[&log(1)]).unwrap();
-        assert_eq!(judged(Some(5), &forked), Err(Refused { why: Refusal::Conflict(5), is_evidence: true }));
+        assert_eq!(
+            judged(Some(5), &forked),
+            Err(Refused { why: Refusal::Conflict(5), evidence: Some(Evidence::Fork) })
+        );
         forked.old = 5;
-        assert_eq!(judged(Some(5), &forked), Err(Refused { why: Refusal::Inconsistent, is_evidence: true }));
+        assert_eq!(
+            judged(Some(5), &forked),
+            Err(Refused { why: Refusal::Inconsistent, evidence: Some(Evidence::Fork) })
+        );
     }
 
     #[test]

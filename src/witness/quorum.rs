@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Target;
-use crate::ledger::{POLICY_MAX, Policy, PolicyError, VerifyingKey};
+use crate::ledger::{POLICY_MAX, Policy, PolicyError, VerifyingKey, bare_policy};
 use crate::settings;
 
 /// The witnesses cannot be meant.
@@ -56,7 +56,7 @@ pub struct Quorum {
     pub witnesses: Vec<Asked>,
     /// Who is enough.
     pub policy: Policy,
-    /// As it was written, for others to read.
+    /// Its text for others to read: without comments and addresses.
     pub text: String,
     /// How often they are asked while there is something new.
     pub every: Duration,
@@ -89,6 +89,7 @@ impl Quorum {
         if !policy.logs().is_empty() && !policy.logs().contains(log) {
             return Err(QuorumSettingsError::OtherLog(log.to_string()));
         }
+        let text = bare_policy(&text);
         Ok(Some(Self { witnesses, policy, text, every: settings.every, wait: settings.wait }))
     }
 }

@@ -171,10 +171,10 @@ pub(in crate::app) fn run(settings: Settings, asked: &Dispose, output: Output) -
         let blobs = Arc::new(ArchiveBlobs(archive.blobs().clone()));
         let order = Order { by: operator()?, backup_retention };
         if asked.confirm {
-            // By which schedule, before anything goes by it.
+            // By which schedule, before anything goes by it, and whatever a file beside the archive says.
             let (rules, _sources) = recognition::load(&context.settings)?;
             let kept = Arc::<ArchiveBlobs>::clone(&blobs);
-            in_force::note(context, archive, kept, rules.digest(), &schedule).await?;
+            in_force::note(context, archive, kept, rules.digest(), &schedule, true).await?;
         }
         let retain = Retain::new(archive.clone(), Arc::clone(&context.ids)).with_schedule(Arc::clone(&schedule));
         let mut shown = 0;

@@ -22,6 +22,9 @@ use crate::settings::Settings;
 /// Time for a running `serve` to look at its key file, twice.
 const TAKEN_UP: Duration = Duration::from_secs(4);
 
+/// A write that began under a key is through by then.
+const IN_FLIGHT: Duration = Duration::from_secs(24 * 60 * 60);
+
 #[derive(Serialize)]
 struct Key {
     name: String,
@@ -136,6 +139,9 @@ fn with_owner<T>(
 pub(in crate::app) fn rotate_master(settings: Settings, reason: &str, output: Output) -> Result<Verdict, AppError> {
     let purpose = Purpose::new(reason).map_err(AppError::Reason)?;
     let rotated = with_owner(settings, async |context, archive, database| {
+        let _alone = master::keeper(&context.settings.master_key).alone()?;
+        // What another rotation did that ended just now.
+        context.master.refresh();
         let made = if context.master.former().is_empty() { begin(context, archive, &purpose).await? } else { false };
         let authority = context.authority()?.reseal()?;
         let mut shown = 0;
@@ -232,9 +238,17 @@ impl fmt::Display for Retired {
     }
 }
 
-pub(in crate::app) fn retire(settings: Settings, reason: &str, output: Output) -> Result<Verdict, AppError> {
+pub(in crate::app) fn retire(
+    settings: Settings,
+    reason: &str,
+    restarted: bool,
+    output: Output,
+) -> Result<Verdict, AppError> {
     let purpose = Purpose::new(reason).map_err(AppError::Reason)?;
     let retired = visit(settings, async |context, archive| {
+        let keeper = master::keeper(&context.settings.master_key);
+        let _alone = keeper.alone()?;
+        context.master.refresh();
         let former = context.master.former();
         if former.is_empty() {
             return Ok(Retired { retired: Vec::new() });
@@ -242,6 +256,13 @@ pub(in crate::app) fn retire(settings: Settings, reason: &str, output: Output) -
         if !master::is_kept_here(&context.settings.master_key) {
             return Err(AppError::KeysElsewhere);
         }
+        // A write is wrapped when it begins and appended when all of it has come.
+        if !restarted && keeper.former_for()?.is_none_or(|since| since < IN_FLIGHT) {
+            let what = "what was begun under it less than a day ago may not be in the archive yet: wait, or start every `serve` again and say --restarted";
+            return Err(AppError::KeyNeeded { what: what.to_owned() });
+        }
+        // Here too, where somebody else began the rotation.
+        context.authority()?.reseal()?;
         let names: Vec<String> = former.iter().map(ToString::to_string).collect();
         let under = keys(context, archive).await?;
         let needed: u64 =
@@ -254,17 +275,17 @@ pub(in crate::app) fn retire(settings: Settings, reason: &str, output: Output) -
         if waits {
             return Err(AppError::KeyNeeded { what: "the spool is not empty, and may be sealed under it".to_owned() });
         }
-        for key in former {
-            note(context, archive, "revoked", key, &purpose).await?;
+        for key in &former {
+            note(context, archive, "revoked", *key, &purpose).await?;
         }
-        master::keeper(&context.settings.master_key).retire()?;
+        keeper.retire(&former)?;
         Ok(Retired { retired: names })
     })?;
     output.print(&retired)?;
     Ok(Verdict::Done)
 }
 
-/// What waits to be appended.
+/// What waits to be appended, or to be looked into by somebody.
 fn is_segment(file: &std::fs::DirEntry) -> bool {
-    file.path().extension().is_some_and(|extension| extension == "spool")
+    file.path().extension().is_some_and(|extension| extension == "spool" || extension == "damaged")
 }

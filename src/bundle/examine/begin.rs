@@ -41,8 +41,9 @@ impl Examiner<'_> {
         let export = export.and_then(|json| self.export(&json));
         let (note, checkpoint) = self.checkpoint()?;
         let policy = self.policy()?;
-        if let Some(note) = &note {
-            self.quorum(note);
+        match &note {
+            Some(note) => self.quorum(note),
+            None => self.findings.not_made(Check::Quorum, "there is no checkpoint to hold against a policy"),
         }
         if let Some((entry, read, _values)) = &export {
             let (bytes, proof) = (entry.bytes().to_vec(), read.clone());

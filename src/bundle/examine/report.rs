@@ -116,7 +116,10 @@ pub(super) fn made(mut examiner: Examiner<'_>, context: Option<Context>) -> Bund
     let checks = checks(&findings, false, !keys.is_empty());
     let optional = [Check::Quorum, Check::Timestamps, Check::Range];
     let size = context.as_ref().map(|context| context.checkpoint.size);
-    let whole = ranges.iter().all(|range| range.complete) && !ranges.is_empty();
+    // Nobody is told that a range is whole where what it was held against does not hold.
+    let rests_on = [Check::Export, Check::Checkpoint, Check::Range];
+    let holds = rests_on.iter().all(|check| !findings.failed.contains_key(check)) && !keys.is_empty();
+    let whole = ranges.iter().all(|range| range.complete) && !ranges.is_empty() && holds;
     let provided = size.filter(|_size| whole).map(|size| match attested_by.as_slice() {
         [] => format!("complete, provided a full-log auditor attests no stream forks up to size {size}"),
         names => format!("complete; no stream forks up to size {size} attested by {}", names.join(", ")),

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use crate::ledger::{
     ADD_CHECKPOINT_MAX, AddCheckpoint, Attestation, AttestationError, Checkpoint, CosigningKey, Note, NoteError,
-    NoteKeyError, Policy, PolicyError, QuorumError, SigningKey, VerifyingKey, Vouched, parse_signature_lines,
+    NoteKeyError, Policy, PolicyError, QuorumError, SigningKey, VerifyingKey, Vouched, bare_policy,
+    parse_signature_lines,
 };
 use crate::record::Digest;
 
@@ -153,6 +154,21 @@ fn a_policy_wants_its_log_and_one_wrong_cosignature_refuses_the_whole_note() {
     wrong.bytes[20] ^= 1;
     note.add(wrong);
     assert!(matches!(policy.open(note.to_string().as_bytes(), &[]), Err(QuorumError::Checkpoint(_))));
+}
+
+#[test]
+fn a_bare_policy_is_the_same_policy_without_comments_and_addresses() {
+    let (log, first, second) = (log(), witness(1), witness(2));
+    let text = format!(
+        "# who to ask: Eve\nlog {}  https://ledger.intra\n\n \twitness a\t{} https://witness.intra/x\nwitness b {}\n#\ngroup g any a b\nquorum g",
+        log.verifying_key(),
+        first.verifying_key(),
+        second.verifying_key(),
+    );
+    let bare = bare_policy(&text);
+    assert_eq!(Policy::parse(bare.as_bytes()), Policy::parse(text.as_bytes()));
+    assert!(Policy::parse(bare.as_bytes()).is_ok(), "{bare}");
+    assert!(!bare.contains("intra") && !bare.contains("Eve") && bare.lines().count() == 5, "{bare}");
 }
 
 #[test]

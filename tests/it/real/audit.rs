@@ -32,7 +32,10 @@ impl Audited {
     fn new() -> Self {
         let origin = Origin::start();
         // Whatever webhook is set up, it leads to this machine.
-        let firm = Firm::new(&origin, "[webhooks]\nallow_networks = [\"127.0.0.0/8\"]\n");
+        let settings = "[webhooks]\nallow_networks = [\"127.0.0.0/8\"]\n[witnessing]\npolicy = \"policy.txt\"\n";
+        let firm = Firm::new(&origin, settings);
+        // No witness is asked, and none is missing.
+        std::fs::write(firm.dir().join("policy.txt"), "quorum none\n").unwrap();
         let service = firm.serve();
         let advisor = firm.add_advisor("Ada Advisor");
         firm.add_advisor("Berta Advisor");

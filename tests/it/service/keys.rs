@@ -57,7 +57,14 @@ fn the_master_key_is_rotated_under_a_running_service_and_the_old_one_is_forgotte
     // Nothing new is begun before the old one is forgotten.
     assert_eq!(firm.ask(&["keys", "rotate-master", "--reason", "again"])["made"], json!(false));
 
-    let retired = firm.ask(&["keys", "retire", "--reason", "the rotation is through"]);
+    let early = firm.command(&["keys", "retire", "--reason", "the rotation is through"]).output().unwrap();
+    assert!(
+        !early.status.success() && String::from_utf8_lossy(&early.stderr).contains("less than a day ago"),
+        "{early:?}"
+    );
+    assert_eq!(service.stop(), 0);
+    service = firm.serve();
+    let retired = firm.ask(&["keys", "retire", "--restarted", "--reason", "the rotation is through"]);
     assert_eq!(retired["retired"], json!([under[1]["name"]]));
     assert!(!firm.data().join("master.key.former").exists());
     assert_eq!(service.stop(), 0);

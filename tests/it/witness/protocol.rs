@@ -60,8 +60,25 @@ fn each_refusal_has_the_status_that_the_protocol_gives_it() {
         status(&log.request(20, 30).replacen("old 20\n", "old 20\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", 1)),
         422
     );
-    let evidence = std::fs::read_dir(home.dir.path().join("evidence")).unwrap().count();
-    assert_eq!(evidence, 3, "what the log signed against itself is kept");
+    let of = |kind: &str| {
+        let files = std::fs::read_dir(home.dir.path().join("evidence")).unwrap().map(|file| file.unwrap().path());
+        files.filter(|file| file.extension().unwrap() == kind).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("fork").len(), of("unproved").len()),
+        (1, 2),
+        "what the log signed against itself, and what nobody showed to fit"
+    );
+    let kept = std::fs::read_to_string(&of("fork")[0]).unwrap();
+    assert!(
+        kept.contains(&fork.checkpoint(20)) && kept.contains(log.checkpoint(20).lines().nth(2).unwrap()),
+        "both roots: {kept}"
+    );
+    // A stranger's proofs make no more of it.
+    for junk in ["BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA=", "CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCA="] {
+        assert_eq!(status(&log.request(20, 30).replacen("old 20\n", &format!("old 20\n{junk}\n"), 1)), 422);
+    }
+    assert_eq!(of("unproved").len(), 2);
     assert_eq!(status(&"x".repeat(70_000)), 413);
     assert_eq!(witness.get("/add-checkpoint").status, 405);
     // None of it moved the witness.

@@ -45,7 +45,7 @@ use issuer::SLACK;
 use key::CaKey;
 use names::PermittedNames;
 use root::Root;
-use sealed::Lock;
+use sealed::{Lock, Unsealed};
 use store::{ISSUING, Store};
 
 /// How often an owner looks whether a new issuing certificate is due, or another process made one.
@@ -205,6 +205,12 @@ impl Authority {
         let mut any = false;
         for (file, purpose) in [(ISSUING, PURPOSE), (store::ROOT_KEY, root::PURPOSE)] {
             let Some(text) = self.store.read(file)? else { continue };
+            // The issuing key is made again where it is lost; the root's is not.
+            if file == store::ROOT_KEY
+                && matches!(sealed::unseal(&text, purpose, &self.setup.master, None), Err(Unsealed::Refused))
+            {
+                return Err(AuthorityError::Sealed { path: self.store.path(file) });
+            }
             if let Some(text) = sealed::reseal(&text, purpose, &self.setup.master)? {
                 self.store.write(file, &text)?;
                 any = true;
